@@ -41,9 +41,11 @@ type Call struct {
 	Container string `json:"container"`
 	// Nonce of the provider process that is meant; no other may get the call.
 	Nonce string `json:"nonce,omitempty"`
-	// Resource is the UID, which is also the handle.
+	// Resource is the UID, which is also the handle for callbacks.
 	Resource string `json:"resource"`
-	Op       Op     `json:"op"`
+	// ResourceID is the id that Open answered (RESID), or the UID.
+	ResourceID string `json:"resourceID,omitempty"`
+	Op         Op     `json:"op"`
 	// Deadline on CLOCK_BOOTTIME. The engine watches it too.
 	Deadline int64 `json:"deadline"`
 
@@ -128,8 +130,8 @@ const (
 	FinishUnknown FinishKind = "OutcomeUnknown"
 )
 
-// Finish is the outcome of a control call, once for each Control. After a
-// restart of the monitor it is repeated until Recorded.
+// Finish is the outcome of a control call, once for each Control whose claim was
+// not refused. After a restart of the monitor it is repeated until Recorded.
 type Finish struct {
 	ID      string     `json:"id"`
 	Kind    FinishKind `json:"kind"`

@@ -63,9 +63,9 @@ type PlanChanged struct {
 }
 
 // ProviderUp: the provider process of a container accepts calls. Feed it for
-// each new process, and again when the connection to the same process was lost
-// and is back. A Nonce other than the last known one proves that all that ran
-// before in the container is gone, as Emptied does.
+// each new process; a repetition for one that is up is harmless. A Nonce other
+// than the last known one proves that all that ran before in the container is
+// gone, as Emptied does. It is ignored for a process that is to be killed.
 type ProviderUp struct {
 	Container string `json:"container"`
 	// Nonce of the init's hello: one provider process (guard protocol).
@@ -133,14 +133,15 @@ type Returned struct {
 	// the resource runs any more.
 	Status  Code   `json:"status,omitempty"`
 	Message string `json:"message,omitempty"`
-	// Open: the state in which the instance was found (a Reported number; 0
-	// means offline), its checkpoint, and the epoch that its last Online
-	// carried (0: the provider does not know).
+	// Open: the provider's own id, given back in every later Call; the state in
+	// which the instance was found (a Reported number) and its checkpoint.
+	// State 0 (not said) counts as offline, unless the call asked to recover:
+	// then nobody knows, and the instance is terminated to be sure.
+	ResourceID string `json:"resourceID,omitempty"`
 	State      int32  `json:"state,omitempty"`
 	CheckPoint uint32 `json:"checkPoint,omitempty"`
-	Epoch      int64  `json:"epoch,omitempty"`
-	// EventHandle (Online, Open): the provider reports failures by itself, so
-	// LooksAlive is not called (RA section 2.3).
+	// EventHandle (Online): the provider reports failures by itself, so LooksAlive
+	// is not called (RA section 2.3).
 	EventHandle bool `json:"eventHandle,omitempty"`
 	// Alive (LooksAlive, IsAlive).
 	Alive bool `json:"alive,omitempty"`
@@ -157,7 +158,7 @@ type Callback struct {
 	ID uint64 `json:"id"`
 	// Container whose socket it came through. A provider speaks only for the
 	// resources of its own container: another or an unknown handle is answered
-	// with CodeResourceNotFound and ExitTerminate.
+	// with CodeInvalidHandle and ExitTerminate.
 	Container string `json:"container"`
 	// Handle is the UID of the resource (not for EndControlCall).
 	Handle string `json:"handle,omitempty"`
@@ -221,7 +222,8 @@ type Control struct {
 	Claimed bool `json:"claimed,omitempty"`
 }
 
-// Claimed: the claim that Claim asked for is durable (OK), or was refused.
+// Claimed: the claim that Claim asked for is durable (OK), or was refused: then
+// the call is somebody else's, and is forgotten without Finish.
 type Claimed struct {
 	ID string `json:"id"`
 	OK bool   `json:"ok"`

@@ -8,7 +8,7 @@ import "github.com/understudy-dev/understudy/monitor/instant"
 // Snapshot is all that the engine knows, for the status of the objects and for
 // the journal. [Restore] makes an engine of it.
 type Snapshot struct {
-	// Epoch last granted, also while Undecided or Stopping; 0: none.
+	// Epoch last granted, in whatever phase; 0: never.
 	Epoch        int64      `json:"epoch,omitempty"`
 	Phase        Phase      `json:"phase"`
 	PlanRevision string     `json:"planRevision,omitempty"`
@@ -34,6 +34,8 @@ type ContainerSnapshot struct {
 	GuardEpoch int64 `json:"guardEpoch,omitempty"`
 	// Empty: proven that nothing that this engine started is left in it.
 	Empty bool `json:"empty,omitempty"`
+	// Gone: InitGone was the last that was heard of it.
+	Gone bool `json:"gone,omitempty"`
 	// KillReason is set from Restart until the proof.
 	KillReason Reason `json:"killReason,omitempty"`
 	// StopFailed: no proof came in time; Restart is being repeated.
@@ -85,8 +87,8 @@ type ResourceSnapshot struct {
 	NextTry *instant.Instant `json:"nextTry,omitempty"`
 	// Transitions: the last 16, oldest first.
 	Transitions []Transition `json:"transitions,omitempty"`
-	// LastControl is the last finished control call.
-	LastControl *ControlResult `json:"lastControl,omitempty"`
+	// ControlResults: the last 4 finished control calls, oldest first.
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }
 
 // Verdict of the restart policy (RA section 4.7).
