@@ -85,6 +85,7 @@ func (l Layout) controlPlane(bin string) []daemon {
 			"--use-service-account-credentials=true",
 			"--service-account-private-key-file=" + l.PKI("service-accounts.key"),
 			"--root-ca-file=" + l.PKI("ca.crt"),
+			"--flex-volume-plugin-dir=" + l.Path("volume-plugins"),
 			"--cluster-signing-cert-file=" + l.PKI("ca.crt"),
 			"--cluster-signing-key-file=" + l.PKI("ca.key"),
 			"--requestheader-client-ca-file=" + l.PKI("front-proxy-ca.crt"),
