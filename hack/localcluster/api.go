@@ -62,6 +62,28 @@ func (a *api) serves(ctx context.Context) error {
 	return err
 }
 
+// nodeHasAddress tells whether a node has registered with its address.
+func (a *api) nodeHasAddress(ctx context.Context, n Node) error {
+	text, err := a.get(ctx, "/api/v1/nodes/"+n.Name())
+	if err != nil {
+		return err
+	}
+	var node struct {
+		Status struct {
+			Addresses []struct{ Address string }
+		}
+	}
+	if err := json.Unmarshal(text, &node); err != nil {
+		return err
+	}
+	for _, address := range node.Status.Addresses {
+		if address.Address == n.IP() {
+			return nil
+		}
+	}
+	return errors.New("it has no address")
+}
+
 // nodeReady tells whether a node is ready by a report not older than since, and takes pods.
 func (a *api) nodeReady(ctx context.Context, name string, since time.Time) error {
 	text, err := a.get(ctx, "/api/v1/nodes/"+name)

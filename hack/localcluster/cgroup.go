@@ -64,6 +64,45 @@ func createCgroup(cgroup string) (procs string, err error) {
 	return filepath.Join(dir, "cgroup.procs"), os.MkdirAll(dir, 0o755)
 }
 
+// createPodCgroup makes a cgroup for kubelet to make those of pods in, in every hierarchy.
+func createPodCgroup(cgroup string) error {
+	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for _, mount := range cgroupMounts(string(mountinfo)) {
+		dir := mount
+		for name := range strings.SplitSeq(strings.Trim(cgroup, "/"), "/") {
+			dir = filepath.Join(dir, name)
+			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+				return err
+			}
+			if err := inheritCpuset(dir); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// inheritCpuset gives a new cpuset of cgroup v1 what its parent has: it begins empty, and takes no process like that.
+func inheritCpuset(dir string) error {
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		own, err := os.ReadFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) || strings.TrimSpace(string(own)) != "" || isCgroup2() {
+			continue
+		}
+		parent, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), parent, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // removeCgroup removes a cgroup and all below it from every hierarchy. The kernel says busy until the last process
 // in it is reaped, so it is tried again for a while.
 func removeCgroup(cgroup string) error {

@@ -41,7 +41,7 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 			return err
 		}
 	}
-	if _, err := createCgroup(n.Cgroup() + "/pods"); err != nil {
+	if err := createPodCgroup(n.Cgroup() + "/pods"); err != nil {
 		return err
 	}
 	client, err := l.api()
@@ -63,6 +63,16 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 		case n.Name() + "-kubelet":
 			if started {
 				since = begin
+			}
+			// kube-proxy ends when its node gets an address after it has started.
+			err := waitFor(ctx, time.Minute, n.Name()+" to register", func(ctx context.Context) error {
+				if _, running := l.running(d.name); !running {
+					return permanent(fmt.Errorf("%s ended, see `localcluster logs %s`", d.name, d.name))
+				}
+				return client.nodeHasAddress(ctx, n)
+			})
+			if err != nil {
+				return err
 			}
 		}
 	}
@@ -143,10 +153,7 @@ func (l Layout) powerOff(ctx context.Context, n Node) error {
 	if err := os.RemoveAll(n.Path("run")); err != nil {
 		return err
 	}
-	results, _ := filepath.Glob("/var/lib/cni/results/" + cniNetwork(n) + "-*")
-	for _, result := range results {
-		os.Remove(result)
-	}
+	n.removeNetworkResults()
 	return removeCgroup(n.Cgroup())
 }
 
@@ -158,6 +165,17 @@ func (n Node) removeShimSockets() {
 		if socket, ok := strings.CutPrefix(string(address), "unix://"); err == nil && ok && strings.HasPrefix(socket, "/run/containerd/s/") {
 			os.Remove(filepath.Clean(socket))
 		}
+	}
+}
+
+// removeNetworkResults removes what the CNI library noted of dead pods: it keeps that in a folder of the machine.
+func (n Node) removeNetworkResults() {
+	const folder = "/var/lib/cni/results/"
+	files, _ := filepath.Glob(folder + cniNetwork(n) + "-*")
+	for _, file := range files {
+		sandbox := strings.TrimSuffix(strings.TrimPrefix(file, folder+cniNetwork(n)+"-"), "-eth0")
+		os.Remove(folder + "cni-loopback-" + sandbox + "-lo")
+		os.Remove(file)
 	}
 }
 

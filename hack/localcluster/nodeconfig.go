@@ -96,7 +96,7 @@ func kubeletConfig(l Layout, n Node) []byte {
 		"volumePluginDir":               n.Path("volume-plugins"),
 		"cgroupDriver":                  "cgroupfs",
 		"cgroupRoot":                    n.Cgroup() + "/pods",
-		"cgroupsPerQOS":                 false,
+		"cgroupsPerQOS":                 true,
 		"enforceNodeAllocatable":        []string{},
 		"failCgroupV1":                  false,
 		"failSwapOn":                    false,
@@ -109,8 +109,9 @@ func kubeletConfig(l Layout, n Node) []byte {
 	})
 }
 
-// resolvConf has no name server: there is no cluster DNS and no way out, and this way look-ups fail at once.
-const resolvConf = "# There is no name server: use addresses or the environment variables of Services.\n"
+// resolvConf names a server that is not there, as there is no cluster DNS; without one, containerd would give pods
+// the resolv.conf of the machine.
+const resolvConf = "# No cluster DNS here, so that look-ups fail at once: use addresses or the environment variables of Services.\nnameserver 127.0.0.1\n"
 
 // daemons lists what runs on a node besides pods, in the order in which they start.
 func (n Node) daemons(l Layout, bin string) []daemon {
