@@ -53,11 +53,14 @@ func (a *api) get(ctx context.Context, path string) ([]byte, error) {
 	return body, err
 }
 
-// serves tells whether the API server is ready and service accounts are handed out, so that pods can be created.
-func (a *api) serves(ctx context.Context) error {
-	if _, err := a.get(ctx, "/readyz"); err != nil {
-		return err
-	}
+// ready tells whether the API server serves.
+func (a *api) ready(ctx context.Context) error {
+	_, err := a.get(ctx, "/readyz")
+	return err
+}
+
+// handsOutAccounts tells whether the default namespace has its service account, without which it takes no pods.
+func (a *api) handsOutAccounts(ctx context.Context) error {
 	_, err := a.get(ctx, "/api/v1/namespaces/default/serviceaccounts/default")
 	return err
 }

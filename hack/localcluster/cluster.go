@@ -42,17 +42,25 @@ func (l Layout) up(ctx context.Context, progress *tool.Progress) error {
 	if err := l.prepare(ctx); err != nil {
 		return err
 	}
+	// For `start`, which has to work from anywhere.
+	if err := writeIfChanged(l.Path("binaries"), []byte(bin+"\n"), 0o644); err != nil {
+		return err
+	}
 	if err := l.startControlPlane(ctx, progress, bin, lock); err != nil {
 		return err
 	}
 	progress.Say("starting the nodes")
-	return l.eachNode(func(n Node) error {
+	err = l.eachNode(func(n Node) error {
 		if err := l.startNode(ctx, n, bin, lock); err != nil {
 			return err
 		}
 		progress.Say("%s is ready", n.Name())
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return l.awaitAccounts(ctx)
 }
 
 // prepare makes everything that processes need, but processes.
@@ -79,8 +87,11 @@ func (l Layout) startControlPlane(ctx context.Context, progress *tool.Progress, 
 	if err := os.MkdirAll(l.Path("etcd"), 0o700); err != nil {
 		return err
 	}
-	daemons := l.controlPlane(bin)
-	for _, d := range daemons {
+	client, err := l.api()
+	if err != nil {
+		return err
+	}
+	for _, d := range l.controlPlane(bin) {
 		started, err := l.ensure(ctx, d, lock)
 		if err != nil {
 			return err
@@ -88,18 +99,35 @@ func (l Layout) startControlPlane(ctx context.Context, progress *tool.Progress, 
 		if started {
 			progress.Say("started %s", d.name)
 		}
+		if d.name != "kube-apiserver" {
+			continue
+		}
+		// What comes after it would only fail, and try again after long pauses.
+		if err := l.await(ctx, 2*time.Minute, "the API server", []string{"etcd", d.name}, client.ready); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// awaitAccounts waits until the default namespace takes pods.
+func (l Layout) awaitAccounts(ctx context.Context) error {
 	client, err := l.api()
 	if err != nil {
 		return err
 	}
-	return waitFor(ctx, 2*time.Minute, "the API server", func(ctx context.Context) error {
-		for _, d := range daemons {
-			if _, running := l.running(d.name); !running {
-				return permanent(fmt.Errorf("%s ended, see `localcluster logs %s`", d.name, d.name))
+	return l.await(ctx, time.Minute, "the default service account", []string{"kube-controller-manager"}, client.handsOutAccounts)
+}
+
+// await waits until look returns no error, or a daemon that it depends on has ended.
+func (l Layout) await(ctx context.Context, deadline time.Duration, what string, daemons []string, look func(context.Context) error) error {
+	return waitFor(ctx, deadline, what, func(ctx context.Context) error {
+		for _, name := range daemons {
+			if _, running := l.running(name); !running {
+				return permanent(fmt.Errorf("%s ended, see `localcluster logs %s`", name, name))
 			}
 		}
-		return client.serves(ctx)
+		return look(ctx)
 	})
 }
 

@@ -7,6 +7,8 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/understudy-dev/understudy/hack/internal/tool"
 )
@@ -123,11 +125,13 @@ the node's containers. Images and volumes on disk stay, as over a reboot.`,
 			Long:    "It comes back as after a reboot: kubelet starts its pods again in fresh containers, unless they were deleted meanwhile.",
 			Example: "localcluster start node-1",
 			Run: func(ctx context.Context, args []string) error {
-				bin, err := ensureBinaries(ctx, progress, binaries)
-				if err != nil {
-					return err
-				}
-				return l.onNode(ctx, progress, "start", args[0], func(n Node, lock lockFile) error { return l.startNode(ctx, n, bin, lock) })
+				return l.onNode(ctx, progress, "start", args[0], func(n Node, lock lockFile) error {
+					bin, err := os.ReadFile(l.Path("binaries"))
+					if err != nil {
+						return fmt.Errorf("%w: run `localcluster up`", err)
+					}
+					return l.startNode(ctx, n, strings.TrimSpace(string(bin)), lock)
+				})
 			},
 		},
 	}

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/understudy-dev/understudy/hack/internal/tool"
 )
@@ -138,6 +139,10 @@ func (l Layout) restoreHost() error {
 		}
 	}
 	for _, folder := range slices.Backward(before.Absent) {
+		// `ip netns` mounts its folder on itself.
+		if entries, err := os.ReadDir(folder); err == nil && len(entries) == 0 && folder == "/run/netns" {
+			_ = syscall.Unmount(folder, syscall.MNT_DETACH)
+		}
 		os.Remove(folder)
 	}
 	return nil

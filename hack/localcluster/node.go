@@ -65,10 +65,7 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 				since = begin
 			}
 			// kube-proxy ends when its node gets an address after it has started.
-			err := waitFor(ctx, time.Minute, n.Name()+" to register", func(ctx context.Context) error {
-				if _, running := l.running(d.name); !running {
-					return permanent(fmt.Errorf("%s ended, see `localcluster logs %s`", d.name, d.name))
-				}
+			err := l.await(ctx, time.Minute, n.Name()+" to register", []string{d.name}, func(ctx context.Context) error {
 				return client.nodeHasAddress(ctx, n)
 			})
 			if err != nil {
@@ -76,12 +73,11 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 			}
 		}
 	}
-	return waitFor(ctx, 90*time.Second, n.Name()+" to be ready", func(ctx context.Context) error {
-		for _, d := range n.daemons(l, bin) {
-			if _, running := l.running(d.name); !running {
-				return permanent(fmt.Errorf("%s ended, see `localcluster logs %s`", d.name, d.name))
-			}
-		}
+	var names []string
+	for _, d := range n.daemons(l, bin) {
+		names = append(names, d.name)
+	}
+	return l.await(ctx, 90*time.Second, n.Name()+" to be ready", names, func(ctx context.Context) error {
 		return client.nodeReady(ctx, n.Name(), since)
 	})
 }
@@ -89,10 +85,8 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 // prepareContainerd waits until containerd answers and sees to it that it has the sandbox image.
 func (l Layout) prepareContainerd(ctx context.Context, n Node) error {
 	var images string
-	err := waitFor(ctx, 30*time.Second, "containerd of "+n.Name()+" to answer", func(ctx context.Context) (err error) {
-		if _, running := l.running(n.Name() + "-containerd"); !running {
-			return permanent(fmt.Errorf("it ended, see `localcluster logs %s-containerd`", n.Name()))
-		}
+	name := n.Name() + "-containerd"
+	err := l.await(ctx, 30*time.Second, name+" to answer", []string{name}, func(ctx context.Context) (err error) {
 		images, err = n.ctr(ctx, "images", "ls", "-q")
 		return err
 	})
