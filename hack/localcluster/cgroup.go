@@ -73,6 +73,9 @@ func createPodCgroup(cgroup string) error {
 	for _, mount := range cgroupMounts(string(mountinfo)) {
 		dir := mount
 		for name := range strings.SplitSeq(strings.Trim(cgroup, "/"), "/") {
+			if err := delegateControllers(dir); err != nil {
+				return err
+			}
 			dir = filepath.Join(dir, name)
 			if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
 				return err
@@ -83,6 +86,31 @@ func createPodCgroup(cgroup string) error {
 		}
 	}
 	return nil
+}
+
+// delegateControllers lets the children of a cgroup use every controller that it has. Only cgroup v2 asks for that.
+func delegateControllers(dir string) error {
+	if !isCgroup2() {
+		return nil
+	}
+	available, err := os.ReadFile(filepath.Join(dir, "cgroup.controllers"))
+	if err != nil {
+		return err
+	}
+	err = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte(enableAll(string(available))), 0o644)
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%w: processes are in %s itself, as in a container: run localcluster in the machine's root cgroup", err, dir)
+	}
+	return err
+}
+
+// enableAll renders the request to enable controllers, from the text of cgroup.controllers.
+func enableAll(available string) string {
+	var request []string
+	for _, controller := range strings.Fields(available) {
+		request = append(request, "+"+controller)
+	}
+	return strings.Join(request, " ")
 }
 
 // inheritCpuset gives a new cpuset of cgroup v1 what its parent has: it begins empty, and takes no process like that.

@@ -54,6 +54,10 @@ func (l Layout) up(ctx context.Context, progress *tool.Progress) error {
 		if err := l.startNode(ctx, n, bin, lock); err != nil {
 			return err
 		}
+		if cable := l.cable(n); cable != "whole" {
+			progress.Say("%s runs, but its cable is %s: see `localcluster heal %s`", n.Name(), cable, n.Name())
+			return nil
+		}
 		progress.Say("%s is ready", n.Name())
 		return nil
 	})

@@ -26,9 +26,6 @@ func lockCluster(ctx context.Context, what string, progress *tool.Progress) (*os
 	if os.Geteuid() != 0 {
 		return nil, errors.New("this needs root: network namespaces, mounts and cgroups are made")
 	}
-	if err := os.MkdirAll(runtimeDir, 0o755); err != nil {
-		return nil, err
-	}
 	return tool.Lock(ctx, filepath.Join(runtimeDir, "lock"), "localcluster "+what, progress)
 }
 

@@ -17,7 +17,8 @@ import (
 	"github.com/understudy-dev/understudy/hack/internal/tool"
 )
 
-// startNode starts what of a node does not run, and waits until it is ready for pods.
+// startNode starts what of a node does not run, and waits until it is ready for pods, unless it
+// is cut off.
 func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File) error {
 	ready, err := n.networkReady(ctx)
 	if err != nil {
@@ -61,9 +62,10 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 				return err
 			}
 		case n.Name() + "-kubelet":
-			if started {
-				since = begin
+			if !started {
+				continue
 			}
+			since = begin
 			// kube-proxy ends when its node gets an address after it has started.
 			err := l.await(ctx, time.Minute, n.Name()+" to register", []string{d.name}, func(ctx context.Context) error {
 				return client.nodeHasAddress(ctx, n)
@@ -72,6 +74,9 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 				return err
 			}
 		}
+	}
+	if _, err := os.Stat(n.partitionFile()); err == nil {
+		return nil // it may not be ready before it is healed
 	}
 	var names []string
 	for _, d := range n.daemons(l, bin) {
