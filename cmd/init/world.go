@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -179,7 +180,9 @@ func (w *world) step(events ...machine.Event) {
 func (w *world) act(a machine.Action) {
 	switch a.Kind {
 	case machine.KillAll:
-		w.queue = append(w.queue, w.killAll())
+		// First, as the machine demands: no hello may go out under the nonce of
+		// a child that is dead.
+		w.queue = slices.Insert(w.queue, 0, w.killAll())
 	case machine.SignalChild:
 		w.child.signal(a.Signal)
 	case machine.Start:

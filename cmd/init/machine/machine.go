@@ -67,7 +67,7 @@ const (
 	// KillAll: kill all but init, reap, look whether anything is left. The loop
 	// answers with Emptied before it handles any other event.
 	KillAll ActionKind = iota
-	// SignalChild: send Signal to the child alone.
+	// SignalChild: send Signal to the child alone, if it still runs.
 	SignalChild
 	// Start: start the child under the current nonce. StartFailed answers a
 	// failure; success needs no answer.
