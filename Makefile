@@ -137,5 +137,5 @@ demo: ## Bring up a local cluster and show a failover (root).
 	go run ./hack/demo
 
 .PHONY: demo-down
-demo-down: ## Take the local cluster down, leave nothing running.
+demo-down: ## Take this machine's local cluster down, whoever brought it up.
 	go run ./hack/localcluster down
