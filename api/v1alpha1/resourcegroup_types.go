@@ -81,7 +81,7 @@ type GroupServicePort struct {
 
 // ResourceGroupStatus is what became of a group.
 type ResourceGroupStatus struct {
-	// conditions: Accepted, HostsReady, OwnerLost (manager); Ready, StopFailed
+	// conditions are Accepted, HostsReady, OwnerLost (manager); Ready, StopFailed
 	// (monitor of the owner).
 	// +optional
 	// +listType=map

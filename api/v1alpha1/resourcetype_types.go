@@ -127,7 +127,7 @@ type ControlCode struct {
 
 // ResourceTypeStatus is written by the manager alone.
 type ResourceTypeStatus struct {
-	// conditions: Accepted.
+	// conditions are Accepted.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
