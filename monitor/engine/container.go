@@ -190,13 +190,17 @@ func (e *Engine) dueContainers() {
 			c.gone = true // still: it is for ProviderUp to say that it is back
 		}
 		if c.killing != "" && c.killBy <= e.now.Boot {
-			if !c.stopFailed {
+			if !c.stopFailed && c.killBy != 0 { // 0: restored, so this is the first time
 				c.stopFailed, e.group, e.journal, e.again = true, true, true, true
 				e.note(LevelSevere, nil, ReasonStopFailed, fmt.Sprintf(
 					"container %s was to be emptied (%s), and init has not proven it within %s: nothing may start elsewhere",
 					c.name, c.killing, e.cfg.KillBound), true)
 			}
-			c.killBy = e.after(killRetry)
+			if c.killBy == 0 {
+				c.killBy = e.after(e.cfg.KillBound)
+			} else {
+				c.killBy = e.after(killRetry)
+			}
 			e.out = append(e.out, Action{Restart: &Restart{Container: c.name, Nonce: c.nonce, Reason: c.killing}})
 		}
 	}
