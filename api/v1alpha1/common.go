@@ -10,6 +10,13 @@ const (
 	// LabelRole is "owner" on the host pod that has its group, else "standby":
 	// for people; nothing decides by it.
 	LabelRole = GroupName + "/role"
+	// RoleOwner and RoleStandby are the values of LabelRole.
+	RoleOwner = "owner"
+	// RoleStandby is the other one.
+	RoleStandby = "standby"
+	// AnnotationHost, on host pods and plan revisions, names the ControllerRevision
+	// of the host template.
+	AnnotationHost = GroupName + "/host"
 	// LabelManagedBy marks what the manager may write: its policies look for it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of LabelManagedBy.
@@ -95,6 +102,8 @@ const (
 	ReasonInvalid = "Invalid"
 	// ReasonTypeNotFound says that the ResourceType does not exist.
 	ReasonTypeNotFound = "TypeNotFound"
+	// ReasonTypeRejected says that the ResourceType exists and is not accepted.
+	ReasonTypeRejected = "TypeRejected"
 	// ReasonGroupNotFound says that the ResourceGroup does not exist.
 	ReasonGroupNotFound = "GroupNotFound"
 	// ReasonCircularDependency says that resources depend on each other in a circle.
