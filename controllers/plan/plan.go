@@ -131,6 +131,7 @@ func (b *build) group(p *planv1.Plan) {
 	if p.Resources == nil {
 		p.Resources = []planv1.Resource{}
 	}
+	p.HostRevision = HostName(g.Name, b.host)
 }
 
 // Hosts is how many host pods the group wants.
