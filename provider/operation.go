@@ -110,6 +110,9 @@ func (in *instance) work(ctx context.Context, op *operation, work Work) {
 	_, err := guarded(in.name, func() (struct{}, error) {
 		return struct{}{}, work(ctx, &Worker{in: in, op: op})
 	})
+	// The provider's code runs without mu: it may hold a lock of its own while it
+	// calls back.
+	eventHandle := op.kind == StateOnline && err == nil && in.eventHandle()
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if op.cancelled {
@@ -117,7 +120,7 @@ func (in *instance) work(ctx context.Context, op *operation, work Work) {
 		return
 	}
 	in.checkPoint++
-	st := &pb.ResourceStatusEx{ResourceState: op.kind, CheckPoint: in.checkPoint, EventHandle: op.kind == StateOnline && in.eventHandle()}
+	st := &pb.ResourceStatusEx{ResourceState: op.kind, CheckPoint: in.checkPoint, EventHandle: eventHandle}
 	state := op.kind
 	if failed := asError(err); failed != nil {
 		state = StateFailed
