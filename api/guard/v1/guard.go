@@ -1,0 +1,126 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package guardv1 is the wire format between the monitor and the init of each
+// supervised container: JSON, one message a line, over the stream socket
+// SocketName in a folder that the monitor owns and the container sees
+// read-only. The monitor listens, init dials. It depends on nothing but the
+// standard library, because init does not either.
+package guardv1
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+const (
+	// Version is the version of this format. Both sides refuse a newer one.
+	Version = 1
+	// SocketName is the name of the monitor's listening socket in its folder.
+	SocketName = "guard.sock"
+	// MaxLine is the largest message in bytes, newline included.
+	MaxLine = 4096
+	// MaxClockSkewNanos is how far apart the CLOCK_BOOTTIME readings of init and
+	// monitor may be (plus the time the message was under way): more means that
+	// one of them lives in a time namespace, where absolute deadlines lie.
+	MaxClockSkewNanos = 1_000_000_000
+)
+
+// Type says what a Message is.
+type Type string
+
+const (
+	// Hello is init's first message on each connection: Version, Nonce, BootID,
+	// BoottimeNanos, Secret (empty in the first hello of an init life) and the
+	// guard that init holds now (Epoch, G1, G2).
+	Hello Type = "hello"
+	// Welcome accepts a hello. It hands out Secret, once per init life: before
+	// the first child of that life starts, so that no program can have it.
+	Welcome Type = "welcome"
+	// Refuse ends the connection; Reason says why.
+	Refuse Type = "refuse"
+	// Guard sets the guard: Epoch, G1, G2. G2 zero disarms it, which the monitor
+	// sends only when the stop is proven. A smaller epoch than one seen before
+	// is ignored.
+	Guard Type = "guard"
+	// Guarded answers each Guard that was applied with what is in force now.
+	// Nothing goes online before it has arrived.
+	Guarded Type = "guarded"
+	// Kill asks init to kill all but itself at once. Empty answers it.
+	Kill Type = "kill"
+	// Empty is init's proof that no process but itself is left in its PID
+	// namespace. Nonce is the new one, under which the next child runs.
+	Empty Type = "empty"
+	// Stopping says that the container was asked to end (SIGTERM or the like):
+	// the monitor hands over and then sends Exit.
+	Stopping Type = "stopping"
+	// Exit asks init to kill all but itself and to end the container.
+	Exit Type = "exit"
+)
+
+// Message is one line. Which fields count is said at the Types.
+type Message struct {
+	Type    Type `json:"type"`
+	Version int  `json:"version,omitempty"`
+	// Nonce names the period between two moments at which the container was
+	// proven empty: one child process, in other words.
+	Nonce string `json:"nonce,omitempty"`
+	// BootID is /proc/sys/kernel/random/boot_id.
+	BootID string `json:"bootID,omitempty"`
+	// BoottimeNanos is CLOCK_BOOTTIME as the sender read it just now.
+	BoottimeNanos int64 `json:"boottimeNanos,omitempty"`
+	// Secret proves to a restarted monitor that this is the init it knew.
+	Secret string `json:"secret,omitempty"`
+	// Epoch is the epoch under which the guard was set.
+	Epoch int64 `json:"epoch,omitempty"`
+	// G1 is the soft guard, an absolute CLOCK_BOOTTIME in nanoseconds, at which
+	// init sends its child SIGTERM.
+	G1 int64 `json:"g1,omitempty"`
+	// G2 is the hard guard, an absolute CLOCK_BOOTTIME in nanoseconds, at which
+	// init kills all but itself.
+	G2 int64 `json:"g2,omitempty"`
+	// Reason is for people: why a connection was refused, which signal came.
+	Reason string `json:"reason,omitempty"`
+}
+
+// ErrTooLong is returned by Reader.Read for a line of more than MaxLine bytes.
+var ErrTooLong = errors.New("guard message longer than the limit")
+
+// Reader reads messages from a stream.
+type Reader struct{ in *bufio.Reader }
+
+// NewReader returns a Reader whose memory is bounded by MaxLine.
+func NewReader(r io.Reader) *Reader { return &Reader{in: bufio.NewReaderSize(r, MaxLine)} }
+
+// Read returns the next message, io.EOF at the end, ErrTooLong or a syntax error.
+func (r *Reader) Read() (Message, error) {
+	line, err := r.in.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return Message{}, ErrTooLong
+	}
+	if err != nil {
+		return Message{}, err
+	}
+	var m Message
+	if err := json.Unmarshal(line, &m); err != nil {
+		return Message{}, fmt.Errorf("guard message: %w", err)
+	}
+	return m, nil
+}
+
+// Write sends m as one line in one call, so that concurrent writers under one
+// lock never interleave.
+func Write(w io.Writer, m Message) error {
+	line, err := json.Marshal(m)
+	if err != nil {
+		return fmt.Errorf("guard message %s: %w", m.Type, err)
+	}
+	if len(line)+1 > MaxLine {
+		return fmt.Errorf("guard message %s: %w", m.Type, ErrTooLong)
+	}
+	_, err = w.Write(append(line, '\n'))
+	return err
+}

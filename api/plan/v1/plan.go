@@ -1,0 +1,92 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package planv1 is the plan: what the manager resolved, validated and defaulted,
+// and the monitors act on. Structs only. A plan is immutable, stored as plain
+// JSON in a ControllerRevision named after its content (`<group>-<hash>`).
+// Monitor and manager may be one version apart: fields are only added.
+package planv1
+
+import "encoding/json"
+
+// Version of this format. A monitor refuses a larger one and keeps its plan.
+const Version = 1
+
+// MaxBytes bounds the JSON of a plan.
+const MaxBytes = 512 << 10
+
+// Plan is everything that a monitor must know of its group.
+type Plan struct {
+	// Version of this format.
+	Version int `json:"version"`
+	// Namespace of the group.
+	Namespace string `json:"namespace"`
+	// Group is the name of the ResourceGroup.
+	Group string `json:"group"`
+	// GroupUID is the UID of the ResourceGroup.
+	GroupUID string `json:"groupUID"`
+	// Online is the group's desired state.
+	Online bool `json:"online"`
+	// LeaseDurationSeconds is D of Ownership section 4.
+	LeaseDurationSeconds int32 `json:"leaseDurationSeconds"`
+	// FailoverThreshold and FailoverPeriodSeconds are RA section 5.3's.
+	FailoverThreshold     int32 `json:"failoverThreshold"`
+	FailoverPeriodSeconds int64 `json:"failoverPeriodSeconds"`
+	// Service is the Service whose endpoint is the owner; nil if there is none.
+	Service *Service `json:"service,omitempty"`
+	// Containers that run under the monitor, sorted by name.
+	Containers []string `json:"containers"`
+	// Resources, sorted by name.
+	Resources []Resource `json:"resources"`
+}
+
+// Service is the Service of the group.
+type Service struct {
+	// Name of the Service.
+	Name string `json:"name"`
+	// Ports that it offers.
+	Ports []Port `json:"ports"`
+}
+
+// Port is one TCP port of the Service, and of the owner's pod.
+type Port struct {
+	Name string `json:"name,omitempty"`
+	Port int32  `json:"port"`
+}
+
+// Resource is one ClusterResource with all that its type and the defaults add.
+// Times are in milliseconds.
+type Resource struct {
+	UID        string          `json:"uid"`
+	Name       string          `json:"name"`
+	Generation int64           `json:"generation"`
+	Type       string          `json:"type"`
+	Container  string          `json:"container"`
+	Online     bool            `json:"online"`
+	Properties json.RawMessage `json:"properties,omitempty"`
+	// Dependencies are terms of resource UIDs: all terms, any of each.
+	Dependencies [][]string `json:"dependencies,omitempty"`
+
+	LooksAlivePollInterval int64 `json:"looksAlivePollIntervalMilliseconds"`
+	IsAlivePollInterval    int64 `json:"isAlivePollIntervalMilliseconds"`
+	PendingTimeout         int64 `json:"pendingTimeoutMilliseconds"`
+	DeadlockTimeout        int64 `json:"deadlockTimeoutMilliseconds"`
+	TerminateTimeout       int64 `json:"terminateTimeoutMilliseconds"`
+
+	// RestartAction is DontRestart, RestartNoNotify or RestartNotify.
+	RestartAction    string `json:"restartAction"`
+	RestartThreshold int32  `json:"restartThreshold"`
+	RestartPeriod    int64  `json:"restartPeriodMilliseconds"`
+	RestartDelay     int64  `json:"restartDelayMilliseconds"`
+	// RetryPeriodOnFailure is 0 for never.
+	RetryPeriodOnFailure int64 `json:"retryPeriodOnFailureMilliseconds"`
+
+	Controls []Control `json:"controls,omitempty"`
+}
+
+// Control is one user-defined control code.
+type Control struct {
+	Name  string `json:"name"`
+	Code  uint32 `json:"code"`
+	Write bool   `json:"write"`
+}

@@ -1,0 +1,300 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// ClusterResourceSpec is the wish for one resource.
+type ClusterResourceSpec struct {
+	// groupName is the ResourceGroup to which the resource belongs. Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create another resource and delete this one"
+	GroupName string `json:"groupName,omitempty"`
+
+	// typeName is the ResourceType. Immutable.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="is immutable: create another resource and delete this one"
+	TypeName string `json:"typeName,omitempty"`
+
+	// containerName is the container of the group's template in which the type's
+	// provider, and what it starts, runs.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	ContainerName string `json:"containerName,omitempty"`
+
+	// desiredState is Online (default) or Offline.
+	// +optional
+	// +kubebuilder:default=Online
+	DesiredState DesiredState `json:"desiredState,omitempty"`
+
+	// properties are the private properties: what the type's schema says. They
+	// hold names and paths, never secrets.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Properties *runtime.RawExtension `json:"properties,omitempty"`
+
+	// dependencies are terms that all must hold before this resource comes online.
+	// RA section 7.2.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Dependencies []Dependency `json:"dependencies,omitempty"`
+
+	// looksAlivePollIntervalMilliseconds overrides the type's. RA section 5.1.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=4294967295
+	LooksAlivePollIntervalMilliseconds *int64 `json:"looksAlivePollIntervalMilliseconds,omitempty"`
+
+	// isAlivePollIntervalMilliseconds overrides the type's. RA section 5.1.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=4294967295
+	IsAlivePollIntervalMilliseconds *int64 `json:"isAlivePollIntervalMilliseconds,omitempty"`
+
+	// pendingTimeoutMilliseconds overrides the type's. RA section 5.1.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=4294967295
+	PendingTimeoutMilliseconds *int64 `json:"pendingTimeoutMilliseconds,omitempty"`
+
+	// deadlockTimeoutMilliseconds overrides the type's. RA section 5.1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1000
+	// +kubebuilder:validation:Maximum=4294967295
+	DeadlockTimeoutMilliseconds *int64 `json:"deadlockTimeoutMilliseconds,omitempty"`
+
+	// restartAction says what follows a failure. RA section 5.1; default RestartNotify.
+	// +optional
+	RestartAction RestartAction `json:"restartAction,omitempty"`
+
+	// restartThreshold is how many restarts in place restartPeriodMilliseconds
+	// allows before the group fails over. RA section 5.1; default 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	RestartThreshold *int32 `json:"restartThreshold,omitempty"`
+
+	// restartPeriodMilliseconds is the length of the sliding window in which
+	// restarts count. RA section 5.1; default 900000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	RestartPeriodMilliseconds *int64 `json:"restartPeriodMilliseconds,omitempty"`
+
+	// restartDelayMilliseconds is the pause before a restart in place.
+	// RA section 5.1; default 500.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	RestartDelayMilliseconds *int64 `json:"restartDelayMilliseconds,omitempty"`
+
+	// retryPeriodOnFailureMilliseconds is how long a resource stays Failed before
+	// a new series of restarts begins; at least restartPeriodMilliseconds;
+	// 4294967295 is never. RA section 5.1; default 3600000.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	RetryPeriodOnFailureMilliseconds *int64 `json:"retryPeriodOnFailureMilliseconds,omitempty"`
+}
+
+// Dependency is one term: at least one of its resources must be online.
+type Dependency struct {
+	// anyOf names resources of the same group.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	AnyOf []string `json:"anyOf,omitempty"`
+}
+
+// ClusterResourceStatus is what became of a resource.
+type ClusterResourceStatus struct {
+	// conditions are Accepted (manager), Online (monitor of the owner).
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// owner is all that the monitor of the owner writes.
+	// +optional
+	Owner *ResourceOwnerStatus `json:"owner,omitempty"`
+}
+
+// ResourceOwnerStatus is written by the monitor of the owner. The API server
+// refuses a smaller epoch than the stored one.
+type ResourceOwnerStatus struct {
+	// epoch of ownership under which this was written.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Epoch int64 `json:"epoch,omitempty"`
+	// podUID of the owner.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PodUID string `json:"podUID,omitempty"`
+	// podName of the owner.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+	// nodeName of the owner.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	NodeName string `json:"nodeName,omitempty"`
+	// planRevision that the owner runs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PlanRevision string `json:"planRevision,omitempty"`
+	// state of the resource.
+	// +required
+	State ResourceState `json:"state,omitempty"`
+	// stateTime is when state was entered.
+	// +optional
+	StateTime metav1.MicroTime `json:"stateTime,omitzero"`
+	// reason is why it is in this state, in one word.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+	// message is for people: what it waits for, or what to do.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// checkPoint of the last report of a pending operation. RA section 3.1.
+	// +optional
+	CheckPoint int64 `json:"checkPoint,omitempty"`
+	// applicationErrorCode of the last report. RA section 3.2.
+	// +optional
+	ApplicationErrorCode int64 `json:"applicationErrorCode,omitempty"`
+	// statusFlags of the last report. RA section 3.2.
+	// +optional
+	StatusFlags int64 `json:"statusFlags,omitempty"`
+	// lastOperationStatusCode of the last entry point that failed. RA section 5.1.
+	// +optional
+	LastOperationStatusCode int64 `json:"lastOperationStatusCode,omitempty"`
+	// failuresInPeriod counts the failures within the restart period.
+	// +optional
+	FailuresInPeriod int32 `json:"failuresInPeriod,omitempty"`
+	// nextRestartTime is when the next restart in place is due.
+	// +optional
+	NextRestartTime *metav1.MicroTime `json:"nextRestartTime,omitempty"`
+	// lastFailure is the latest failure.
+	// +optional
+	LastFailure *ResourceFailure `json:"lastFailure,omitempty"`
+	// transitions are the latest changes of state, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Transitions []ResourceTransition `json:"transitions,omitempty"`
+	// controlResults are the latest results of control calls, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
+}
+
+// ResourceFailure is one failure of a resource.
+type ResourceFailure struct {
+	// time of detection.
+	// +required
+	Time metav1.MicroTime `json:"time,omitzero"`
+	// reason in one word.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+	// code is a system error code, RA section 3.6, or the application's own.
+	// +optional
+	Code int64 `json:"code,omitempty"`
+	// message is for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// ResourceTransition is one change of state.
+type ResourceTransition struct {
+	// time of the change.
+	// +required
+	Time metav1.MicroTime `json:"time,omitzero"`
+	// state entered.
+	// +required
+	State ResourceState `json:"state,omitempty"`
+	// reason in one word.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+}
+
+// ControlResult summarises a finished ControlCall on its target.
+type ControlResult struct {
+	// name of the ControlCall.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+	// code that was run.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Code string `json:"code,omitempty"`
+	// statusCode is a system error code, RA section 3.6; 0 is success.
+	// +optional
+	StatusCode int64 `json:"statusCode"`
+	// time of completion.
+	// +required
+	Time metav1.MicroTime `json:"time,omitzero"`
+}
+
+// ClusterResource is one thing that runs on exactly one host of its group.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=cres,categories=understudy
+// +kubebuilder:selectablefield:JSONPath=`.spec.groupName`
+// +kubebuilder:selectablefield:JSONPath=`.spec.typeName`
+// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.groupName`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.typeName`
+// +kubebuilder:printcolumn:name="Wanted",type=string,JSONPath=`.spec.desiredState`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.owner.state`
+// +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.owner.nodeName`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.owner.stateTime`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.owner.reason`
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
+type ClusterResource struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is the wish.
+	// +required
+	Spec ClusterResourceSpec `json:"spec,omitzero"`
+	// status is what became of it.
+	// +optional
+	Status ClusterResourceStatus `json:"status,omitzero"`
+}
+
+// ClusterResourceList is a list of ClusterResources.
+//
+// +kubebuilder:object:root=true
+type ClusterResourceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ClusterResource `json:"items"`
+}

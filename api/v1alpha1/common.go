@@ -1,0 +1,147 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Labels, annotations and finalizers that the project sets.
+const (
+	// LabelGroup names the ResourceGroup to which an object belongs.
+	LabelGroup = GroupName + "/group"
+	// LabelRole is "owner" on the host pod that has its group, else "standby":
+	// for people; nothing decides by it.
+	LabelRole = GroupName + "/role"
+	// LabelManagedBy marks what the manager may write: its policies look for it.
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+	// ManagedBy is the value of LabelManagedBy.
+	ManagedBy = "understudy"
+	// AnnotationEpoch carries the owner's epoch on EndpointSlices.
+	AnnotationEpoch = GroupName + "/epoch"
+	// Finalizer holds an object until its stop is proven; only the manager removes it.
+	Finalizer = GroupName + "/offline"
+)
+
+// DesiredState is the lasting wish for a group or a resource.
+//
+// +kubebuilder:validation:Enum=Online;Offline
+type DesiredState string
+
+const (
+	// DesiredOnline wants it running on exactly one host.
+	DesiredOnline DesiredState = "Online"
+	// DesiredOffline wants it stopped everywhere.
+	DesiredOffline DesiredState = "Offline"
+)
+
+// ResourceState is CLUSTER_RESOURCE_STATE, RA section 3.5.
+//
+// +kubebuilder:validation:Enum=Initializing;Offline;OnlinePending;Online;OfflinePending;Failed
+type ResourceState string
+
+const (
+	// StateInitializing is before Open has returned.
+	StateInitializing ResourceState = "Initializing"
+	// StateOffline means that nothing of the resource runs.
+	StateOffline ResourceState = "Offline"
+	// StateOnlinePending means that it is coming online.
+	StateOnlinePending ResourceState = "OnlinePending"
+	// StateOnline means that it works.
+	StateOnline ResourceState = "Online"
+	// StateOfflinePending means that it is going offline.
+	StateOfflinePending ResourceState = "OfflinePending"
+	// StateFailed means that it failed and policy decides what follows.
+	StateFailed ResourceState = "Failed"
+)
+
+// GroupState is CLUSTER_GROUP_STATE, RA section 3.5.
+//
+// +kubebuilder:validation:Enum=Online;Offline;Failed;PartialOnline;Pending
+type GroupState string
+
+const (
+	// GroupOnline means that every resource is online.
+	GroupOnline GroupState = "Online"
+	// GroupOffline means that every resource is offline, or that there is none.
+	GroupOffline GroupState = "Offline"
+	// GroupFailed means that at least one resource failed.
+	GroupFailed GroupState = "Failed"
+	// GroupPartialOnline means that some are online, none pending or failed.
+	GroupPartialOnline GroupState = "PartialOnline"
+	// GroupPending means that at least one is pending and none failed.
+	GroupPending GroupState = "Pending"
+)
+
+// RestartAction is CLUSTER_RESOURCE_RESTART_ACTION, RA section 3.5.
+//
+// +kubebuilder:validation:Enum=DontRestart;RestartNoNotify;RestartNotify
+type RestartAction string
+
+const (
+	// DontRestart leaves a failed resource Failed.
+	DontRestart RestartAction = "DontRestart"
+	// RestartNoNotify restarts in place, and never fails the group over.
+	RestartNoNotify RestartAction = "RestartNoNotify"
+	// RestartNotify restarts in place up to the threshold, then fails the group over.
+	RestartNotify RestartAction = "RestartNotify"
+)
+
+// Condition types and their reasons. A condition has one writer.
+const (
+	// ConditionAccepted (manager): True, the spec is part of the plan in
+	// force; False, it is not, and what ran before goes on on the last accepted plan.
+	ConditionAccepted = "Accepted"
+	// ReasonAccepted says that the object is part of the plan in force.
+	ReasonAccepted = "Accepted"
+	// ReasonInvalid says that a field must be changed; the message names it.
+	ReasonInvalid = "Invalid"
+	// ReasonTypeNotFound says that the ResourceType does not exist.
+	ReasonTypeNotFound = "TypeNotFound"
+	// ReasonGroupNotFound says that the ResourceGroup does not exist.
+	ReasonGroupNotFound = "GroupNotFound"
+	// ReasonCircularDependency says that resources depend on each other in a circle.
+	ReasonCircularDependency = "CircularDependency"
+	// ReasonGroupRejected says that another object of the group keeps the whole plan back.
+	ReasonGroupRejected = "GroupRejected"
+	// ReasonTemplateRefused says that the pod template cannot be hosted.
+	ReasonTemplateRefused = "TemplateRefused"
+
+	// ConditionOnline (monitor of the owner): True while the resource is online.
+	ConditionOnline = "Online"
+
+	// ConditionReady (monitor of the owner): True while all that is wanted online is.
+	ConditionReady = "Ready"
+
+	// ConditionStopFailed (monitor of the owner): True while a stop could not be
+	// proven; the lease is kept so that nothing starts elsewhere.
+	ConditionStopFailed = "StopFailed"
+
+	// ConditionOwnerLost (manager): True when the lease ran out and nobody took it.
+	ConditionOwnerLost = "OwnerLost"
+	// ReasonOwnerSilent says that the lease was not renewed.
+	ReasonOwnerSilent = "OwnerSilent"
+	// ReasonOwned says that the lease is held, or rightly free.
+	ReasonOwned = "Owned"
+
+	// ConditionHostsReady (manager): True when every wanted host is ready.
+	ConditionHostsReady = "HostsReady"
+	// ReasonHostsReady says that all hosts are there.
+	ReasonHostsReady = "HostsReady"
+	// ReasonHostsMissing says that some are not; the message names them.
+	ReasonHostsMissing = "HostsMissing"
+	// ReasonPodRefused says that the API server refused a host pod.
+	ReasonPodRefused = "PodRefused"
+
+	// ConditionFinished (claimer of a ControlCall): True once its outcome is known,
+	// or known to be unknowable.
+	ConditionFinished = "Finished"
+	// ReasonSucceeded says that the code returned 0.
+	ReasonSucceeded = "Succeeded"
+	// ReasonFailed says that the code returned an error.
+	ReasonFailed = "Failed"
+	// ReasonRefused says that the call was not begun.
+	ReasonRefused = "Refused"
+	// ReasonTimedOut says that no answer came in time.
+	ReasonTimedOut = "TimedOut"
+	// ReasonOutcomeUnknown says that the host was lost while the call was under
+	// way. It is not run again.
+	ReasonOutcomeUnknown = "OutcomeUnknown"
+)

@@ -1,0 +1,169 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// CodeMove is the control code of a group that moves it to another host.
+const CodeMove = "MOVE"
+
+// ControlCallSpec is the request. It is immutable.
+type ControlCallSpec struct {
+	// groupName is the group that is called, or whose resource is.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=40
+	GroupName string `json:"groupName,omitempty"`
+
+	// resourceName is the ClusterResource that is called. Absent: the group is.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	ResourceName string `json:"resourceName,omitempty"`
+
+	// code is MOVE for a group, or the name of a control code of the resource's type.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Code string `json:"code,omitempty"`
+
+	// destination is the pod or node to which MOVE goes. Absent: the next in line.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Destination string `json:"destination,omitempty"`
+
+	// input is given to the provider as JSON text: at most 64 KiB.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	Input *runtime.RawExtension `json:"input,omitempty"`
+
+	// timeoutMilliseconds counts from the claim. Default 60000.
+	// +optional
+	// +kubebuilder:default=60000
+	// +kubebuilder:validation:Minimum=100
+	// +kubebuilder:validation:Maximum=86400000
+	TimeoutMilliseconds int64 `json:"timeoutMilliseconds,omitempty"`
+
+	// ttlSecondsAfterFinished is when a finished call is deleted. Default 86400.
+	// +optional
+	// +kubebuilder:default=86400
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=31536000
+	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
+}
+
+// ControlCallStatus is written by the monitor that claimed the call; by the
+// owner that comes after it if that host was lost.
+type ControlCallStatus struct {
+	// conditions are Finished.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=4
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// owner is who claimed the call. It is written before the provider is called.
+	// +optional
+	Owner *ControlCallOwner `json:"owner,omitempty"`
+
+	// statusCode is a system error code, RA section 3.6; 0 is success.
+	// +optional
+	StatusCode *int64 `json:"statusCode,omitempty"`
+
+	// statusName names statusCode.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	StatusName string `json:"statusName,omitempty"`
+
+	// message is for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+
+	// output is what the provider returned, as text; base64 if it is not UTF-8
+	// (outputEncoding says so).
+	// +optional
+	// +kubebuilder:validation:MaxLength=90000
+	Output string `json:"output,omitempty"`
+
+	// outputEncoding is Text or Base64.
+	// +optional
+	// +kubebuilder:validation:Enum=Text;Base64
+	OutputEncoding string `json:"outputEncoding,omitempty"`
+
+	// startTime is when the call was claimed.
+	// +optional
+	StartTime *metav1.MicroTime `json:"startTime,omitempty"`
+
+	// completionTime is when the outcome was known.
+	// +optional
+	CompletionTime *metav1.MicroTime `json:"completionTime,omitempty"`
+}
+
+// ControlCallOwner is the claim.
+type ControlCallOwner struct {
+	// epoch of ownership under which the call was claimed.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Epoch int64 `json:"epoch,omitempty"`
+	// podUID of the claimer.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PodUID string `json:"podUID,omitempty"`
+	// podName of the claimer.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+	// nodeName of the claimer.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	NodeName string `json:"nodeName,omitempty"`
+}
+
+// ControlCall is an act with an outcome: run once at most, its result in its status.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=ccall,categories=understudy
+// +kubebuilder:selectablefield:JSONPath=`.spec.groupName`
+// +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.groupName`
+// +kubebuilder:printcolumn:name="Resource",type=string,JSONPath=`.spec.resourceName`
+// +kubebuilder:printcolumn:name="Code",type=string,JSONPath=`.spec.code`
+// +kubebuilder:printcolumn:name="Finished",type=string,JSONPath=`.status.conditions[?(@.type=="Finished")].reason`
+// +kubebuilder:printcolumn:name="Status",type=integer,JSONPath=`.status.statusCode`
+// +kubebuilder:printcolumn:name="Output",type=string,JSONPath=`.status.output`
+// +kubebuilder:printcolumn:name="Host",type=string,JSONPath=`.status.owner.podName`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="self.spec == oldSelf.spec",message="is immutable: create another ControlCall",fieldPath=".spec"
+// +kubebuilder:validation:XValidation:rule="has(self.spec.resourceName) || self.spec.code == 'MOVE'",message="a group has the code MOVE only; name a resource for other codes",fieldPath=".spec.code"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.destination) || self.spec.code == 'MOVE'",message="only MOVE has a destination",fieldPath=".spec.destination"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.completionTime) || (has(self.status) && self.status == oldSelf.status)",message="a finished call does not change",fieldPath=".status"
+type ControlCall struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is the request.
+	// +required
+	Spec ControlCallSpec `json:"spec,omitzero"`
+	// status is the outcome.
+	// +optional
+	Status ControlCallStatus `json:"status,omitzero"`
+}
+
+// ControlCallList is a list of ControlCalls.
+//
+// +kubebuilder:object:root=true
+type ControlCallList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ControlCall `json:"items"`
+}

@@ -1,0 +1,366 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ResourceGroupSpec is the wish for one group.
+type ResourceGroupSpec struct {
+	// desiredState is Online (default) or Offline.
+	// +optional
+	// +kubebuilder:default=Online
+	DesiredState DesiredState `json:"desiredState,omitempty"`
+
+	// hosts is how many host pods stand ready, each on a node of its own. Default 2.
+	// +optional
+	// +kubebuilder:default=2
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=16
+	Hosts *int32 `json:"hosts,omitempty"`
+
+	// leaseDurationSeconds bounds the outage when a node is lost, and how long a
+	// host may be out of touch with the API server: 2, 6 (default) or 15.
+	// +optional
+	// +kubebuilder:default=6
+	// +kubebuilder:validation:Enum=2;6;15
+	LeaseDurationSeconds int32 `json:"leaseDurationSeconds,omitempty"`
+
+	// failoverThreshold is how many failovers failoverPeriodHours allows.
+	// RA section 5.3; default hosts - 1, at least 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1000
+	FailoverThreshold *int32 `json:"failoverThreshold,omitempty"`
+
+	// failoverPeriodHours is the length of the sliding window in which failovers
+	// count. RA section 5.3; default 6.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1193
+	FailoverPeriodHours *int32 `json:"failoverPeriodHours,omitempty"`
+
+	// service asks for a Service of the group's name whose only endpoint is the owner.
+	// +optional
+	Service *GroupService `json:"service,omitempty"`
+
+	// template is the host pod. Containers that resources name run under the
+	// monitor; their command is replaced.
+	// +required
+	Template corev1.PodTemplateSpec `json:"template,omitzero"`
+}
+
+// GroupService describes the Service of a group.
+type GroupService struct {
+	// ports that the Service offers.
+	// +required
+	// +listType=map
+	// +listMapKey=port
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Ports []GroupServicePort `json:"ports,omitempty"`
+}
+
+// GroupServicePort is one TCP port.
+type GroupServicePort struct {
+	// name of the port; needed when there are several.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=15
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
+	// port of the Service, and of the owner's pod.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	Port int32 `json:"port,omitempty"`
+}
+
+// ResourceGroupStatus is what became of a group.
+type ResourceGroupStatus struct {
+	// conditions are Accepted, HostsReady, OwnerLost (manager); Ready, StopFailed
+	// (monitor of the owner).
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=12
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// planRevision is the ControllerRevision that holds the last accepted plan.
+	// Written by the manager.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PlanRevision string `json:"planRevision,omitempty"`
+
+	// nextHost is the number of the next host pod's name. Written by the manager.
+	// +optional
+	NextHost int64 `json:"nextHost,omitempty"`
+
+	// succession says who may take the group over. Written by the manager.
+	// +optional
+	Succession *Succession `json:"succession,omitempty"`
+
+	// hosts are the host pods by name. Each entry is written by the monitor of
+	// that host alone, which a map allows without touching the others; the
+	// manager removes those of pods that are gone.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Hosts map[string]HostStatus `json:"hosts,omitempty"`
+
+	// owner is all that the monitor of the owner writes.
+	// +optional
+	Owner *GroupOwnerStatus `json:"owner,omitempty"`
+}
+
+// Succession is who may take the group over, in order.
+type Succession struct {
+	// line takes first.
+	// +optional
+	// +listType=map
+	// +listMapKey=podUID
+	// +kubebuilder:validation:MaxItems=32
+	Line []Successor `json:"line,omitempty"`
+	// reserve takes after line.
+	// +optional
+	// +listType=map
+	// +listMapKey=podUID
+	// +kubebuilder:validation:MaxItems=32
+	Reserve []Successor `json:"reserve,omitempty"`
+	// barred never takes.
+	// +optional
+	// +listType=map
+	// +listMapKey=podUID
+	// +kubebuilder:validation:MaxItems=32
+	Barred []BarredHost `json:"barred,omitempty"`
+}
+
+// Successor is one host of a succession.
+type Successor struct {
+	// podUID of the host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PodUID string `json:"podUID,omitempty"`
+	// podName of the host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+	// nodeName of the host.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	NodeName string `json:"nodeName,omitempty"`
+}
+
+// BarredHost is a host that must not take the group.
+type BarredHost struct {
+	// podUID of the host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PodUID string `json:"podUID,omitempty"`
+	// podName of the host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+	// reason in one word.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+}
+
+// HostStatus is what a host says of itself.
+type HostStatus struct {
+	// podUID of the host.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PodUID string `json:"podUID,omitempty"`
+	// nodeName of the host.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	NodeName string `json:"nodeName,omitempty"`
+	// ready is true when all providers are up and all resources are open.
+	// +required
+	Ready bool `json:"ready"`
+	// planRevision that the host runs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PlanRevision string `json:"planRevision,omitempty"`
+	// reason why it is not ready, in one word.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+	// message is for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+}
+
+// GroupOwnerStatus is written by the monitor of the owner. The API server
+// refuses a smaller epoch than the stored one.
+type GroupOwnerStatus struct {
+	// epoch of ownership under which this was written.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Epoch int64 `json:"epoch,omitempty"`
+	// podUID of the owner.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PodUID string `json:"podUID,omitempty"`
+	// podName of the owner.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+	// nodeName of the owner.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	NodeName string `json:"nodeName,omitempty"`
+	// planRevision that the owner runs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PlanRevision string `json:"planRevision,omitempty"`
+	// state of the group.
+	// +required
+	State GroupState `json:"state,omitempty"`
+	// stateTime is when state was entered.
+	// +optional
+	StateTime metav1.MicroTime `json:"stateTime,omitzero"`
+	// released is true once the owner has gone offline and let the lease go.
+	// +optional
+	Released bool `json:"released,omitempty"`
+	// message is for people.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
+	// timeline holds the latest restarts and failovers, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Timeline []TimelineEntry `json:"timeline,omitempty"`
+	// history holds the latest owners, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	History []OwnershipEntry `json:"history,omitempty"`
+}
+
+// TimelineEntry is one interruption of the group: what it cost and where.
+type TimelineEntry struct {
+	// kind is Start, Restart (in place), Failover or Move.
+	// +required
+	// +kubebuilder:validation:Enum=Start;Restart;Failover;Move
+	Kind string `json:"kind,omitempty"`
+	// cause in one word.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Cause string `json:"cause,omitempty"`
+	// resourceName of the resource that caused it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ResourceName string `json:"resourceName,omitempty"`
+	// epoch under which the group came back.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Epoch int64 `json:"epoch,omitempty"`
+	// fromPodName is the owner before.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	FromPodName string `json:"fromPodName,omitempty"`
+	// toPodName is the owner after.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ToPodName string `json:"toPodName,omitempty"`
+	// lastHeardTime is the last renewal of an owner that fell silent.
+	// +optional
+	LastHeardTime *metav1.MicroTime `json:"lastHeardTime,omitempty"`
+	// detectedTime is when the failure was detected, or the move begun.
+	// +optional
+	DetectedTime *metav1.MicroTime `json:"detectedTime,omitempty"`
+	// offlineTime is when the owner before was proven offline.
+	// +optional
+	OfflineTime *metav1.MicroTime `json:"offlineTime,omitempty"`
+	// leaseTakenTime is when the owner after won the lease.
+	// +optional
+	LeaseTakenTime *metav1.MicroTime `json:"leaseTakenTime,omitempty"`
+	// onlineTime is when all that is wanted online was.
+	// +optional
+	OnlineTime *metav1.MicroTime `json:"onlineTime,omitempty"`
+	// endpointTime is when the Service's endpoint was written.
+	// +optional
+	EndpointTime *metav1.MicroTime `json:"endpointTime,omitempty"`
+}
+
+// OwnershipEntry is one owner of the past or present.
+type OwnershipEntry struct {
+	// epoch of the ownership.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Epoch int64 `json:"epoch,omitempty"`
+	// podUID of the owner.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	PodUID string `json:"podUID,omitempty"`
+	// podName of the owner.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+	// sinceTime is when the lease was won.
+	// +required
+	SinceTime metav1.MicroTime `json:"sinceTime,omitzero"`
+	// untilTime is when it was released, or when its loss was noticed.
+	// +optional
+	UntilTime *metav1.MicroTime `json:"untilTime,omitempty"`
+	// reason why it ended.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+}
+
+// ResourceGroup is the unit that fails over: resources that are always together
+// on one host, and the host pods that stand ready for them.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=rgroup,categories=understudy
+// +kubebuilder:printcolumn:name="Wanted",type=string,JSONPath=`.spec.desiredState`
+// +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.owner.state`
+// +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.status.owner.podName`
+// +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.owner.nodeName`
+// +kubebuilder:printcolumn:name="Epoch",type=integer,JSONPath=`.status.owner.epoch`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.owner.stateTime`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`,priority=1
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="a group's name has at most 40 characters",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
+type ResourceGroup struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec is the wish.
+	// +required
+	Spec ResourceGroupSpec `json:"spec,omitzero"`
+	// status is what became of it.
+	// +optional
+	Status ResourceGroupStatus `json:"status,omitzero"`
+}
+
+// ResourceGroupList is a list of ResourceGroups.
+//
+// +kubebuilder:object:root=true
+type ResourceGroupList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ResourceGroup `json:"items"`
+}

@@ -1,0 +1,169 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// ResourceTypeSpec says how resources of a type are provided and watched.
+type ResourceTypeSpec struct {
+	// description is a sentence for people.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
+	// provider is the process that serves the provider protocol for this type.
+	// +required
+	Provider ProviderSource `json:"provider,omitzero"`
+
+	// propertiesSchema is a structural OpenAPI v3 schema for spec.properties of
+	// this type's resources. Absent: the type has no properties.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	PropertiesSchema *runtime.RawExtension `json:"propertiesSchema,omitempty"`
+
+	// looksAlivePollIntervalMilliseconds is the pause between two quick checks.
+	// RA section 5.2 LooksAlivePollInterval; default 5000.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=4294967295
+	LooksAlivePollIntervalMilliseconds int64 `json:"looksAlivePollIntervalMilliseconds,omitempty"`
+
+	// isAlivePollIntervalMilliseconds is the pause between two full checks.
+	// RA section 5.2 IsAlivePollInterval; default 60000.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=4294967295
+	IsAlivePollIntervalMilliseconds int64 `json:"isAlivePollIntervalMilliseconds,omitempty"`
+
+	// pendingTimeoutMilliseconds is the longest gap between two reports of a
+	// pending resource. RA section 5.2 PendingTimeout; default 180000.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=4294967295
+	PendingTimeoutMilliseconds int64 `json:"pendingTimeoutMilliseconds,omitempty"`
+
+	// deadlockTimeoutMilliseconds is how long any call into the provider may take
+	// before its container is killed. RA section 5.2 DeadlockTimeout; default 300000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1000
+	// +kubebuilder:validation:Maximum=4294967295
+	DeadlockTimeoutMilliseconds int64 `json:"deadlockTimeoutMilliseconds,omitempty"`
+
+	// terminateTimeoutMilliseconds is how long Terminate may take before its
+	// container is killed. The lease's timing limits it: 1500 at most with the
+	// default lease of 6 s, 400 with 2 s, 4000 with 15 s. Default 400.
+	// +optional
+	// +kubebuilder:validation:Minimum=10
+	// +kubebuilder:validation:Maximum=4000
+	TerminateTimeoutMilliseconds int64 `json:"terminateTimeoutMilliseconds,omitempty"`
+
+	// controlCodes are the user-defined control codes of this type. RA section 6.2.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	ControlCodes []ControlCode `json:"controlCodes,omitempty"`
+}
+
+// ProviderSource says where the provider process comes from.
+type ProviderSource struct {
+	// inject starts the provider inside the container of the host pod's template
+	// that each resource names, in place of that container's own command.
+	// +required
+	Inject InjectedProvider `json:"inject,omitzero"`
+}
+
+// InjectedProvider is a provider that runs in a container of the template.
+type InjectedProvider struct {
+	// command starts the provider. Its first word may be /understudy/bin/provider,
+	// the built-in one, which is put into every supervised container.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=4096
+	Command []string `json:"command,omitempty"`
+}
+
+// ControlAccess says where a control code may run.
+//
+// +kubebuilder:validation:Enum=Read;Write
+type ControlAccess string
+
+const (
+	// ControlRead does not change the resource.
+	ControlRead ControlAccess = "Read"
+	// ControlWrite may change it.
+	ControlWrite ControlAccess = "Write"
+)
+
+// ControlCode is one user-defined control code.
+type ControlCode struct {
+	// name is what a ControlCall says.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[A-Z][A-Z0-9_-]*$`
+	Name string `json:"name,omitempty"`
+
+	// code is the number that the provider gets: 32 bits laid out as in RA
+	// section 6.1, with the mark of a user-defined code (RA section 6.2).
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=4294967295
+	Code int64 `json:"code,omitempty"`
+
+	// access says whether the code changes the resource. Default Write.
+	// +optional
+	Access ControlAccess `json:"access,omitempty"`
+}
+
+// ResourceTypeStatus is written by the manager alone.
+type ResourceTypeStatus struct {
+	// conditions are Accepted.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// ResourceType is one kind of thing that can be a resource, and its provider:
+// what a resource DLL is to a Windows cluster.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=rtype,categories=understudy
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Description",type=string,JSONPath=`.spec.description`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a type's name has at most 63 characters",fieldPath=".metadata.name"
+type ResourceType struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says how resources of the type are provided and watched.
+	// +required
+	Spec ResourceTypeSpec `json:"spec,omitzero"`
+	// status is what the manager makes of the spec.
+	// +optional
+	Status ResourceTypeStatus `json:"status,omitzero"`
+}
+
+// ResourceTypeList is a list of ResourceTypes.
+//
+// +kubebuilder:object:root=true
+type ResourceTypeList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ResourceType `json:"items"`
+}
