@@ -134,7 +134,8 @@ func (l Layout) ensure(ctx context.Context, d daemon, lock *os.File) (started bo
 		args = append([]string{"nsenter", "--net=" + d.netns, "--"}, args...)
 	}
 	launch := []string{launchCommand, l.recordPath(d.name), procs, fingerprint, "--"}
-	cmd := exec.Command("/proc/self/exe", append(launch, args...)...)
+	// It is not to end with what started it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", append(launch, args...)...)
 	cmd.Env = append(os.Environ(), d.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{lock}
@@ -147,7 +148,10 @@ func (l Layout) ensure(ctx context.Context, d daemon, lock *os.File) (started bo
 	err = waitFor(ctx, 10*time.Second, d.name+" to start", func(context.Context) error {
 		select {
 		case err := <-exited:
-			return permanent(fmt.Errorf("it ended at once (%v), see %s", err, l.logPath(d.name)))
+			if err == nil {
+				err = errors.New("no error")
+			}
+			return permanent(fmt.Errorf("it ended at once, see %s: %w", l.logPath(d.name), err))
 		default:
 		}
 		if record, found, _ := l.readRecord(d.name); !found || record.PID != cmd.Process.Pid {
