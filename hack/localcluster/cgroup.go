@@ -142,7 +142,7 @@ func removeCgroup(cgroup string) error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for _, mount := range cgroupMounts(string(mountinfo)) {
 		for {
 			err := removeCgroupDirs(filepath.Join(mount, cgroup))

@@ -145,7 +145,7 @@ func (l Layout) ensure(ctx context.Context, d daemon, lock *os.File) (started bo
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	err = waitFor(ctx, 10*time.Second, d.name+" to start", func(context.Context) error {
+	err = waitFor(ctx, 30*time.Second, d.name+" to start", func(context.Context) error {
 		select {
 		case err := <-exited:
 			if err == nil {
@@ -209,7 +209,7 @@ func (l Layout) stop(ctx context.Context, name string) error {
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill %s (pid %d): %w", name, record.PID, err)
 	}
-	err = waitFor(ctx, 10*time.Second, name+" to end", func(context.Context) error {
+	err = waitFor(ctx, 30*time.Second, name+" to end", func(context.Context) error {
 		if record.alive() {
 			return fmt.Errorf("pid %d lives", record.PID)
 		}
@@ -223,7 +223,7 @@ func (l Layout) stop(ctx context.Context, name string) error {
 
 // killCgroup kills every process at or below a cgroup, until none is left: some may fork meanwhile.
 func killCgroup(ctx context.Context, cgroup string) error {
-	return waitFor(ctx, 30*time.Second, "the processes in "+cgroup+" to end", func(context.Context) error {
+	return waitFor(ctx, time.Minute, "the processes in "+cgroup+" to end", func(context.Context) error {
 		pids, err := processesIn(cgroup)
 		if err != nil {
 			return err
