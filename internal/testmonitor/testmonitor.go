@@ -46,7 +46,12 @@ type Monitor struct {
 // New makes a monitor that listens.
 func New(t *testing.T) *Monitor {
 	t.Helper()
-	dir := t.TempDir()
+	return NewIn(t, t.TempDir())
+}
+
+// NewIn makes a monitor that listens in a folder, whose path has to be short.
+func NewIn(t *testing.T, dir string) *Monitor {
+	t.Helper()
 	m := &Monitor{Dir: dir, Socket: filepath.Join(dir, "m"), Provider: filepath.Join(dir, "p"), grew: make(chan struct{})}
 	m.Start(t)
 	t.Cleanup(m.Stop)

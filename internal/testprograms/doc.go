@@ -15,6 +15,7 @@ import (
 var Programs = map[string]func(args []string) error{
 	"stubborn": Stubborn,
 	"daemon":   Daemon,
+	"foreign":  Foreign,
 	"server":   Server,
 	"exit":     Exit,
 	"env":      Env,

@@ -84,6 +84,15 @@ func hold(path string) error {
 	select {}
 }
 
+// Foreign becomes another user for good, which needs a setuid-root file, and is
+// Stubborn then: the user who started it cannot kill it.
+func Foreign(args []string) error {
+	if err := syscall.Setresuid(0, 0, 0); err != nil {
+		return err
+	}
+	return Stubborn(args)
+}
+
 // Exit ends with a code at once, or prints first: exit CODE [TEXT...].
 func Exit(args []string) error {
 	code := 0

@@ -83,8 +83,13 @@ func start(t *testing.T, props map[string]any) *host {
 // launch runs a provider.
 func launch(t *testing.T) *host {
 	t.Helper()
-	h := &host{t: t, monitor: testmonitor.New(t), exited: make(chan struct{}), handle: "uid-1", epoch: 7}
-	cmd := exec.Command(self(t), "serve")
+	return launchWith(t, testmonitor.New(t), exec.Command(self(t), "serve"))
+}
+
+// launchWith runs a provider by a command.
+func launchWith(t *testing.T, m *testmonitor.Monitor, cmd *exec.Cmd) *host {
+	t.Helper()
+	h := &host{t: t, monitor: m, exited: make(chan struct{}), handle: "uid-1", epoch: 7}
 	cmd.Env = append(os.Environ(),
 		provider.SocketEnv+"="+h.monitor.Provider,
 		provider.MonitorSocketEnv+"="+h.monitor.Socket)
@@ -223,11 +228,16 @@ func content(t *testing.T, path string) string {
 // pidIn waits for the process id in a file.
 func pidIn(t *testing.T, path string) int {
 	t.Helper()
-	pid, err := strconv.Atoi(content(t, path))
+	return number(t, content(t, path))
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	n, err := strconv.Atoi(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pid
+	return n
 }
 
 // alive says whether a process runs; one that only its parent has to notice does not.
