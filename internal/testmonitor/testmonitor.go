@@ -95,6 +95,13 @@ func (m *Monitor) Heard() []proto.Message {
 	return slices.Clone(m.heard)
 }
 
+// Forget makes Heard begin anew.
+func (m *Monitor) Forget() {
+	m.mu.Lock()
+	m.heard, m.when = nil, nil
+	m.mu.Unlock()
+}
+
 // take writes a message down and answers it.
 func (m *Monitor) take(ctx context.Context, req proto.Message, success proto.Message) (proto.Message, error) {
 	m.mu.Lock()

@@ -92,7 +92,8 @@ func launchWith(t *testing.T, m *testmonitor.Monitor, cmd *exec.Cmd) *host {
 	h := &host{t: t, monitor: m, exited: make(chan struct{}), handle: "uid-1", epoch: 7}
 	cmd.Env = append(os.Environ(),
 		provider.SocketEnv+"="+h.monitor.Provider,
-		provider.MonitorSocketEnv+"="+h.monitor.Socket)
+		provider.MonitorSocketEnv+"="+h.monitor.Socket,
+		"GORACE=atexit_sleep_ms=0") // else each helper takes a second to end
 	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -144,6 +145,7 @@ func (h *host) mustOnline() {
 // mustOffline takes it offline, whether at once or by a worker.
 func (h *host) mustOffline() {
 	h.t.Helper()
+	h.monitor.Forget() // an earlier end is not this one
 	resp, err := h.Offline(h.within(10*time.Second), &pb.OfflineRequest{ResourceId: h.id})
 	switch {
 	case err != nil:
