@@ -39,8 +39,14 @@ func (c *clock) stretch(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / c.bootRate)
 }
 
-// drift sets new rates.
-func (w *World) drift(c *clock) {
+// drift sets new rates. Timers that run follow the clock.
+func (w *World) drift(h *host) {
+	for _, x := range h.containers {
+		if x.dying != 0 {
+			return // K was drawn on the old rate
+		}
+	}
+	c := &h.clock
 	i := c.read(w.now)
 	c.since, c.boot, c.raw = w.now, i.Boot, i.Raw
 	rate := func() float64 {
@@ -52,5 +58,8 @@ func (w *World) drift(c *clock) {
 	c.bootRate, c.rawRate = rate(), rate()
 	if w.chance(0.6) {
 		c.rawRate = c.bootRate
+	}
+	for _, x := range h.containers {
+		x.arm()
 	}
 }

@@ -21,6 +21,7 @@ type container struct {
 	alive bool // the resource runs
 
 	starting bool // it is about to
+	starts   int  // counts the orders to
 
 	guard    ownership.Guard
 	maxEpoch int64
@@ -138,6 +139,17 @@ func (c *container) setGuard(g ownership.Guard) {
 	}
 	c.maxEpoch, c.guard = g.Epoch, g
 	c.due = max(g.G2, c.host.clock.read(w.now).Boot)
+	c.arm()
+	if g.G2 == 0 {
+		return
+	}
+	nonce := c.nonce
+	c.tell(func(m *monitor) { m.engine.guarded(c, nonce, g) })
+}
+
+// arm sets the timers of the guard.
+func (c *container) arm() {
+	w, g := c.host.world, c.guard
 	c.guards++
 	n := c.guards
 	if g.G2 == 0 {
@@ -157,8 +169,6 @@ func (c *container) setGuard(g ownership.Guard) {
 			c.kill()
 		}
 	})
-	nonce := c.nonce
-	c.tell(func(m *monitor) { m.engine.guarded(c, nonce, g) })
 }
 
 // kill is the kill of all but init, which takes up to K.
@@ -213,9 +223,11 @@ func (c *container) start(nonce string, epoch int64) {
 	if c.nonce != nonce || c.alive || c.dying != 0 {
 		return
 	}
+	c.starts++
 	c.starting = true
+	nth := c.starts
 	w.after(w.pick(w.style.start), func() {
-		if !c.starting || c.lives != n || c.dying != 0 {
+		if !c.starting || c.starts != nth || c.lives != n || c.dying != 0 {
 			return
 		}
 		c.starting, c.alive = false, true

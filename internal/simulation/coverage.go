@@ -18,6 +18,10 @@ type Coverage struct {
 	StopFailed, NotReleased     int
 	Drain, EngineSilent         int
 	DiskFailed, Unreadable      int
+
+	// EpochLost counts the grants of an epoch that had been used already, by an
+	// owner whose Lease was deleted before anybody took note.
+	EpochLost int
 }
 
 func (c *Coverage) grant(g *ownership.Grant) {

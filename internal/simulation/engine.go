@@ -43,7 +43,7 @@ func (e *engine) do(f func()) {
 	w := e.monitor.host.world
 	switch {
 	case e.monitor.dead:
-	case w.now < e.hung || w.now < e.monitor.paused:
+	case len(e.waiting) > 0 || w.now < e.hung || w.now < e.monitor.paused:
 		if e.waiting = append(e.waiting, f); len(e.waiting) == 1 {
 			e.resume()
 		}

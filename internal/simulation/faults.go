@@ -141,7 +141,7 @@ var faults = []fault{
 	}},
 	{2, func(w *World, h *host) { h.diskFull = w.until() }},
 	{3, func(w *World, h *host) { h.watch.lose() }},
-	{3, func(w *World, h *host) { w.drift(&h.clock) }},
+	{3, func(w *World, h *host) { w.drift(h) }},
 	{1, func(w *World, h *host) { h.clock.wall += int64(w.upTo(2*time.Hour) - time.Hour) }},
 	{2, func(w *World, _ *host) { w.manager.down = w.now + w.upTo(5*w.timing.D) }},
 	{2, func(w *World, h *host) { h.barred = !h.barred }},

@@ -48,7 +48,7 @@ func (w *World) addHost(name string) *host {
 	if w.chance(0.5) {
 		h.clock.wall = int64(w.upTo(20*time.Second) - 10*time.Second)
 	}
-	w.drift(&h.clock)
+	w.drift(h)
 	for i := range 2 {
 		h.containers = append(h.containers, newContainer(h, "c"+strconv.Itoa(i)))
 	}

@@ -88,7 +88,7 @@ func TestSchedules(t *testing.T) {
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
 		t.Logf("%-14s %8d in %5d schedules", name, v.Field(i).Int(), reached[name])
-		if os.Getenv("SEED") == "" && reached[name] == 0 {
+		if os.Getenv("SEED") == "" && reached[name] == 0 && name != "EpochLost" {
 			t.Errorf("no schedule reached %s", name)
 		}
 	}
