@@ -33,9 +33,6 @@ const (
 
 // callReconciler deletes finished calls in time, and refuses those that no
 // monitor can ever claim. All others are the monitors'.
-//
-// +kubebuilder:rbac:groups=understudy.dev,resources=controlcalls,verbs=get;list;watch;delete
-// +kubebuilder:rbac:groups=understudy.dev,resources=controlcalls/status,verbs=get;update;patch
 type callReconciler struct {
 	base
 	now func() time.Time
@@ -47,6 +44,9 @@ func setupCall(mgr ctrl.Manager, b base) error {
 		WithOptions(options(b, 1)).
 		Complete(&callReconciler{base: b, now: time.Now})
 }
+
+// +kubebuilder:rbac:groups=understudy.dev,resources=controlcalls,verbs=get;list;watch;delete
+// +kubebuilder:rbac:groups=understudy.dev,resources=controlcalls/status,verbs=get;update;patch
 
 // Reconcile looks at one call.
 func (r *callReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {

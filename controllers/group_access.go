@@ -4,7 +4,6 @@
 package controllers
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -25,7 +24,7 @@ func (r *groupReconciler) access(ctx context.Context, s *groupScope) error {
 func (r *groupReconciler) accessFor(ctx context.Context, s *groupScope, revision string, before *planv1.Plan) error {
 	in := builders.AccessInput{
 		Namespace: s.group.Namespace, Group: s.group.Name,
-		ServiceAccount: cmp.Or(s.host.Template.Spec.ServiceAccountName, "default"),
+		ServiceAccount: builders.ServiceAccount(s.host),
 		Revisions:      []string{revision},
 	}
 	revisions, err := r.revisions(ctx, s)

@@ -26,18 +26,6 @@ import (
 
 // groupReconciler keeps everything around a group but the group itself, which
 // its monitors run: plan, access, hosts, succession, Service.
-//
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/finalizers,verbs=update
-// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete
-// +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;delete
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;patch;delete
-// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 type groupReconciler struct {
 	base
 	leases *leaseWatch
@@ -106,6 +94,18 @@ func (s *groupScope) placement(now time.Time) placement.Input {
 		Pods: s.pods, Nodes: s.nodes, Hosts: s.group.Status.Hosts, OwnerUID: s.ownerUID(), Now: now,
 	}
 }
+
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/finalizers,verbs=update
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile runs the phases. Each builds on the ones before it, so the first
 // error ends them; only a refused spec does not, because what was accepted

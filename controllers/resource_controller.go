@@ -26,9 +26,6 @@ import (
 // resourceReconciler lets a deleted ClusterResource go once it is stopped, and
 // speaks for those whose group does not exist. All else about a resource is said
 // with its group.
-//
-// +kubebuilder:rbac:groups=understudy.dev,resources=clusterresources,verbs=get;list;watch;update;patch
-// +kubebuilder:rbac:groups=understudy.dev,resources=clusterresources/status,verbs=get;update;patch
 type resourceReconciler struct{ base }
 
 func setupResource(mgr ctrl.Manager, b base) error {
@@ -52,6 +49,9 @@ func (r *resourceReconciler) resourcesOf(ctx context.Context, o client.Object) [
 		return client.ObjectKeyFromObject(&c)
 	})
 }
+
+// +kubebuilder:rbac:groups=understudy.dev,resources=clusterresources,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=clusterresources/status,verbs=get;update;patch
 
 // Reconcile looks at one resource.
 func (r *resourceReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {

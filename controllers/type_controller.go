@@ -23,9 +23,6 @@ import (
 )
 
 // typeReconciler says whether a ResourceType can be used.
-//
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes,verbs=get;list;watch;create;update;patch
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes/status,verbs=get;update;patch
 type typeReconciler struct{ base }
 
 func setupType(mgr ctrl.Manager, b base) error {
@@ -34,6 +31,9 @@ func setupType(mgr ctrl.Manager, b base) error {
 		WithOptions(options(b, 1)).
 		Complete(&typeReconciler{base: b})
 }
+
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes,verbs=get;list;watch;create;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes/status,verbs=get;update;patch
 
 // Reconcile looks at one type.
 func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {

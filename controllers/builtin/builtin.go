@@ -21,6 +21,10 @@ import (
 //go:embed application.schema.json
 var applicationSchema []byte
 
+// processCode asks an application for its process: function 1 of an object
+// resource, read access (RA section 6.2). provider/application serves it.
+const processCode = 0x01800005
+
 // Types are the built-in types.
 func Types() []understudyv1alpha1.ResourceType {
 	return []understudyv1alpha1.ResourceType{{
@@ -34,9 +38,12 @@ func Types() []understudyv1alpha1.ResourceType {
 		Spec: understudyv1alpha1.ResourceTypeSpec{
 			Description: "Any program in any image: started, watched and stopped under the failover-cluster contract.",
 			Provider: understudyv1alpha1.ProviderSource{
-				Inject: understudyv1alpha1.InjectedProvider{Command: []string{layout.ProviderPath}},
+				Inject: understudyv1alpha1.InjectedProvider{Command: []string{layout.ProviderPath, "application"}},
 			},
 			PropertiesSchema: &runtime.RawExtension{Raw: compact(applicationSchema)},
+			ControlCodes: []understudyv1alpha1.ControlCode{{
+				Name: "PROCESS", Code: processCode, Access: understudyv1alpha1.ControlRead,
+			}},
 		},
 	}}
 }

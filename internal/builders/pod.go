@@ -6,6 +6,7 @@
 package builders
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -46,6 +47,11 @@ type PodInput struct {
 // PodName is the name of a host.
 func PodName(group string, number int64) string {
 	return group + "-" + strconv.FormatInt(number, 10)
+}
+
+// ServiceAccount that the host pods run under, and the monitors act as.
+func ServiceAccount(h *Host) string {
+	return cmp.Or(h.Template.Spec.ServiceAccountName, "default")
 }
 
 // Labels of everything that the manager makes for a group.
@@ -103,6 +109,7 @@ func placement(spec *corev1.PodSpec, in PodInput) {
 		// The monitor mounts a token of its own; no program gets one by default.
 		spec.AutomountServiceAccountToken = ptr.To(false)
 	}
+	spec.ServiceAccountName = ServiceAccount(&in.Host)
 	grace := max(in.GraceSeconds, ptr.Deref(spec.TerminationGracePeriodSeconds, 0))
 	spec.TerminationGracePeriodSeconds = &grace
 
