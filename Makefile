@@ -22,9 +22,8 @@ GOLANGCI_LINT  := go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint
 
 CHART := charts/understudy
 
-# hack/chart drops the descriptions of the pod template, which alone are more than kubectl apply can remember; until
-# it is there all of them are dropped.
-CRD_OPTIONS := crd:generateEmbeddedObjectMeta=true$(if $(wildcard hack/chart),,$(shell echo ,maxDescLen=0))
+# hack/chart drops the descriptions of the pod template, which alone are more than kubectl apply can remember.
+CRD_OPTIONS := crd:generateEmbeddedObjectMeta=true
 
 # The packages that have a suite with the build tag $(1).
 packages-tagged = $(shell git grep -lE --untracked '^//go:build .*\b$(1)\b' -- '*_test.go' | xargs -r dirname | sort -u | sed 's|^|./|')
@@ -54,7 +53,7 @@ deepcopy: ## Generate the deep copies of the kinds.
 manifests: ## Generate CRDs and the manager's role from markers (config), and from them their part of the chart.
 	$(CONTROLLER_GEN) $(CRD_OPTIONS) paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
-	[[ ! -d hack/chart ]] || go run ./hack/chart
+	go run ./hack/chart
 
 .PHONY: proto
 proto: ## Generate Go from the provider protocol.
