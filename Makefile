@@ -22,6 +22,9 @@ GOLANGCI_LINT  := go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint
 
 CHART := charts/understudy
 
+# hack/chart drops the descriptions of the pod template, which alone are more than kubectl apply can remember.
+CRD_OPTIONS := crd:generateEmbeddedObjectMeta=true
+
 # The packages that have a suite with the build tag $(1).
 packages-tagged = $(shell git grep -lE --untracked '^//go:build .*\b$(1)\b' -- '*_test.go' | xargs -r dirname | sort -u | sed 's|^|./|')
 
@@ -47,10 +50,10 @@ deepcopy: ## Generate the deep copies of the kinds.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1/...
 
 .PHONY: manifests
-manifests: ## Generate the CRDs (config/crd/bases) and the manager's role (config/rbac) from markers.
-	@# Without descriptions: those of a pod template alone are more than kubectl apply can remember.
-	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true,maxDescLen=0 paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
-	[[ ! -d controllers ]] || $(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+manifests: ## Generate CRDs and the manager's role from markers (config), and from them their part of the chart.
+	$(CONTROLLER_GEN) $(CRD_OPTIONS) paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+	go run ./hack/chart
 
 .PHONY: proto
 proto: ## Generate Go from the provider protocol.
