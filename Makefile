@@ -47,10 +47,11 @@ deepcopy: ## Generate the deep copies of the kinds.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1/...
 
 .PHONY: manifests
-manifests: ## Generate the CRDs (config/crd/bases) and the manager's role (config/rbac) from markers.
-	@# Without descriptions: those of a pod template alone are more than kubectl apply can remember.
-	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true,maxDescLen=0 paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
-	[[ ! -d controllers ]] || $(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+manifests: ## Generate CRDs and the manager's role from markers, and the chart's copies of them.
+	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+	@# Takes the descriptions of the pod template out again: more than kubectl apply can remember.
+	go run ./hack/chart
 
 .PHONY: proto
 proto: ## Generate Go from the provider protocol.
