@@ -10,17 +10,20 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
 
 	"github.com/understudy-dev/understudy/controllers"
 )
@@ -72,6 +75,9 @@ func runSuite(m *testing.M) (code int, err error) {
 	if c, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
+	if err := applyPolicies(c); err != nil {
+		return 0, err
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	defer func() {
@@ -94,6 +100,33 @@ func runSuite(m *testing.M) (code int, err error) {
 	}
 	go func() { done <- mgr.Start(ctx) }()
 	return m.Run(), nil
+}
+
+// applyPolicies installs config/policy.
+func applyPolicies(c client.Client) error {
+	files, err := filepath.Glob(filepath.Join("..", "config", "policy", "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, document := range strings.Split(string(data), "\n---\n") {
+			u := &unstructured.Unstructured{}
+			if err := yaml.Unmarshal([]byte(document), &u.Object); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+			if u.GetKind() == "" {
+				continue // kustomization.yaml
+			}
+			if err := c.Create(context.Background(), u); err != nil {
+				return fmt.Errorf("%s: %w", file, err)
+			}
+		}
+	}
+	return nil
 }
 
 // namespace makes a namespace of its own for a test.
