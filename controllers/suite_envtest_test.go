@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
@@ -75,7 +76,14 @@ func runSuite(m *testing.M) (code int, err error) {
 	if c, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
-	if err := applyPolicies(c); err != nil {
+	if err := applyFiles("policy"); err != nil {
+		return 0, err
+	}
+	if err := applyFiles("rbac"); err != nil {
+		return 0, err
+	}
+	managers, err := managerConfig(env)
+	if err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,7 +94,7 @@ func runSuite(m *testing.M) (code int, err error) {
 			err = stopErr
 		}
 	}()
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	mgr, err := ctrl.NewManager(managers, ctrl.Options{
 		Scheme: scheme, Cache: controllers.CacheOptions(),
 		Metrics: metricsserver.Options{BindAddress: "0"},
 	})
@@ -102,9 +110,29 @@ func runSuite(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// applyPolicies installs config/policy.
-func applyPolicies(c client.Client) error {
-	files, err := filepath.Glob(filepath.Join("..", "config", "policy", "*.yaml"))
+// managerConfig is that of a user with the rights of the manager's service
+// account and no more: what it grants to monitors, it must hold itself.
+func managerConfig(env *envtest.Environment) (*rest.Config, error) {
+	user, err := env.AddUser(envtest.User{Name: "understudy-manager-of-the-test"}, nil)
+	if err != nil {
+		return nil, err
+	}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: "understudy-manager-of-the-test"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "understudy-manager"},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "understudy-manager-of-the-test"}},
+	}
+	if err := c.Create(context.Background(), binding); err != nil {
+		return nil, err
+	}
+	managers := user.Config()
+	managers.QPS, managers.Burst = 200, 400
+	return managers, nil
+}
+
+// applyFiles installs a folder of config/, without what belongs to its namespace.
+func applyFiles(folder string) error {
+	files, err := filepath.Glob(filepath.Join("..", "config", folder, "*.yaml"))
 	if err != nil {
 		return err
 	}
@@ -118,8 +146,8 @@ func applyPolicies(c client.Client) error {
 			if err := yaml.Unmarshal([]byte(document), &u.Object); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
 			}
-			if u.GetKind() == "" {
-				continue // kustomization.yaml
+			if u.GetKind() == "" || u.GetNamespace() != "" {
+				continue
 			}
 			if err := c.Create(context.Background(), u); err != nil {
 				return fmt.Errorf("%s: %w", file, err)
