@@ -50,9 +50,10 @@ deepcopy: ## Generate the deep copies of the kinds.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1/...
 
 .PHONY: manifests
-manifests: ## Generate CRDs and the manager's role from markers (config), and from them their part of the chart.
-	$(CONTROLLER_GEN) $(CRD_OPTIONS) paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+manifests: ## Generate CRDs and the manager's role from markers, and the chart's copies of them.
+	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+	@# Takes the descriptions of the pod template out again: more than kubectl apply can remember.
 	go run ./hack/chart
 
 .PHONY: proto
