@@ -25,10 +25,8 @@ const (
 	ping    = 0x01800005 // resource, user-defined, function 1, read: RA 6.2
 )
 
-var (
-	states  sync.Map // by handle, which is the resource id, too
-	monitor pb.MonitorServiceClient
-)
+var states sync.Map // by handle, which is the resource id, too
+var monitor pb.MonitorServiceClient
 
 // call serves every call of the protocol that there is to serve; the rest is "unimplemented".
 func call(ctx context.Context, req any, _ *grpc.UnaryServerInfo, rest grpc.UnaryHandler) (any, error) {

@@ -16,6 +16,7 @@ var Programs = map[string]func(args []string) error{
 	"stubborn": Stubborn,
 	"daemon":   Daemon,
 	"foreign":  Foreign,
+	"runaway":  Runaway,
 	"server":   Server,
 	"exit":     Exit,
 	"env":      Env,

@@ -7,12 +7,14 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Stubborn ignores every signal that can be ignored. --pid FILE: written once it
@@ -27,7 +29,8 @@ func Stubborn(args []string) error {
 	if err := announce(*pid); err != nil {
 		return err
 	}
-	select {}
+	stay()
+	return nil
 }
 
 // Daemon puts a child into a session of its own, twice removed, that ignores
@@ -36,8 +39,8 @@ func Stubborn(args []string) error {
 //
 //	daemon --lock FILE [--leave]
 //
-// The first process stays until SIGTERM, or with --leave ends at once with code 0.
-// FILE holds the child's process id once the child holds the lock.
+// Once the child holds the lock, FILE holds its process id. Then the first process
+// stays until SIGTERM, or with --leave ends with code 0.
 func Daemon(args []string) error {
 	flags := flag.NewFlagSet("daemon", flag.ContinueOnError)
 	lock := flags.String("lock", "", "file to lock")
@@ -46,8 +49,9 @@ func Daemon(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	const inherited = 3
 	if *step == 2 {
-		return hold(*lock)
+		return hold(*lock, os.NewFile(inherited, "first"))
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -57,10 +61,23 @@ func Daemon(args []string) error {
 	next.Stdout, next.Stderr = os.Stdout, os.Stderr
 	next.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if *step == 1 {
+		next.ExtraFiles = []*os.File{os.NewFile(inherited, "first")}
 		return next.Start() // and end: the child loses its parent
 	}
-	if err := next.Run(); err != nil || *leave {
+	read, write, err := os.Pipe()
+	if err != nil {
 		return err
+	}
+	next.ExtraFiles = []*os.File{write}
+	if err := next.Run(); err != nil {
+		return err
+	}
+	_ = write.Close()
+	if said, _ := io.ReadAll(read); string(said) != held {
+		return errors.New("the child does not hold the lock")
+	}
+	if *leave {
+		return nil
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
@@ -68,8 +85,11 @@ func Daemon(args []string) error {
 	return nil
 }
 
-// hold locks the file and stays.
-func hold(path string) error {
+// held is what the child tells the first process.
+const held = "held"
+
+// hold locks the file, says so to the first process, and stays.
+func hold(path string, first *os.File) error {
 	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -78,10 +98,44 @@ func hold(path string) error {
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return errors.Join(err, os.WriteFile(path+".conflict", []byte("two at once\n"), 0o600))
 	}
-	if err := announce(path); err != nil {
+	if err := f.Truncate(0); err != nil {
 		return err
 	}
-	select {}
+	if _, err := fmt.Fprintln(f, os.Getpid()); err != nil {
+		return err
+	}
+	if _, err := first.WriteString(held); err != nil {
+		return err
+	}
+	_ = first.Close()
+	stay()
+	return nil
+}
+
+// Runaway is a chain of processes, each in a session of its own, each ending as soon
+// as it has started the next: whoever looks for it finds it gone. It ends by itself
+// after a minute. runaway FILE: written by each with its process id.
+func Runaway(args []string) error {
+	if len(args) == 0 {
+		return errors.New("which file")
+	}
+	if len(args) == 1 {
+		args = append(args, strconv.FormatInt(time.Now().Add(time.Minute).Unix(), 10))
+	}
+	end, err := strconv.ParseInt(args[1], 10, 64)
+	if err != nil || time.Now().Unix() > end {
+		return err
+	}
+	if err := announce(args[0]); err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	next := exec.Command(self, append([]string{"runaway"}, args...)...)
+	next.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return next.Start()
 }
 
 // Foreign becomes another user for good, which needs a setuid-root file, and is
@@ -121,17 +175,21 @@ func Env(args []string) error {
 	if err := writeWhole(args[0], text); err != nil {
 		return err
 	}
-	select {}
+	stay()
+	return nil
+}
+
+// stay never returns. An empty select would be a deadlock to the runtime.
+func stay() {
+	for {
+		time.Sleep(time.Hour)
+	}
 }
 
 // announce writes this process's id to a file, if there is one.
 func announce(path string) error {
 	if path == "" {
 		return nil
-	}
-	if st, err := os.Stat(path); err == nil && st.Mode().IsRegular() {
-		// Keep the file: it may be the one that is locked.
-		return os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600)
 	}
 	return writeWhole(path, strconv.Itoa(os.Getpid())+"\n")
 }

@@ -43,14 +43,14 @@ func TestMain(m *testing.M) {
 
 // serve is a provider in a process of its own: it may kill what it does not know.
 func serve() {
-	shim, err := application.Shim("supervise")
+	family, err := supervise.NewFamily("supervise")
 	if err == nil {
-		var kind provider.Type
-		if kind, err = application.New(shim...); err == nil {
-			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-			defer stop()
-			err = provider.Serve(ctx, provider.Provider{Name: "application.test", Types: map[string]provider.Type{application.Name: kind}})
-		}
+		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+		defer stop()
+		err = provider.Serve(ctx, provider.Provider{
+			Name:  "application.test",
+			Types: map[string]provider.Type{application.Name: application.New(family)},
+		})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "serve:", err)
