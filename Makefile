@@ -76,6 +76,10 @@ vet: ## Run go vet, with every build tag.
 lint: ## Run all the linters (.golangci.yml).
 	$(GOLANGCI_LINT) run ./...
 
+.PHONY: lint-fix
+lint-fix: ## Mend what the linters can mend by themselves.
+	$(GOLANGCI_LINT) run --fix ./...
+
 .PHONY: api-lint
 api-lint: ## Run the Kubernetes API linter alone (part of lint).
 	$(GOLANGCI_LINT) run --enable-only kubeapilinter ./api/v1alpha1/...

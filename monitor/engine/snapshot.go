@@ -47,6 +47,9 @@ type ResourceSnapshot struct {
 	// Spec as planned last. Its properties are in force only if
 	// RunningGeneration equals its Generation.
 	Spec Resource `json:"spec"`
+	// Was is where its instance still is while Spec already wants another
+	// container or type.
+	Was *Where `json:"was,omitempty"`
 	// Removed: no longer in the plan; it is being stopped and closed.
 	Removed bool  `json:"removed,omitempty"`
 	State   State `json:"state"`
@@ -83,12 +86,22 @@ type ResourceSnapshot struct {
 	LastFailure *Failure `json:"lastFailure,omitempty"`
 	// Verdict is the policy's answer to the last failure that still stands.
 	Verdict Verdict `json:"verdict,omitempty"`
+	// Failover: the verdict calls for another host; Immediate: nothing can be
+	// done here at all.
+	Failover  bool `json:"failover,omitempty"`
+	Immediate bool `json:"immediate,omitempty"`
 	// NextTry is when Online is tried again, nil if nothing is scheduled.
 	NextTry *instant.Instant `json:"nextTry,omitempty"`
 	// Transitions: the last 16, oldest first.
 	Transitions []Transition `json:"transitions,omitempty"`
 	// ControlResults: the last 4 finished control calls, oldest first.
 	ControlResults []ControlResult `json:"controlResults,omitempty"`
+}
+
+// Where an instance lives.
+type Where struct {
+	Container string `json:"container"`
+	TypeName  string `json:"typeName,omitempty"`
 }
 
 // Verdict of the restart policy (RA section 4.7).
@@ -135,7 +148,9 @@ const (
 
 // ControlSnapshot is one control call.
 type ControlSnapshot struct {
-	Control  Control      `json:"control"`
+	Control Control `json:"control"`
+	// Spec is the code that was found for it.
+	Spec     ControlSpec  `json:"spec"`
 	Phase    ControlPhase `json:"phase"`
 	Context  int64        `json:"context,omitempty"`
 	Deadline int64        `json:"deadline,omitempty"`
