@@ -20,48 +20,27 @@ const (
 	ManagerDeployment = "understudy-manager"
 )
 
-// markAnnotation keeps, in the manager's pods, which build of the image they run:
-// the name of the image does not change.
-const markAnnotation = "demo.understudy.dev/image"
-
 // Install installs the chart of this clone, or brings it up to date.
 func (c *Cluster) Install(ctx context.Context) error {
 	c.Say("installing charts/understudy into the namespace %s", SystemNamespace)
-	helm := []string{
-		"go", "tool", "-modfile=hack/tools/helm/go.mod", "helm", "upgrade", "--install", Release, "charts/understudy",
-		"--namespace", SystemNamespace, "--create-namespace", "--kubeconfig", c.kubeconfig,
-		"--set", "image.repository=understudy,image.tag=dev",
-	}
-	if _, err := (Command{Args: helm, Dir: c.root, Within: 15 * time.Minute}).Run(ctx); err != nil {
-		return err
-	}
-	// helm neither updates nor waits for the CRDs of a chart that is there already.
-	if _, err := c.Kubectl(ctx, "apply", "--server-side", "--force-conflicts", "-f", "config/crd/bases"); err != nil {
-		return err
-	}
+	set := "image.repository=understudy,image.tag=dev"
 	if c.Local != nil {
-		if err := c.freshManager(ctx); err != nil {
+		// The image's name does not change when it is built anew: this does, so that
+		// the manager is replaced.
+		mark, err := c.imageMark()
+		if err != nil {
 			return err
 		}
+		set += ",manager.podAnnotations.image-build=" + mark
+	}
+	_, err := Command{Dir: c.root, Within: 15 * time.Minute, Args: []string{
+		"go", "tool", "-modfile=hack/tools/helm/go.mod", "helm", "upgrade", "--install", Release, "charts/understudy",
+		"--namespace", SystemNamespace, "--create-namespace", "--kubeconfig", c.kubeconfig, "--set-string", set,
+	}}.Run(ctx)
+	if err != nil {
+		return err
 	}
 	return c.WaitManager(ctx)
-}
-
-// freshManager replaces the manager's pods if the image was built anew.
-func (c *Cluster) freshManager(ctx context.Context) error {
-	mark, err := c.imageMark()
-	if err != nil {
-		return err
-	}
-	d, err := c.manager(ctx)
-	if err != nil {
-		return err
-	}
-	if d.Spec.Template.Annotations[markAnnotation] == mark {
-		return nil
-	}
-	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{%q:%q}}}}}`, markAnnotation, mark)
-	return c.Client.Patch(ctx, d, client.RawPatch("application/merge-patch+json", []byte(patch)))
 }
 
 func (c *Cluster) manager(ctx context.Context) (*appsv1.Deployment, error) {
