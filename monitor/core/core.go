@@ -64,6 +64,7 @@ type Core struct {
 	wish       string // what ownership was last told, as JSON
 	succession string
 	need       *engine.Need
+	release    *ownership.Release // as it was last wished
 	stopFailed bool
 
 	snapshot  engine.Snapshot
