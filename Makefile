@@ -134,6 +134,15 @@ images: build ## Build the image of our programs into dist/images, a tarball, wi
 	go run ./hack/images binary bin/manager bin/monitor bin/init bin/provider \
 		--name understudy:dev --entrypoint /manager -o dist/images/understudy.tar
 
+.PHONY: demo-images
+demo-images: ## Build the images of examples and tests into dist/images (Debian, root).
+	@mkdir -p dist/images
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/programs/ ./test/programs/...
+	go run ./hack/images binary bin/programs/* \
+		--name demo-programs:dev --entrypoint /hello -o dist/images/demo-programs.tar
+	go run ./hack/images debian --packages redis-server,redis-tools \
+		--name demo-redis:dev --entrypoint redis-server -o dist/images/demo-redis.tar
+
 .PHONY: chart
 chart: ## Package the Helm chart into dist.
 	$(HELM) package $(CHART) --destination dist
