@@ -35,7 +35,9 @@ type outcome struct {
 
 // start runs an Online or Offline and waits for the answer, or for the caller to
 // go away: then the operation goes on, and a repeated call learns how far it is.
-func (in *instance) start(ctx context.Context, kind State, epoch int64, call func(context.Context) (Work, error)) outcome {
+func (in *instance) start(
+	ctx context.Context, kind State, epoch int64, call func(context.Context) (Work, error),
+) outcome {
 	in.mu.Lock()
 	switch {
 	case in.closing || in.terminating > 0:
@@ -50,7 +52,8 @@ func (in *instance) start(ctx context.Context, kind State, epoch int64, call fun
 		return outcome{err: in.busy()}
 	case in.state == kind && kind == StateOnline && epoch != in.epoch:
 		defer in.mu.Unlock()
-		return outcome{code: ErrorInvalidState, message: fmt.Sprintf("already online under epoch %d, asked for %d: terminate it first", in.epoch, epoch)}
+		message := fmt.Sprintf("already online under epoch %d, asked for %d: terminate it first", in.epoch, epoch)
+		return outcome{code: ErrorInvalidState, message: message}
 	case in.state == kind:
 		in.mu.Unlock()
 		return outcome{code: Success}
@@ -216,6 +219,7 @@ func (in *instance) terminateAll(ctx context.Context, op *operation) error {
 	case <-op.done:
 		return call()
 	case <-ctx.Done():
-		return errors.Join(err, Errorf(ErrorResourceCallTimedOut, "the operation that was under way when %s was terminated still runs", in.name))
+		return errors.Join(err, Errorf(ErrorResourceCallTimedOut,
+			"the operation that was under way when %s was terminated still runs", in.name))
 	}
 }
