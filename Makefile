@@ -22,6 +22,9 @@ GOLANGCI_LINT  := go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint
 
 CHART := charts/understudy
 
+# hack/chart drops the descriptions of the pod template, which alone are more than kubectl apply can remember.
+CRD_OPTIONS := crd:generateEmbeddedObjectMeta=true
+
 # The packages that have a suite with the build tag $(1).
 packages-tagged = $(shell git grep -lE --untracked '^//go:build .*\b$(1)\b' -- '*_test.go' | xargs -r dirname | sort -u | sed 's|^|./|')
 
@@ -47,10 +50,11 @@ deepcopy: ## Generate the deep copies of the kinds.
 	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1/...
 
 .PHONY: manifests
-manifests: ## Generate the CRDs (config/crd/bases) and the manager's role (config/rbac) from markers.
-	@# Without descriptions: those of a pod template alone are more than kubectl apply can remember.
-	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true,maxDescLen=0 paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
-	[[ ! -d controllers ]] || $(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+manifests: ## Generate CRDs and the manager's role from markers, and the chart's copies of them.
+	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+	@# Takes the descriptions of the pod template out again: more than kubectl apply can remember.
+	go run ./hack/chart
 
 .PHONY: proto
 proto: ## Generate Go from the provider protocol.
@@ -129,6 +133,15 @@ images: build ## Build the image of our programs into dist/images, a tarball, wi
 	@mkdir -p dist/images
 	go run ./hack/images binary bin/manager bin/monitor bin/init bin/provider \
 		--name understudy:dev --entrypoint /manager -o dist/images/understudy.tar
+
+.PHONY: demo-images
+demo-images: ## Build the images of examples and tests into dist/images (Debian, root).
+	@mkdir -p dist/images
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/programs/ ./test/programs/...
+	go run ./hack/images binary bin/programs/* \
+		--name demo-programs:dev --entrypoint /hello -o dist/images/demo-programs.tar
+	go run ./hack/images debian --packages redis-server,redis-tools \
+		--name demo-redis:dev --entrypoint redis-server -o dist/images/demo-redis.tar
 
 .PHONY: chart
 chart: ## Package the Helm chart into dist.

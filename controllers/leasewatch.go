@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"strconv"
 	"sync"
 	"time"
 
@@ -159,7 +160,7 @@ func (w *leaseWatch) change(before, after client.Object, q queue) {
 func substance(l *coordinationv1.Lease) [4]string {
 	return [4]string{
 		ptr.Deref(l.Spec.HolderIdentity, ""), l.Annotations[leasev1.KeyReleasedEpoch],
-		l.Annotations[leasev1.KeyEpoch], l.DeletionTimestamp.String(),
+		l.Annotations[leasev1.KeyEpoch], strconv.FormatBool(l.DeletionTimestamp.IsZero()),
 	}
 }
 

@@ -75,8 +75,10 @@ type Core struct {
 	finishes  map[string]engine.Finish
 	draining  instant.Instant
 	exiting   bool
-	done      bool
-	rushed    bool
+	// terminated: this process itself was asked to end.
+	terminated bool
+	done       bool
+	rushed     bool
 }
 
 // container is one supervised container.

@@ -111,7 +111,7 @@ func (a *application) watch(program *supervise.Program) {
 func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, program *supervise.Program) error {
 	ctx, cancel := context.WithTimeout(ctx, props.startTimeout())
 	defer cancel()
-	last := time.Now()
+	last, pause := time.Now(), firstReadyPause
 	for {
 		err := props.Ready.run(ctx, program)
 		if err == nil {
@@ -133,8 +133,9 @@ func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, prog
 			}
 			return provider.ErrTerminated
 		case <-program.Exited():
-		case <-time.After(readyPause):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, readyPause)
 		if time.Since(last) >= progress {
 			last = time.Now()
 			if err := w.Checkpoint("not ready: " + err.Error()); err != nil {
