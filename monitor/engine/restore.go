@@ -151,8 +151,6 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
 	}
-	// A resource that had failed is still to be made sure of.
-	r.kill = r.state == Failed && !s.StopProven
 	return r
 }
 
