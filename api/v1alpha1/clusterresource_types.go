@@ -123,7 +123,7 @@ type Dependency struct {
 
 // ClusterResourceStatus is what became of a resource.
 type ClusterResourceStatus struct {
-	// conditions: Accepted (manager), Online (monitor of the owner).
+	// conditions are Accepted (manager), Online (monitor of the owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type

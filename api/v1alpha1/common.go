@@ -10,6 +10,13 @@ const (
 	// LabelRole is "owner" on the host pod that has its group, else "standby":
 	// for people; nothing decides by it.
 	LabelRole = GroupName + "/role"
+	// RoleOwner and RoleStandby are the values of LabelRole.
+	RoleOwner = "owner"
+	// RoleStandby is the other one.
+	RoleStandby = "standby"
+	// AnnotationHost, on host pods, names the ControllerRevision of the template
+	// from which they were built.
+	AnnotationHost = GroupName + "/host"
 	// LabelManagedBy marks what the manager may write: its policies look for it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of LabelManagedBy.
@@ -95,12 +102,16 @@ const (
 	ReasonInvalid = "Invalid"
 	// ReasonTypeNotFound says that the ResourceType does not exist.
 	ReasonTypeNotFound = "TypeNotFound"
+	// ReasonTypeRejected says that the ResourceType exists and is not accepted.
+	ReasonTypeRejected = "TypeRejected"
 	// ReasonGroupNotFound says that the ResourceGroup does not exist.
 	ReasonGroupNotFound = "GroupNotFound"
 	// ReasonCircularDependency says that resources depend on each other in a circle.
 	ReasonCircularDependency = "CircularDependency"
 	// ReasonGroupRejected says that another object of the group keeps the whole plan back.
 	ReasonGroupRejected = "GroupRejected"
+	// ReasonServiceTaken says that a Service of the group's name is somebody else's.
+	ReasonServiceTaken = "ServiceTaken"
 	// ReasonTemplateRefused says that the pod template cannot be hosted.
 	ReasonTemplateRefused = "TemplateRefused"
 
@@ -118,6 +129,8 @@ const (
 	ConditionOwnerLost = "OwnerLost"
 	// ReasonOwnerSilent says that the lease was not renewed.
 	ReasonOwnerSilent = "OwnerSilent"
+	// ReasonRecordUnreadable says that the Lease cannot be read; the message says why.
+	ReasonRecordUnreadable = "RecordUnreadable"
 	// ReasonOwned says that the lease is held, or rightly free.
 	ReasonOwned = "Owned"
 
@@ -129,6 +142,10 @@ const (
 	ReasonHostsMissing = "HostsMissing"
 	// ReasonPodRefused says that the API server refused a host pod.
 	ReasonPodRefused = "PodRefused"
+
+	// ConditionRetiring (manager): True while a deleted group is taken down; the
+	// reason says how far that has come.
+	ConditionRetiring = "Retiring"
 
 	// ConditionFinished (claimer of a ControlCall): True once its outcome is known,
 	// or known to be unknowable.

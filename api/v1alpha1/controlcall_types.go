@@ -61,7 +61,7 @@ type ControlCallSpec struct {
 // ControlCallStatus is written by the monitor that claimed the call; by the
 // owner that comes after it if that host was lost.
 type ControlCallStatus struct {
-	// conditions: Finished.
+	// conditions are Finished.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

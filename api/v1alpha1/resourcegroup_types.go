@@ -81,7 +81,7 @@ type GroupServicePort struct {
 
 // ResourceGroupStatus is what became of a group.
 type ResourceGroupStatus struct {
-	// conditions: Accepted, HostsReady, OwnerLost (manager); Ready, StopFailed
+	// conditions are Accepted, HostsReady, OwnerLost (manager); Ready, StopFailed
 	// (monitor of the owner).
 	// +optional
 	// +listType=map
@@ -340,7 +340,7 @@ type OwnershipEntry struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="a group's name has at most 40 characters",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="a group's name has at most 40 characters",fieldPath=".metadata"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
 type ResourceGroup struct {
 	metav1.TypeMeta `json:",inline"`

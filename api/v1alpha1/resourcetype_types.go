@@ -127,7 +127,7 @@ type ControlCode struct {
 
 // ResourceTypeStatus is written by the manager alone.
 type ResourceTypeStatus struct {
-	// conditions: Accepted.
+	// conditions are Accepted.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -144,7 +144,7 @@ type ResourceTypeStatus struct {
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Description",type=string,JSONPath=`.spec.description`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a type's name has at most 63 characters",fieldPath=".metadata.name"
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a type's name has at most 63 characters",fieldPath=".metadata"
 type ResourceType struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata is the standard object's metadata.

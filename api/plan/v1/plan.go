@@ -34,6 +34,9 @@ type Plan struct {
 	FailoverPeriodSeconds int64 `json:"failoverPeriodSeconds"`
 	// Service is the Service whose endpoint is the owner; nil if there is none.
 	Service *Service `json:"service,omitempty"`
+	// HostRevision is the ControllerRevision of the host template that goes with
+	// this plan. For the manager; monitors need not read it.
+	HostRevision string `json:"hostRevision,omitempty"`
 	// Containers that run under the monitor, sorted by name.
 	Containers []string `json:"containers"`
 	// Resources, sorted by name.

@@ -1,0 +1,158 @@
+# `make` alone lists the targets.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+MODULE := github.com/understudy-dev/understudy
+
+# Every file with one of these build tags is vetted and linted too.
+TAGS := envtest,e2e
+
+# What the binaries say they are: the tag, or the last tag and the commit.
+VERSION ?= $(shell git describe --tags --always --dirty --match 'v*' 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+
+# Tools are pinned in modules of their own; go keeps the built ones in its cache.
+CONTROLLER_GEN := go tool -modfile=hack/tools/go.mod controller-gen
+BUF            := go tool -modfile=hack/tools/buf/go.mod buf
+HELM           := go tool -modfile=hack/tools/helm/go.mod helm
+GOLANGCI_LINT  := go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint-kube-api-linter
+
+CHART := charts/understudy
+
+# hack/chart drops the descriptions of the pod template, which alone are more than kubectl apply can remember.
+CRD_OPTIONS := crd:generateEmbeddedObjectMeta=true
+
+# The packages that have a suite with the build tag $(1).
+packages-tagged = $(shell git grep -lE --untracked '^//go:build .*\b$(1)\b' -- '*_test.go' | xargs -r dirname | sort -u | sed 's|^|./|')
+
+##@ General
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN { FS = ":.*## "; print "Usage: make TARGET" } \
+		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z][a-z0-9-]*:.*## / { printf "  %-18s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: clean
+clean: ## Remove what was built in the clone (bin, dist).
+	rm -rf bin dist
+
+##@ Write code
+
+.PHONY: generate
+generate: deepcopy manifests proto ## Generate all that is generated.
+
+.PHONY: deepcopy
+deepcopy: ## Generate the deep copies of the kinds.
+	$(CONTROLLER_GEN) object:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1/...
+
+.PHONY: manifests
+manifests: ## Generate CRDs and the manager's role from markers, and the chart's copies of them.
+	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
+	@# Takes the descriptions of the pod template out again: more than kubectl apply can remember.
+	go run ./hack/chart
+
+.PHONY: proto
+proto: ## Generate Go from the provider protocol.
+	$(BUF) generate
+
+.PHONY: fmt
+fmt: ## Format Go and proto.
+	$(GOLANGCI_LINT) fmt ./...
+	$(BUF) format --write
+
+.PHONY: tidy
+tidy: ## Tidy every module.
+	@for module in $$(git ls-files --cached --others --exclude-standard -- go.mod '*/go.mod'); do \
+		echo "go mod tidy ($$module)"; go -C "$$(dirname "$$module")" mod tidy; done
+
+##@ Check
+
+.PHONY: vet
+vet: ## Run go vet, with every build tag.
+	go vet -tags $(TAGS) ./...
+
+.PHONY: lint
+lint: ## Run all the linters (.golangci.yml).
+	$(GOLANGCI_LINT) run ./...
+
+.PHONY: lint-fix
+lint-fix: ## Mend what the linters can mend by themselves.
+	$(GOLANGCI_LINT) run --fix ./...
+
+.PHONY: api-lint
+api-lint: ## Run the Kubernetes API linter alone (part of lint).
+	$(GOLANGCI_LINT) run --enable-only kubeapilinter ./api/v1alpha1/...
+
+.PHONY: proto-lint
+proto-lint: ## Lint the protocol, and refuse what breaks it (BREAKING_AGAINST=COMMIT compares with another).
+	$(BUF) lint
+	$(BUF) format --diff --exit-code
+	BUF="$(BUF)" hack/verify-breaking $(BREAKING_AGAINST)
+
+.PHONY: chart-lint
+chart-lint: ## Lint the chart and render it with each set of values.
+	HELM="$(HELM)" hack/verify-chart $(CHART)
+
+.PHONY: verify
+verify: ## All checks: generated files, headers, format, vet, lint, protocol, chart, modules.
+	@MAKE="$(MAKE)" hack/verify
+
+##@ Test
+
+.PHONY: test
+test: test-unit test-integration ## Unit tests, then the suites against a real API server.
+
+.PHONY: test-unit
+test-unit: ## Unit tests with the race detector.
+	go test -race ./...
+
+.PHONY: test-integration
+test-integration: ## Suites with the tag envtest, against a real API server (built on first use).
+	@packages="$(call packages-tagged,envtest)"; \
+	[[ -n $$packages ]] || { echo "no suite has the tag envtest"; exit 0; }; \
+	KUBEBUILDER_ASSETS="$$(go run ./hack/localcluster assets)"; export KUBEBUILDER_ASSETS; \
+	set -x; go test -race -tags envtest $$packages
+
+.PHONY: test-e2e
+test-e2e: ## End to end on a local cluster of real kubelets (root).
+	go test ./test/e2e/... -tags e2e -timeout 40m -v -count 1
+
+##@ Build
+
+.PHONY: build
+build: ## Build static binaries into bin.
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+.PHONY: images
+images: build ## Build the image of our programs into dist/images, a tarball, without a container engine.
+	@mkdir -p dist/images
+	go run ./hack/images binary bin/manager bin/monitor bin/init bin/provider \
+		--name understudy:dev --entrypoint /manager -o dist/images/understudy.tar
+
+.PHONY: demo-images
+demo-images: ## Build the images of examples and tests into dist/images (Debian, root).
+	@mkdir -p dist/images
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/programs/ ./test/programs/...
+	go run ./hack/images binary bin/programs/* \
+		--name demo-programs:dev --entrypoint /hello -o dist/images/demo-programs.tar
+	go run ./hack/images debian --packages redis-server,redis-tools \
+		--name demo-redis:dev --entrypoint redis-server -o dist/images/demo-redis.tar
+
+.PHONY: chart
+chart: ## Package the Helm chart into dist.
+	$(HELM) package $(CHART) --destination dist
+
+##@ See it run
+
+.PHONY: demo
+demo: ## Bring up a local cluster and show a failover (root).
+	go run ./hack/demo
+
+.PHONY: demo-down
+demo-down: ## Take this machine's local cluster down, whoever brought it up.
+	go run ./hack/localcluster down

@@ -1,0 +1,139 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command monitor is the sidecar of every host pod.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+
+	"github.com/understudy-dev/understudy/monitor"
+)
+
+func main() {
+	if err := command().Execute(); err != nil {
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "monitor",
+		Short: "The sidecar of a host pod: drives providers, answers their callbacks, holds ownership",
+		Long: "Without a subcommand it runs the monitor of the pod that the environment describes:\n" +
+			"POD_NAMESPACE, POD_NAME, POD_UID, POD_IP, NODE_NAME, UNDERSTUDY_GROUP, and optionally\n" +
+			"UNDERSTUDY_GRACE_SECONDS and UNDERSTUDY_RECORD (a file for a recording).",
+		Example:       "  monitor\n  monitor replay recording.jsonl",
+		SilenceUsage:  true,
+		SilenceErrors: false,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return runMonitor(cmd.Context()) },
+	}
+	root.AddCommand(replayCommand(), healthCommand())
+	return root
+}
+
+const (
+	stateDir      = "/understudy/state"
+	containersDir = "/understudy/containers"
+)
+
+func runMonitor(ctx context.Context) error {
+	if ctx == nil {
+		ctx = context.Background()
+	}
+	config := monitor.Config{
+		Namespace: os.Getenv("POD_NAMESPACE"), Group: os.Getenv("UNDERSTUDY_GROUP"),
+		PodName: os.Getenv("POD_NAME"), PodUID: os.Getenv("POD_UID"), PodIP: os.Getenv("POD_IP"),
+		NodeName: os.Getenv("NODE_NAME"), StateDir: stateDir, ContainersDir: containersDir, Log: os.Stdout,
+	}
+	if config.PodUID == "" || config.Group == "" || config.Namespace == "" {
+		return errors.New("POD_NAMESPACE, POD_UID and UNDERSTUDY_GROUP must be set: the manager does so in every host pod")
+	}
+	if text := os.Getenv("UNDERSTUDY_GRACE_SECONDS"); text != "" {
+		seconds, err := strconv.ParseInt(text, 10, 32)
+		if err != nil {
+			return fmt.Errorf("UNDERSTUDY_GRACE_SECONDS: %w", err)
+		}
+		config.GraceMilliseconds = seconds * 1000
+	}
+	if path := os.Getenv("UNDERSTUDY_RECORD"); path != "" {
+		f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return fmt.Errorf("UNDERSTUDY_RECORD: %w", err)
+		}
+		defer func() { _ = f.Close() }()
+		config.Record = f
+	}
+	var err error
+	if config.REST, err = rest.InClusterConfig(); err != nil {
+		return fmt.Errorf("finding the API server: %w", err)
+	}
+	// A request to end is a request to hand over; only that ends the monitor.
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	drain := make(chan string, 1)
+	go func() {
+		for range signals {
+			select {
+			case drain <- "MonitorStopping":
+			default:
+			}
+		}
+	}()
+	return monitor.RunUntilDrained(ctx, config, drain)
+}
+
+func replayCommand() *cobra.Command {
+	verbose := false
+	c := &cobra.Command{
+		Use:     "replay FILE",
+		Short:   "Run a recording through the same machines, and compare",
+		Example: "  monitor replay recording.jsonl\n  monitor replay --verbose recording.jsonl | less",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f, err := os.Open(args[0])
+			if err != nil {
+				return fmt.Errorf("recording: %w", err)
+			}
+			defer func() { _ = f.Close() }()
+			var show io.Writer
+			if verbose {
+				show = cmd.OutOrStdout()
+			}
+			steps, err := monitor.Replay(f, show)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d steps, all as recorded\n", steps)
+			return err
+		},
+	}
+	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "write every input and effect")
+	return c
+}
+
+func healthCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "healthz",
+		Short: "Succeed once the monitor listens on all its sockets (for the startup probe)",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if _, err := os.Stat(filepath.Join(stateDir, monitor.ReadyFile)); err != nil {
+				return fmt.Errorf("the monitor is not ready: %w", err)
+			}
+			return nil
+		},
+	}
+}

@@ -1,0 +1,64 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	"github.com/understudy-dev/understudy/internal/builders"
+)
+
+// access repairs what the monitors of the plan in force may reach.
+func (r *groupReconciler) access(ctx context.Context, s *groupScope) error {
+	return r.accessFor(ctx, s, s.group.Status.PlanRevision, nil)
+}
+
+// accessFor lets the group's monitors reach what the plan, and the one before it,
+// speak of. It comes before the plan is published.
+func (r *groupReconciler) accessFor(ctx context.Context, s *groupScope, revision string, before *planv1.Plan) error {
+	in := builders.AccessInput{
+		Namespace: s.group.Namespace, Group: s.group.Name,
+		ServiceAccount: builders.ServiceAccount(s.host),
+		Revisions:      []string{revision},
+	}
+	revisions, err := r.revisions(ctx, s)
+	if err != nil {
+		return err
+	}
+	for _, one := range revisions {
+		if one.Labels[labelKind] == kindPlan {
+			in.Revisions = append(in.Revisions, one.Name)
+		}
+	}
+	// Those that are being deleted are in no plan, but their end is still reported.
+	for i := range s.resources {
+		if o := &s.resources[i]; !o.DeletionTimestamp.IsZero() {
+			in.Resources = append(in.Resources, o.Name)
+		}
+	}
+	for _, p := range []*planv1.Plan{s.plan, before} {
+		if p == nil {
+			continue
+		}
+		for _, one := range p.Resources {
+			in.Resources = append(in.Resources, one.Name)
+		}
+	}
+	for _, names := range []*[]string{&in.Revisions, &in.Resources} {
+		slices.Sort(*names)
+		*names = slices.Compact(*names)
+	}
+	if err := r.ensure(ctx, &rbacv1.Role{}, builders.Role(in)); err != nil {
+		return fmt.Errorf("access of the monitors: %w", err)
+	}
+	if err := r.ensure(ctx, &rbacv1.RoleBinding{}, builders.RoleBinding(in)); err != nil {
+		return fmt.Errorf("access of the monitors: %w", err)
+	}
+	return nil
+}

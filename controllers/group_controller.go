@@ -1,0 +1,193 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/placement"
+	"github.com/understudy-dev/understudy/controllers/plan"
+	"github.com/understudy-dev/understudy/internal/builders"
+)
+
+// groupReconciler keeps everything around a group but the group itself, which
+// its monitors run: plan, access, hosts, succession, Service.
+type groupReconciler struct {
+	base
+	leases *leaseWatch
+	now    func() time.Time
+}
+
+// groupScope is what one reconcile knows; its phases add to it.
+type groupScope struct {
+	group     *understudyv1alpha1.ResourceGroup
+	resources []understudyv1alpha1.ClusterResource
+	pods      []corev1.Pod
+	nodes     map[string]*corev1.Node
+
+	// plan in force and the host template that goes with it; nil before the first.
+	plan *planv1.Plan
+	host *builders.Host
+
+	// lease and what it says; recorded is nil if there is none or it cannot be read.
+	lease     *coordinationv1.Lease
+	recorded  *leasev1.Record
+	recordErr error
+	// quiet is how long the record has not changed, missing how long there has
+	// been none, wait the W of its duration.
+	quiet, missing, wait time.Duration
+
+	// problems keep the spec, or a part of it, from being in force; planned says
+	// that a plan was tried at all.
+	problems plan.Problems
+	planned  bool
+	// podRefused is why the API server refused a host pod.
+	podRefused string
+	requeue    time.Duration
+}
+
+// again asks for another look, at the latest after d.
+func (s *groupScope) again(d time.Duration) { s.requeue = soonest(s.requeue, d) }
+
+func (s *groupScope) leaseKey() types.NamespacedName {
+	return types.NamespacedName{Namespace: s.group.Namespace, Name: builders.LeaseName(s.group.Name)}
+}
+
+// duration is D as far as the manager knows it: the longer of plan and spec.
+func (s *groupScope) duration() time.Duration {
+	d := time.Duration(s.group.Spec.LeaseDurationSeconds) * time.Second
+	if s.plan != nil {
+		d = max(d, time.Duration(s.plan.LeaseDurationSeconds)*time.Second)
+	}
+	if d == 0 {
+		return leasev1.DefaultD
+	}
+	return d
+}
+
+func (s *groupScope) ownerUID() string {
+	if s.recorded != nil && s.recorded.Held() {
+		return s.recorded.HolderUID
+	}
+	if o := s.group.Status.Owner; o != nil {
+		return o.PodUID
+	}
+	return ""
+}
+
+func (s *groupScope) placement(now time.Time) placement.Input {
+	return placement.Input{
+		Pods: s.pods, Nodes: s.nodes, Hosts: s.group.Status.Hosts, OwnerUID: s.ownerUID(), Now: now,
+	}
+}
+
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/finalizers,verbs=update
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;delete
+// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;patch;delete
+// +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Reconcile runs the phases. Each builds on the ones before it, so the first
+// error ends them; only a refused spec does not, because what was accepted
+// before goes on.
+func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	s := &groupScope{group: &understudyv1alpha1.ResourceGroup{}}
+	if err := r.Get(ctx, req.NamespacedName, s.group); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.leases.forget(types.NamespacedName{Namespace: req.Namespace, Name: builders.LeaseName(req.Name)})
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !s.group.DeletionTimestamp.IsZero() {
+		if !controllerutil.ContainsFinalizer(s.group, understudyv1alpha1.Finalizer) {
+			return ctrl.Result{}, nil
+		}
+		return s.result(r.phases(ctx, s, r.collect, r.loadPlan, r.record, r.retire))
+	}
+	if !controllerutil.ContainsFinalizer(s.group, understudyv1alpha1.Finalizer) {
+		return result(0, patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+			controllerutil.AddFinalizer(g, understudyv1alpha1.Finalizer)
+		}))
+	}
+	return s.result(r.phases(ctx, s,
+		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted, r.hosts, r.succession, r.report))
+}
+
+func (r *groupReconciler) phases(ctx context.Context, s *groupScope, phases ...func(context.Context, *groupScope) error) error {
+	for _, phase := range phases {
+		if err := phase(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *groupScope) result(err error) (ctrl.Result, error) { return result(s.requeue, err) }
+
+// collect reads the group's resources, pods and their nodes from the cache.
+func (r *groupReconciler) collect(ctx context.Context, s *groupScope) error {
+	in := client.InNamespace(s.group.Namespace)
+	var resources understudyv1alpha1.ClusterResourceList
+	if err := r.List(ctx, &resources, in, client.MatchingFields{indexGroup: s.group.Name}); err != nil {
+		return fmt.Errorf("listing ClusterResources: %w", err)
+	}
+	s.resources = resources.Items
+	var pods corev1.PodList
+	if err := r.List(ctx, &pods, in, client.MatchingLabels(builders.Labels(s.group.Name))); err != nil {
+		return fmt.Errorf("listing pods: %w", err)
+	}
+	s.pods = ownPods(s.group, pods.Items)
+	return r.readNodes(ctx, s)
+}
+
+// readNodes reads the nodes of the group's pods.
+func (r *groupReconciler) readNodes(ctx context.Context, s *groupScope) error {
+	s.nodes = map[string]*corev1.Node{}
+	for i := range s.pods {
+		name := s.pods[i].Spec.NodeName
+		if _, done := s.nodes[name]; done || name == "" {
+			continue
+		}
+		node := &corev1.Node{}
+		switch err := r.Get(ctx, types.NamespacedName{Name: name}, node); {
+		case err == nil:
+			s.nodes[name] = node
+		case !apierrors.IsNotFound(err):
+			return fmt.Errorf("reading the node %s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// ownPods leaves out pods that wear the group's label and are not its own.
+func ownPods(g *understudyv1alpha1.ResourceGroup, pods []corev1.Pod) []corev1.Pod {
+	var own []corev1.Pod
+	for _, p := range pods {
+		for _, o := range p.OwnerReferences {
+			if o.UID == g.UID {
+				own = append(own, p)
+			}
+		}
+	}
+	return own
+}

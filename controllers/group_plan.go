@@ -1,0 +1,210 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/plan"
+)
+
+// settle is how long the first plan of a group waits, so that what is applied
+// together is planned together.
+const settle = time.Second
+
+// loadPlan reads the plan in force: what the hosts run, whatever the spec says.
+func (r *groupReconciler) loadPlan(ctx context.Context, s *groupScope) error {
+	if s.group.Status.PlanRevision == "" {
+		return nil
+	}
+	var revision appsv1.ControllerRevision
+	key := types.NamespacedName{Namespace: s.group.Namespace, Name: s.group.Status.PlanRevision}
+	if err := r.readRevision(ctx, key, &revision); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	p, err := plan.Decode(revision.Data.Raw)
+	if err != nil {
+		return fmt.Errorf("revision %s: %w", key.Name, err)
+	}
+	s.plan = &p
+	key.Name = p.HostRevision
+	if err := r.readRevision(ctx, key, &revision); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	host, err := plan.DecodeHost(revision.Data.Raw)
+	if err != nil {
+		return fmt.Errorf("revision %s: %w", key.Name, err)
+	}
+	s.host = &host
+	return nil
+}
+
+// readRevision asks the API server if the cache has not caught up.
+func (r *groupReconciler) readRevision(ctx context.Context, key types.NamespacedName, into *appsv1.ControllerRevision) error {
+	*into = appsv1.ControllerRevision{}
+	err := r.Get(ctx, key, into)
+	if apierrors.IsNotFound(err) {
+		err = r.live.Get(ctx, key, into)
+	}
+	return err
+}
+
+// makePlan turns the spec into the plan in force, all or nothing. A refused spec leaves the last plan in force.
+func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
+	if wait := settle - r.now().Sub(s.group.CreationTimestamp.Time); s.plan == nil && wait > 0 && wait <= settle {
+		s.again(wait)
+		return nil
+	}
+	if err := r.holdResources(ctx, s); err != nil {
+		return err
+	}
+	input := plan.Input{Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}}
+	for i := range s.resources {
+		name := s.resources[i].Spec.TypeName
+		if _, done := input.Types[name]; done {
+			continue
+		}
+		t := &understudyv1alpha1.ResourceType{}
+		switch err := r.Get(ctx, types.NamespacedName{Name: name}, t); {
+		case err == nil:
+			input.Types[name] = t
+		case !apierrors.IsNotFound(err):
+			return fmt.Errorf("reading the ResourceType %s: %w", name, err)
+		}
+	}
+	result, problems := plan.Build(input)
+	s.problems, s.planned = problems, true
+	if len(problems) == 0 {
+		name := plan.Name(result.Plan)
+		if name != s.group.Status.PlanRevision || s.plan == nil {
+			if err := r.publish(ctx, s, name, result); err != nil {
+				return err
+			}
+		} else if err := r.access(ctx, s); err != nil { // repaired if somebody changed it
+			return err
+		}
+	}
+	return nil
+}
+
+// holdResources puts the finalizer on each resource before it gets into a plan,
+// so that it stays until it is stopped.
+func (r *groupReconciler) holdResources(ctx context.Context, s *groupScope) error {
+	for i := range s.resources {
+		o := &s.resources[i]
+		if !o.DeletionTimestamp.IsZero() || controllerutil.ContainsFinalizer(o, understudyv1alpha1.Finalizer) {
+			continue
+		}
+		if err := patchMeta(ctx, r.Client, o, func(o *understudyv1alpha1.ClusterResource) {
+			controllerutil.AddFinalizer(o, understudyv1alpha1.Finalizer)
+		}); err != nil {
+			return fmt.Errorf("holding the ClusterResource %s: %w", o.Name, err)
+		}
+	}
+	return nil
+}
+
+// publish puts a plan in force: first what its monitors may reach, then the plan,
+// then the pointer to it.
+func (r *groupReconciler) publish(ctx context.Context, s *groupScope, name string, result plan.Result) error {
+	before := s.plan
+	s.plan, s.host = &result.Plan, &result.Host
+	if err := r.accessFor(ctx, s, name, before); err != nil {
+		return err
+	}
+	if err := r.saveRevision(ctx, s, s.plan.HostRevision, kindHost, plan.EncodeHost(result.Host)); err != nil {
+		return err
+	}
+	if err := r.saveRevision(ctx, s, name, kindPlan, plan.Encode(result.Plan)); err != nil {
+		return err
+	}
+	if _, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		g.Status.PlanRevision = name
+	}); err != nil {
+		return fmt.Errorf("putting the plan %s in force: %w", name, err)
+	}
+	r.event(s.group, nil, false, "PlanAccepted", "Plan", "The plan %s is in force", name)
+	return r.pruneRevisions(ctx, s)
+}
+
+// tellAccepted writes the condition Accepted of the group and of its resources.
+func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error {
+	if !s.planned {
+		return nil
+	}
+	problems, inForce := s.problems, map[types.UID]int64{}
+	if s.plan != nil {
+		for _, p := range s.plan.Resources {
+			inForce[types.UID(p.UID)] = p.Generation
+		}
+	}
+	for i := range s.resources {
+		o := &s.resources[i]
+		if !o.DeletionTimestamp.IsZero() {
+			continue
+		}
+		generation, planned := inForce[o.UID]
+		c := accepted(problems, plan.KindResource, o.Name, planned && generation == o.Generation)
+		changed, err := patchStatus(ctx, r.Client, o, func(o *understudyv1alpha1.ClusterResource) {
+			setCondition(&o.Status.Conditions, c, o.Generation)
+		})
+		if err != nil {
+			return fmt.Errorf("reporting on the ClusterResource %s: %w", o.Name, err)
+		}
+		if changed && c.Status == metav1.ConditionFalse {
+			r.event(o, s.group, true, c.Reason, "Plan", "%s", c.Message)
+		}
+	}
+	c := accepted(problems, plan.KindGroup, s.group.Name, len(problems) == 0)
+	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		setCondition(&g.Status.Conditions, c, g.Generation)
+	})
+	if err != nil {
+		return fmt.Errorf("reporting on the group: %w", err)
+	}
+	if changed && c.Status == metav1.ConditionFalse {
+		r.event(s.group, nil, true, c.Reason, "Plan", "%s", c.Message)
+	}
+	return nil
+}
+
+// accepted is the condition of one object, given all problems of its group and
+// whether the object as it is now is part of the plan in force.
+func accepted(problems plan.Problems, kind, name string, inForce bool) metav1.Condition {
+	c := metav1.Condition{
+		Type: understudyv1alpha1.ConditionAccepted, Status: metav1.ConditionTrue,
+		Reason: understudyv1alpha1.ReasonAccepted, Message: "Part of the plan in force",
+	}
+	own := problems.Of(kind, name)
+	switch {
+	case len(own) > 0:
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, own[0].Reason, own.Message()
+	case !inForce:
+		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonGroupRejected
+		names := problems.Names()
+		names = slices.DeleteFunc(names, func(n string) bool { return n == kind+" "+name })
+		c.Message = "The whole group waits for a correction of " + strings.Join(names[:min(len(names), 8)], ", ") +
+			": their conditions say of what; the last accepted plan stays in force"
+	}
+	return c
+}
+
+// setCondition replaces one condition and leaves those of other writers alone.
+func setCondition(conditions *[]metav1.Condition, c metav1.Condition, generation int64) {
+	c.ObservedGeneration = generation
+	apimeta.SetStatusCondition(conditions, c)
+}

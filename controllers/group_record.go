@@ -1,0 +1,161 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/builders"
+)
+
+// silenceSlack is how much longer than W a silent record is watched before its
+// owner counts as lost: every place of the longest succession, and a second for
+// a release to a host that is no more.
+const silenceSlack = 2*16*leasev1.Stagger + time.Second
+
+// record keeps the record of ownership there (Ownership section 6): created
+// unheld at once, watched unchanged for W, then marked released. It never
+// touches a record that was ever held.
+func (r *groupReconciler) record(ctx context.Context, s *groupScope) error {
+	lease := &coordinationv1.Lease{}
+	err := r.Get(ctx, s.leaseKey(), lease)
+	if apierrors.IsNotFound(err) {
+		return r.createRecord(ctx, s)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the Lease: %w", err)
+	}
+	s.lease = lease
+	s.quiet = r.leases.quiet(s.leaseKey(), lease.ResourceVersion)
+	record, err := leasev1.Decode(fromLease(lease))
+	if err != nil {
+		s.recordErr = err
+		return nil
+	}
+	s.recorded = &record
+	s.wait = leasev1.W(max(record.Duration, s.duration()))
+	released, possible := leasev1.ReleaseInitial(record)
+	if !possible {
+		return nil
+	}
+	if s.quiet < s.wait {
+		s.again(s.wait - s.quiet)
+		return nil
+	}
+	update := lease.DeepCopy()
+	intoLease(leasev1.Encode(released, fromLease(lease)), update)
+	if err := r.Update(ctx, update, client.FieldOwner(fieldManager)); err != nil {
+		return fmt.Errorf("releasing the new Lease: %w", err)
+	}
+	s.lease, s.recorded, s.quiet = update, &released, 0
+	return nil
+}
+
+// createRecord creates the unheld record. If the group had an owner, it is given
+// W to re-create its own first, which keeps it online.
+func (r *groupReconciler) createRecord(ctx context.Context, s *groupScope) error {
+	wait := leasev1.W(s.duration())
+	if s.missing = r.leases.missing(s.leaseKey()); s.group.Status.Owner != nil && s.missing < wait {
+		s.again(wait - s.missing)
+		return nil
+	}
+	if !s.group.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	var known int64
+	if s.group.Status.Owner != nil {
+		known = s.group.Status.Owner.Epoch
+	}
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Namespace: s.group.Namespace, Name: s.leaseKey().Name, Labels: builders.Labels(s.group.Name),
+	}}
+	intoLease(leasev1.Encode(leasev1.Unheld(known, s.duration()), leasev1.Lease{}), lease)
+	err := r.Create(ctx, lease, client.FieldOwner(fieldManager))
+	switch {
+	case apierrors.IsAlreadyExists(err):
+		return r.adoptRecord(ctx, s)
+	case err != nil:
+		return fmt.Errorf("creating the Lease: %w", err)
+	}
+	s.lease = lease
+	s.again(wait)
+	return nil
+}
+
+// adoptRecord puts our labels on a record that somebody else created, such as
+// its owner after it had been deleted: only then do we see it.
+func (r *groupReconciler) adoptRecord(ctx context.Context, s *groupScope) error {
+	lease := &coordinationv1.Lease{}
+	if err := r.live.Get(ctx, s.leaseKey(), lease); err != nil {
+		return client.IgnoreNotFound(err)
+	}
+	return patchMeta(ctx, r.Client, lease, func(l *coordinationv1.Lease) {
+		if l.Labels == nil {
+			l.Labels = map[string]string{}
+		}
+		for k, v := range builders.Labels(s.group.Name) {
+			l.Labels[k] = v
+		}
+	})
+}
+
+// ownerLost judges by our own clock whether the owner is gone and nobody took over.
+func (s *groupScope) ownerLost() (condition metav1.Condition, known bool) {
+	owned := metav1.Condition{
+		Type: understudyv1alpha1.ConditionOwnerLost, Status: metav1.ConditionFalse,
+		Reason: understudyv1alpha1.ReasonOwned, Message: "The lease is held, or free for a host to take",
+	}
+	switch {
+	case s.recordErr != nil:
+		reason := "is malformed: correct or delete it"
+		if errors.Is(s.recordErr, leasev1.ErrNewer) {
+			reason = "was written by a newer version: upgrade"
+		}
+		owned.Status, owned.Reason = metav1.ConditionTrue, understudyv1alpha1.ReasonRecordUnreadable
+		owned.Message = fmt.Sprintf("The Lease %s %s (%v)", s.leaseKey().Name, reason, s.recordErr)
+		return owned, true
+	case s.recorded == nil:
+		return owned, false
+	case !s.recorded.Held() || s.recorded.Fenced():
+		return owned, true
+	}
+	limit := s.wait + silenceSlack
+	if s.quiet < limit {
+		if s.quiet >= s.wait {
+			s.again(limit - s.quiet)
+		}
+		// Between W and the limit the word of before stands.
+		return owned, s.quiet < s.wait
+	}
+	owned.Status, owned.Reason = metav1.ConditionTrue, understudyv1alpha1.ReasonOwnerSilent
+	owned.Message = fmt.Sprintf(
+		"The host %s does not renew its lease and no other host took over: see status.succession for those that may",
+		s.recorded.HolderName)
+	return owned, true
+}
+
+// stopped says that nothing of the group can be running: the record was given up
+// with a proven stop, or ran out, or nobody ever held it.
+func (s *groupScope) stopped() bool {
+	neverOwned := s.group.Status.Owner == nil
+	switch {
+	case s.lease == nil:
+		return neverOwned || s.missing >= leasev1.W(s.duration())
+	case s.recorded == nil: // unreadable
+		return s.quiet >= leasev1.W(max(duration(s.lease), s.duration()))
+	case s.recorded.Free(), s.recorded.Fenced():
+		return true
+	}
+	return !s.recorded.Held() && neverOwned || s.quiet >= s.wait
+}

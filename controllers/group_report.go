@@ -1,0 +1,84 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/placement"
+)
+
+// succession publishes who may take the group over, and drops what hosts that
+// are gone said of themselves.
+func (r *groupReconciler) succession(ctx context.Context, s *groupScope) error {
+	next := placement.Succession(s.placement(r.now()))
+	gone, err := r.goneHosts(ctx, s)
+	if err != nil {
+		return err
+	}
+	_, err = patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		if g.Status.Succession == nil || !equality.Semantic.DeepEqual(g.Status.Succession, next) {
+			g.Status.Succession = next
+		}
+		for _, name := range gone {
+			delete(g.Status.Hosts, name)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("publishing the succession: %w", err)
+	}
+	return nil
+}
+
+// goneHosts are those that left a word and no pod. The API server is asked,
+// because a host speaks of itself on change only: dropped by mistake, it would
+// be missed for ever.
+func (r *groupReconciler) goneHosts(ctx context.Context, s *groupScope) ([]string, error) {
+	known := map[string]bool{}
+	for i := range s.pods {
+		known[s.pods[i].Name] = true
+	}
+	var gone []string
+	for name := range s.group.Status.Hosts {
+		if known[name] {
+			continue
+		}
+		err := r.live.Get(ctx, types.NamespacedName{Namespace: s.group.Namespace, Name: name}, &corev1.Pod{})
+		if apierrors.IsNotFound(err) {
+			gone = append(gone, name)
+		} else if err != nil {
+			return nil, fmt.Errorf("reading the pod %s: %w", name, err)
+		}
+	}
+	return gone, nil
+}
+
+// report writes the conditions that are the manager's.
+func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
+	lost, known := s.ownerLost()
+	var was bool
+	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		setCondition(&g.Status.Conditions, s.hostsReady(r.now()), g.Generation)
+		if known {
+			was = apimeta.IsStatusConditionTrue(g.Status.Conditions, lost.Type)
+			setCondition(&g.Status.Conditions, lost, g.Generation)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("reporting on the group: %w", err)
+	}
+	if changed && known && !was && lost.Status == metav1.ConditionTrue {
+		r.event(s.group, nil, true, lost.Reason, "Watch", "%s", lost.Message)
+	}
+	return nil
+}

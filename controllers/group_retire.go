@@ -1,0 +1,144 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/placement"
+	"github.com/understudy-dev/understudy/controllers/plan"
+	"github.com/understudy-dev/understudy/internal/builders"
+)
+
+// retireRetry is a net below the watches that a deletion waits on.
+const retireRetry = 5 * time.Second
+
+// retire takes a deleted group down (Ownership section 6, GROUP DELETED): wanted
+// offline, released or run out, pods gone, and only then what an owner needs.
+func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
+	if err := r.wantOffline(ctx, s); err != nil {
+		return err
+	}
+	if !s.stopped() {
+		s.again(retireRetry)
+		return r.retiring(ctx, s, "StoppingOwner", "The owner takes the group offline")
+	}
+	if len(s.pods) > 0 {
+		for i := range s.pods {
+			if err := r.retireHost(ctx, s, &s.pods[i]); err != nil {
+				return err
+			}
+		}
+		s.again(retireRetry)
+		return r.retiring(ctx, s, "DeletingHosts", "The host pods are going")
+	}
+	var live corev1.PodList
+	if err := r.live.List(ctx, &live, client.InNamespace(s.group.Namespace),
+		client.MatchingLabels(builders.Labels(s.group.Name))); err != nil {
+		return fmt.Errorf("listing pods: %w", err)
+	}
+	if len(ownPods(s.group, live.Items)) > 0 {
+		s.again(conflictDelay)
+		return nil
+	}
+	if err := r.deleteEverything(ctx, s); err != nil {
+		return err
+	}
+	err := patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		controllerutil.RemoveFinalizer(g, understudyv1alpha1.Finalizer)
+	})
+	return client.IgnoreNotFound(err)
+}
+
+// wantOffline puts the last accepted plan in force once more, offline. In a
+// namespace that is being deleted nothing can be created: there the deletion of
+// the pods makes the owner stop.
+func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error {
+	if s.plan == nil || !s.plan.Online || s.host == nil {
+		return nil
+	}
+	offline := *s.plan
+	offline.Online = false
+	err := r.publish(ctx, s, plan.Name(offline), plan.Result{Plan: offline, Host: *s.host})
+	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return err
+	}
+	for i := range s.pods {
+		if err := r.deleteHost(ctx, s, &s.pods[i], "GroupDeleted"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retireHost deletes a host of a group that is proven stopped. Kubelet of an
+// unreachable node would never confirm it, so that pod object is removed at once:
+// what the lease guarded is dead.
+func (r *groupReconciler) retireHost(ctx context.Context, s *groupScope, p *corev1.Pod) error {
+	if err := r.deleteHost(ctx, s, p, "GroupDeleted"); err != nil {
+		return err
+	}
+	if !placement.Unreachable(p, s.nodes) {
+		return nil
+	}
+	uid := p.UID
+	err := r.Delete(ctx, p, client.Preconditions{UID: &uid}, client.GracePeriodSeconds(0))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("removing the pod %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// deleteEverything removes what only an owner needs. The Lease goes under the
+// very version that was judged.
+func (r *groupReconciler) deleteEverything(ctx context.Context, s *groupScope) error {
+	if s.lease != nil {
+		err := r.Delete(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+			Namespace: s.lease.Namespace, Name: s.lease.Name,
+		}}, client.Preconditions{UID: ptr.To(s.lease.UID), ResourceVersion: ptr.To(s.lease.ResourceVersion)})
+		if client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting the Lease: %w", err)
+		}
+	}
+	if err := r.deleteService(ctx, s); err != nil {
+		return err
+	}
+	for _, o := range []client.Object{&rbacv1.RoleBinding{}, &rbacv1.Role{}} {
+		if err := r.deleteOwn(ctx, s, builders.RoleName(s.group.Name), o); err != nil {
+			return err
+		}
+	}
+	revisions, err := r.revisions(ctx, s)
+	if err != nil {
+		return err
+	}
+	for i := range revisions {
+		if err := r.Delete(ctx, &revisions[i]); client.IgnoreNotFound(err) != nil {
+			return fmt.Errorf("deleting the revision %s: %w", revisions[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// retiring shows how far the deletion has come.
+func (r *groupReconciler) retiring(ctx context.Context, s *groupScope, reason, message string) error {
+	_, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		setCondition(&g.Status.Conditions, metav1.Condition{
+			Type: understudyv1alpha1.ConditionRetiring, Status: metav1.ConditionTrue, Reason: reason, Message: message,
+		}, g.Generation)
+	})
+	return client.IgnoreNotFound(err)
+}

@@ -1,0 +1,149 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+const (
+	// workers of each kind.
+	workers = 4
+	// reconcileTimeout keeps one stuck call from holding a worker.
+	reconcileTimeout = 30 * time.Second
+)
+
+func setupGroup(mgr ctrl.Manager, b base) error {
+	r := &groupReconciler{base: b, leases: newLeaseWatch(), now: time.Now}
+	byLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
+		if request, ok := groupOf(o); ok {
+			return []reconcile.Request{request}
+		}
+		return nil
+	})
+	onlyDeleted := builder.WithPredicates(predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(event.UpdateEvent) bool { return false },
+	})
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&understudyv1alpha1.ResourceGroup{}).
+		// Monitors write their status; a group's plan follows specs and deletions.
+		Watches(&understudyv1alpha1.ClusterResource{}, handler.EnqueueRequestsFromMapFunc(groupOfResource),
+			builder.WithPredicates(specChanged())).
+		Watches(&understudyv1alpha1.ResourceType{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfType),
+			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfNode), builder.WithPredicates(nodeChanged())).
+		Watches(&corev1.Pod{}, byLabel).
+		Watches(&coordinationv1.Lease{}, r.leases).
+		Watches(&corev1.Service{}, byLabel, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		Watches(&rbacv1.Role{}, byLabel).
+		Watches(&rbacv1.RoleBinding{}, byLabel).
+		// The endpoints are the monitor's: only its absence matters.
+		Watches(&discoveryv1.EndpointSlice{}, byLabel, onlyDeleted).
+		WithOptions(options(b, workers)).
+		Complete(r)
+}
+
+func options(b base, workers int) controller.Options {
+	o := controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout}
+	if b.options.SkipNameValidation {
+		skip := true
+		o.SkipNameValidation = &skip
+	}
+	return o
+}
+
+// specChanged passes what the plan depends on: generation, deletion, finalizers.
+func specChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() ||
+			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero() ||
+			len(e.ObjectOld.GetFinalizers()) != len(e.ObjectNew.GetFinalizers())
+	}}
+}
+
+// nodeChanged passes what the succession depends on, not each heartbeat.
+func nodeChanged() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok1 := e.ObjectOld.(*corev1.Node)
+		after, ok2 := e.ObjectNew.(*corev1.Node)
+		if !ok1 || !ok2 {
+			return false
+		}
+		return before.Spec.Unschedulable != after.Spec.Unschedulable ||
+			!equality.Semantic.DeepEqual(readiness(before), readiness(after))
+	}}
+}
+
+func readiness(n *corev1.Node) corev1.ConditionStatus {
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status
+		}
+	}
+	return corev1.ConditionUnknown
+}
+
+func groupOfResource(_ context.Context, o client.Object) []reconcile.Request {
+	resource, ok := o.(*understudyv1alpha1.ClusterResource)
+	if !ok {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{
+		Namespace: resource.Namespace, Name: resource.Spec.GroupName,
+	}}}
+}
+
+func (r *groupReconciler) groupsOfType(ctx context.Context, o client.Object) []reconcile.Request {
+	var list understudyv1alpha1.ClusterResourceList
+	if err := r.List(ctx, &list, client.MatchingFields{indexType: o.GetName()}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing the ClusterResources of a type")
+		return nil
+	}
+	return requests(list.Items, func(c understudyv1alpha1.ClusterResource) types.NamespacedName {
+		return types.NamespacedName{Namespace: c.Namespace, Name: c.Spec.GroupName}
+	})
+}
+
+func (r *groupReconciler) groupsOfNode(ctx context.Context, o client.Object) []reconcile.Request {
+	var list corev1.PodList
+	if err := r.List(ctx, &list, client.MatchingFields{indexNode: o.GetName()}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing the hosts on a node")
+		return nil
+	}
+	return requests(list.Items, func(p corev1.Pod) types.NamespacedName {
+		return types.NamespacedName{Namespace: p.Namespace, Name: p.Labels[understudyv1alpha1.LabelGroup]}
+	})
+}
+
+// requests are the distinct keys of a list.
+func requests[T any](items []T, key func(T) types.NamespacedName) []reconcile.Request {
+	seen := map[types.NamespacedName]bool{}
+	var out []reconcile.Request
+	for _, item := range items {
+		if k := key(item); !seen[k] && k.Name != "" {
+			seen[k] = true
+			out = append(out, reconcile.Request{NamespacedName: k})
+		}
+	}
+	return out
+}

@@ -1,0 +1,122 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+// dependencies turns names into UIDs: all terms, any of each.
+func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
+	say := b.reporter(r)
+	var terms [][]string
+	for i, d := range r.Spec.Dependencies {
+		var term []string
+		for j, name := range d.AnyOf {
+			at := field.NewPath("spec", "dependencies").Index(i).Child("anyOf").Index(j)
+			other := b.byName[name]
+			switch {
+			case name == r.Name:
+				say.add(at, understudyv1alpha1.ReasonCircularDependency, "a resource cannot depend on itself: remove the name")
+			case other == nil:
+				say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+					"the group %q has no ClusterResource %q: dependencies stay inside one group", b.in.Group.Name, name))
+			case !other.DeletionTimestamp.IsZero():
+				say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+					"the ClusterResource %q is being deleted: remove the dependency, then the deletion goes on", name))
+			default:
+				term = append(term, string(other.UID))
+			}
+		}
+		slices.Sort(term)
+		terms = append(terms, slices.Compact(term))
+	}
+	return terms
+}
+
+// circles reports each resource that depends on itself by way of others.
+func (b *build) circles(resources []*understudyv1alpha1.ClusterResource) {
+	for _, r := range resources {
+		if path := b.pathBack(r); path != nil {
+			b.reporter(r).add(field.NewPath("spec", "dependencies"), understudyv1alpha1.ReasonCircularDependency,
+				"these depend on each other in a circle: "+strings.Join(path, " -> ")+": remove one of the dependencies")
+		}
+	}
+}
+
+// pathBack is the shortest way from a resource over its dependencies back to it.
+func (b *build) pathBack(start *understudyv1alpha1.ClusterResource) []string {
+	from := map[string]string{}
+	queue := []string{start.Name}
+	for len(queue) > 0 {
+		name := queue[0]
+		queue = queue[1:]
+		for _, d := range b.byName[name].Spec.Dependencies {
+			for _, next := range d.AnyOf {
+				if next == start.Name && name != start.Name { // on itself alone: said elsewhere
+					path := []string{start.Name}
+					for at := name; at != start.Name; at = from[at] {
+						path = append(path, at)
+					}
+					path = append(path, start.Name)
+					slices.Reverse(path)
+					return path
+				}
+				if _, seen := from[next]; !seen && next != start.Name && b.byName[next] != nil {
+					from[next] = name
+					queue = append(queue, next)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+const (
+	graceExtra = 10_000
+	// MaxGraceSeconds bounds what kubelet waits for a host pod to end. Longer
+	// stops end by Terminate, which comes Tterm + 2 s before the grace period does.
+	MaxGraceSeconds = 600
+)
+
+// GraceSeconds is the grace period of host pods: PendingTimeout and Terminate of
+// the longest chain of dependencies one after the other, and 10 s.
+func GraceSeconds(p *planv1.Plan) int64 {
+	byUID := map[string]*planv1.Resource{}
+	for i := range p.Resources {
+		byUID[p.Resources[i].UID] = &p.Resources[i]
+	}
+	known := map[string]int64{}
+	var chain func(uid string) int64
+	chain = func(uid string) int64 {
+		r := byUID[uid]
+		if r == nil {
+			return 0
+		}
+		if v, ok := known[uid]; ok {
+			return v
+		}
+		known[uid] = 0 // a plan has no circle; do not loop if one has
+		var longest int64
+		for _, term := range r.Dependencies {
+			for _, d := range term {
+				longest = max(longest, chain(d))
+			}
+		}
+		known[uid] = longest + r.PendingTimeout + r.TerminateTimeout
+		return known[uid]
+	}
+	var longest int64
+	for uid := range byUID {
+		longest = max(longest, chain(uid))
+	}
+	return min((longest+graceExtra+999)/1000, MaxGraceSeconds)
+}

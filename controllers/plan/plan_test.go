@@ -1,0 +1,385 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan_test
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	v1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/plan"
+)
+
+const schema = `{
+  "type": "object", "required": ["path"],
+  "properties": {
+    "path": {"type": "string", "pattern": "^/"},
+    "size": {"type": "integer", "minimum": 1, "default": 10},
+    "nested": {"type": "object", "properties": {"deep": {"type": "boolean"}}},
+    "low": {"type": "integer"}, "high": {"type": "integer"}
+  },
+  "x-kubernetes-validations": [
+    {"rule": "!has(self.low) || !has(self.high) || self.low <= self.high", "message": "low must not exceed high"}]
+}`
+
+// input is a group of two resources of one type, the second depending on the first.
+func input(change ...func(*plan.Input)) plan.Input {
+	in := plan.Input{
+		Group: &v1.ResourceGroup{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db", UID: "uid-db"},
+			Spec: v1.ResourceGroupSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+				Containers: []corev1.Container{{Name: "app"}, {Name: "side"}},
+			}}},
+		},
+		Resources: []v1.ClusterResource{resource("web", "disk"), resource("disk")},
+		Types:     map[string]*v1.ResourceType{"volume": resourceType("volume")},
+	}
+	for _, f := range change {
+		f(&in)
+	}
+	return in
+}
+
+func resource(name string, dependencies ...string) v1.ClusterResource {
+	r := v1.ClusterResource{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name), Generation: 3},
+		Spec: v1.ClusterResourceSpec{
+			GroupName: "db", TypeName: "volume", ContainerName: "app",
+			Properties: &runtime.RawExtension{Raw: []byte(`{"path":"/data"}`)},
+		},
+	}
+	for _, d := range dependencies {
+		r.Spec.Dependencies = append(r.Spec.Dependencies, v1.Dependency{AnyOf: []string{d}})
+	}
+	return r
+}
+
+func resourceType(name string) *v1.ResourceType {
+	return &v1.ResourceType{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: v1.ResourceTypeSpec{
+			Provider:         v1.ProviderSource{Inject: v1.InjectedProvider{Command: []string{"/provider", name}}},
+			PropertiesSchema: &runtime.RawExtension{Raw: []byte(schema)},
+			ControlCodes:     []v1.ControlCode{{Name: "COUNT", Code: 0x01800005, Access: v1.ControlRead}},
+		},
+	}
+}
+
+func group(f func(*v1.ResourceGroupSpec)) func(*plan.Input) {
+	return func(in *plan.Input) { f(&in.Group.Spec) }
+}
+
+func web(f func(*v1.ClusterResourceSpec)) func(*plan.Input) {
+	return func(in *plan.Input) { f(&in.Resources[0].Spec) }
+}
+
+func disk(f func(*v1.ClusterResourceSpec)) func(*plan.Input) {
+	return func(in *plan.Input) { f(&in.Resources[1].Spec) }
+}
+
+func volume(f func(*v1.ResourceTypeSpec)) func(*plan.Input) {
+	return func(in *plan.Input) { f(&in.Types["volume"].Spec) }
+}
+
+func template(f func(*corev1.PodSpec)) func(*plan.Input) {
+	return func(in *plan.Input) { f(&in.Group.Spec.Template.Spec) }
+}
+
+func properties(json string) func(*plan.Input) {
+	return web(func(s *v1.ClusterResourceSpec) { s.Properties = &runtime.RawExtension{Raw: []byte(json)} })
+}
+
+// What is not said is WSFC's default, and nothing of it is in the user's spec.
+func TestDefaults(t *testing.T) {
+	g := NewWithT(t)
+	result, problems := plan.Build(input())
+	g.Expect(problems).To(BeEmpty())
+	p := result.Plan
+	g.Expect(p).To(And(
+		HaveField("Version", planv1.Version), HaveField("Namespace", "shop"), HaveField("Group", "db"),
+		HaveField("GroupUID", "uid-db"), HaveField("Online", true), HaveField("LeaseDurationSeconds", int32(6)),
+		HaveField("FailoverThreshold", int32(1)), HaveField("FailoverPeriodSeconds", int64(6*3600)),
+		HaveField("Service", BeNil()), HaveField("Containers", []string{"app"}),
+	))
+	g.Expect(p.Resources).To(HaveLen(2))
+	g.Expect(p.Resources[0].Name).To(Equal("disk"), "sorted by name")
+	g.Expect(p.Resources[1]).To(Equal(planv1.Resource{
+		UID: "uid-web", Name: "web", Generation: 3, Type: "volume", Container: "app", Online: true,
+		Properties:             []byte(`{"path":"/data","size":10}`),
+		Dependencies:           [][]string{{"uid-disk"}},
+		LooksAlivePollInterval: 5_000, IsAlivePollInterval: 60_000,
+		PendingTimeout: 180_000, DeadlockTimeout: 300_000, TerminateTimeout: 400,
+		RestartAction: "RestartNotify", RestartThreshold: 1, RestartPeriod: 900_000, RestartDelay: 500,
+		RetryPeriodOnFailure: 3_600_000,
+		Controls:             []planv1.Control{{Name: "COUNT", Code: 0x01800005, Write: false}},
+	}))
+	g.Expect(result.Host.Providers).To(Equal(map[string][]string{"app": {"/provider", "volume"}}))
+}
+
+// The resource's own value wins over its type's, that over the default.
+func TestOverrides(t *testing.T) {
+	g := NewWithT(t)
+	result, problems := plan.Build(input(
+		volume(func(s *v1.ResourceTypeSpec) {
+			s.IsAlivePollIntervalMilliseconds, s.PendingTimeoutMilliseconds = 2000, 3000
+			s.TerminateTimeoutMilliseconds = 1500
+		}),
+		web(func(s *v1.ClusterResourceSpec) {
+			s.PendingTimeoutMilliseconds = ptr.To[int64](4000)
+			s.RestartThreshold = ptr.To[int32](0)
+			s.RestartPeriodMilliseconds = ptr.To[int64](7_200_000)
+			s.DesiredState = v1.DesiredOffline
+		}),
+		disk(func(s *v1.ClusterResourceSpec) { s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](4294967295) }),
+		group(func(s *v1.ResourceGroupSpec) {
+			s.DesiredState, s.Hosts = v1.DesiredOffline, ptr.To[int32](4)
+			s.FailoverPeriodHours = ptr.To[int32](1)
+			s.Service = &v1.GroupService{Ports: []v1.GroupServicePort{{Port: 80}}}
+		}),
+	))
+	g.Expect(problems).To(BeEmpty())
+	disk, web := result.Plan.Resources[0], result.Plan.Resources[1]
+	g.Expect(web.IsAlivePollInterval).To(BeEquivalentTo(2000))
+	g.Expect(web.PendingTimeout).To(BeEquivalentTo(4000))
+	g.Expect(disk.PendingTimeout).To(BeEquivalentTo(3000))
+	g.Expect(web.TerminateTimeout).To(BeEquivalentTo(1500))
+	g.Expect(web.RestartThreshold).To(BeEquivalentTo(0))
+	g.Expect(web.RetryPeriodOnFailure).To(BeEquivalentTo(7_200_000), "never below the restart period by default")
+	g.Expect(disk.RetryPeriodOnFailure).To(BeEquivalentTo(0), "never")
+	g.Expect(web.Online).To(BeFalse())
+	g.Expect(result.Plan.Online).To(BeFalse())
+	g.Expect(result.Plan.FailoverThreshold).To(BeEquivalentTo(3))
+	g.Expect(result.Plan.FailoverPeriodSeconds).To(BeEquivalentTo(3600))
+	g.Expect(result.Plan.Service).To(Equal(&planv1.Service{Name: "db", Ports: []planv1.Port{{Port: 80}}}))
+}
+
+// Each mistake is answered on the object that must change, with its field, a
+// reason and a next step.
+func TestProblems(t *testing.T) {
+	probe := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"true"}}}}
+	for name, test := range map[string]struct {
+		change                 func(*plan.Input)
+		kind, object           string
+		field, reason, message string
+	}{
+		"unknown property": {properties(`{"path":"/x","sise":1}`),
+			plan.KindResource, "web", "spec.properties.sise", v1.ReasonInvalid, "no property of this type"},
+		"unknown nested property": {properties(`{"path":"/x","nested":{"dep":true}}`),
+			plan.KindResource, "web", "spec.properties.nested.dep", v1.ReasonInvalid, "no property of this type"},
+		"missing property": {properties(`{}`),
+			plan.KindResource, "web", "spec.properties.path", v1.ReasonInvalid, "Required"},
+		"wrong type": {properties(`{"path":"/x","size":"big"}`),
+			plan.KindResource, "web", "spec.properties.size", v1.ReasonInvalid, "integer"},
+		"pattern": {properties(`{"path":"x"}`),
+			plan.KindResource, "web", "spec.properties.path", v1.ReasonInvalid, "should match"},
+		"minimum": {properties(`{"path":"/x","size":0}`),
+			plan.KindResource, "web", "spec.properties.size", v1.ReasonInvalid, "greater than or equal to 1"},
+		"CEL rule": {properties(`{"path":"/x","low":2,"high":1}`),
+			plan.KindResource, "web", "spec.properties", v1.ReasonInvalid, "low must not exceed high"},
+		"absent properties": {web(func(s *v1.ClusterResourceSpec) { s.Properties = nil }),
+			plan.KindResource, "web", "spec.properties.path", v1.ReasonInvalid, "Required"},
+		"properties that are no object": {properties(`[1]`),
+			plan.KindResource, "web", "spec.properties", v1.ReasonInvalid, "no JSON object"},
+		"missing type": {web(func(s *v1.ClusterResourceSpec) { s.TypeName = "nfs" }),
+			plan.KindResource, "web", "spec.typeName", v1.ReasonTypeNotFound, `"nfs" does not exist: create it`},
+		"rejected type": {volume(func(s *v1.ResourceTypeSpec) { s.PropertiesSchema.Raw = []byte(`{"type":"string"}`) }),
+			plan.KindResource, "web", "spec.typeName", v1.ReasonTypeRejected, "not accepted"},
+		"depends on itself": {disk(func(s *v1.ClusterResourceSpec) { s.Dependencies = []v1.Dependency{{AnyOf: []string{"disk"}}} }),
+			plan.KindResource, "disk", "spec.dependencies[0].anyOf[0]", v1.ReasonCircularDependency, "on itself"},
+		"circle": {disk(func(s *v1.ClusterResourceSpec) { s.Dependencies = []v1.Dependency{{AnyOf: []string{"web"}}} }),
+			plan.KindResource, "disk", "spec.dependencies", v1.ReasonCircularDependency, "disk -> web -> disk"},
+		"missing dependency": {disk(func(s *v1.ClusterResourceSpec) { s.Dependencies = []v1.Dependency{{AnyOf: []string{"ip"}}} }),
+			plan.KindResource, "disk", "spec.dependencies[0].anyOf[0]", v1.ReasonInvalid, `no ClusterResource "ip"`},
+		"dependency that is going": {func(in *plan.Input) { in.Resources[1].DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} },
+			plan.KindResource, "web", "spec.dependencies[0].anyOf[0]", v1.ReasonInvalid, "being deleted"},
+		"retry before the period ends": {web(func(s *v1.ClusterResourceSpec) {
+			s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](1000)
+		}), plan.KindResource, "web", "spec.retryPeriodOnFailureMilliseconds", v1.ReasonInvalid, "raise it"},
+		"unknown container": {web(func(s *v1.ClusterResourceSpec) { s.ContainerName = "ap" }),
+			plan.KindResource, "web", "spec.containerName", v1.ReasonInvalid, "it has: app, side"},
+		"two providers in one container": {func(in *plan.Input) {
+			in.Types["other"] = resourceType("other")
+			in.Resources[0].Spec.TypeName = "other"
+		}, plan.KindResource, "web", "spec.containerName", v1.ReasonInvalid, `of the ClusterResource "disk" already`},
+		"shared process namespace": {template(func(s *corev1.PodSpec) { s.ShareProcessNamespace = ptr.To(true) }),
+			plan.KindGroup, "db", "spec.template.spec.shareProcessNamespace", v1.ReasonTemplateRefused, "remove the field"},
+		"host PID": {template(func(s *corev1.PodSpec) { s.HostPID = true }),
+			plan.KindGroup, "db", "spec.template.spec.hostPID", v1.ReasonTemplateRefused, "remove the field"},
+		"restart policy": {template(func(s *corev1.PodSpec) { s.RestartPolicy = corev1.RestartPolicyNever }),
+			plan.KindGroup, "db", "spec.template.spec.restartPolicy", v1.ReasonTemplateRefused, "Always"},
+		"deadline": {template(func(s *corev1.PodSpec) { s.ActiveDeadlineSeconds = ptr.To[int64](1) }),
+			plan.KindGroup, "db", "spec.template.spec.activeDeadlineSeconds", v1.ReasonTemplateRefused, "remove"},
+		"node name": {template(func(s *corev1.PodSpec) { s.NodeName = "a" }),
+			plan.KindGroup, "db", "spec.template.spec.nodeName", v1.ReasonTemplateRefused, "nodeSelector"},
+		"liveness probe": {template(func(s *corev1.PodSpec) { s.Containers[0].LivenessProbe = probe }),
+			plan.KindGroup, "db", "spec.template.spec.containers[0].livenessProbe", v1.ReasonTemplateRefused, "checks"},
+		"readiness probe": {template(func(s *corev1.PodSpec) { s.Containers[0].ReadinessProbe = probe }),
+			plan.KindGroup, "db", "spec.template.spec.containers[0].readinessProbe", v1.ReasonTemplateRefused, "checks"},
+		"startup probe": {template(func(s *corev1.PodSpec) { s.Containers[0].StartupProbe = probe }),
+			plan.KindGroup, "db", "spec.template.spec.containers[0].startupProbe", v1.ReasonTemplateRefused, "checks"},
+		"lifecycle hook": {template(func(s *corev1.PodSpec) { s.Containers[0].Lifecycle = &corev1.Lifecycle{} }),
+			plan.KindGroup, "db", "spec.template.spec.containers[0].lifecycle", v1.ReasonTemplateRefused, "start and stop"},
+		"reserved name": {template(func(s *corev1.PodSpec) { s.Containers[1].Name = "understudy-x" }),
+			plan.KindGroup, "db", "spec.template.spec.containers[1].name", v1.ReasonTemplateRefused, "rename"},
+		"reserved volume": {template(func(s *corev1.PodSpec) { s.Volumes = []corev1.Volume{{Name: "understudy-bin"}} }),
+			plan.KindGroup, "db", "spec.template.spec.volumes[0].name", v1.ReasonTemplateRefused, "rename"},
+		"reserved folder": {template(func(s *corev1.PodSpec) {
+			s.Containers[1].VolumeMounts = []corev1.VolumeMount{{Name: "x", MountPath: "/understudy/bin"}}
+		}), plan.KindGroup, "db", "spec.template.spec.containers[1].volumeMounts[0].mountPath", v1.ReasonTemplateRefused, "elsewhere"},
+		"ports without names": {group(func(s *v1.ResourceGroupSpec) {
+			s.Service = &v1.GroupService{Ports: []v1.GroupServicePort{{Name: "a", Port: 1}, {Port: 2}}}
+		}), plan.KindGroup, "db", "spec.service.ports[1].name", v1.ReasonInvalid, "give each port a name"},
+		"T2 with 6 s": {volume(func(s *v1.ResourceTypeSpec) { s.TerminateTimeoutMilliseconds = 1501 }),
+			plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "at most 1500 ms"},
+		"T2 with 2 s": {func(in *plan.Input) {
+			in.Group.Spec.LeaseDurationSeconds = 2
+			in.Types["volume"].Spec.TerminateTimeoutMilliseconds = 401
+		}, plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "at most 400 ms"},
+		"T2 with 15 s": {func(in *plan.Input) {
+			in.Group.Spec.LeaseDurationSeconds = 15
+			in.Types["volume"].Spec.TerminateTimeoutMilliseconds = 4001
+		}, plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "at most 4000 ms"},
+		"another duration": {group(func(s *v1.ResourceGroupSpec) { s.LeaseDurationSeconds = 7 }),
+			plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "choose one of them"},
+		"too large": {func(in *plan.Input) {
+			big := make([]byte, planv1.MaxBytes)
+			for i := range big {
+				big[i] = 'x'
+			}
+			in.Resources[0].Spec.Properties.Raw = []byte(`{"path":"/` + string(big) + `"}`)
+		}, plan.KindGroup, "db", "spec", v1.ReasonInvalid, "split the group"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			result, problems := plan.Build(input(test.change))
+			g.Expect(result).To(BeZero(), "all or nothing")
+			g.Expect(problems.Of(test.kind, test.object)).To(ContainElement(And(
+				HaveField("Field", test.field), HaveField("Reason", test.reason),
+				HaveField("Message", ContainSubstring(test.message)))), "%v", problems)
+		})
+	}
+}
+
+// The largest values that hold are accepted.
+func TestTimingLimits(t *testing.T) {
+	for seconds, limit := range map[int32]int64{2: 400, 6: 1500, 15: 4000} {
+		g := NewWithT(t)
+		_, problems := plan.Build(input(
+			group(func(s *v1.ResourceGroupSpec) { s.LeaseDurationSeconds = seconds }),
+			volume(func(s *v1.ResourceTypeSpec) { s.TerminateTimeoutMilliseconds = limit })))
+		g.Expect(problems).To(BeEmpty())
+	}
+}
+
+// A resource that is being deleted is out of the plan; a group, offline.
+func TestDeletion(t *testing.T) {
+	g := NewWithT(t)
+	now := &metav1.Time{Time: time.Unix(1, 0)}
+	result, problems := plan.Build(input(func(in *plan.Input) { in.Resources[0].DeletionTimestamp = now }))
+	g.Expect(problems).To(BeEmpty())
+	g.Expect(result.Plan.Resources).To(HaveExactElements(HaveField("Name", "disk")))
+
+	result, problems = plan.Build(input(func(in *plan.Input) { in.Group.DeletionTimestamp = now }))
+	g.Expect(problems).To(BeEmpty())
+	g.Expect(result.Plan.Online).To(BeFalse())
+}
+
+// The name follows the content, whatever the order in which it was said.
+func TestRevisionName(t *testing.T) {
+	g := NewWithT(t)
+	name := func(in plan.Input) string {
+		result, problems := plan.Build(in)
+		g.Expect(problems).To(BeEmpty())
+		return plan.Name(result.Plan)
+	}
+	base := name(input())
+	g.Expect(base).To(MatchRegexp(`^db-[0-9a-f]{12}$`))
+	g.Expect(name(input(func(in *plan.Input) {
+		in.Resources[0], in.Resources[1] = in.Resources[1], in.Resources[0]
+	}))).To(Equal(base))
+	g.Expect(name(input(properties("{\"size\": 10,\n\"path\": \"/data\"}")))).To(Equal(base), "defaults and order of keys")
+	g.Expect(name(input(properties(`{"path":"/data","size":11}`)))).NotTo(Equal(base))
+	g.Expect(name(input(template(func(s *corev1.PodSpec) { s.Containers[0].Image = "x" })))).NotTo(Equal(base))
+	g.Expect(name(input(func(in *plan.Input) { in.Group.UID = "other" }))).NotTo(Equal(base))
+
+	result, _ := plan.Build(input())
+	again, err := plan.Decode(plan.Encode(result.Plan))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(again).To(Equal(result.Plan))
+	host, err := plan.DecodeHost(plan.EncodeHost(result.Host))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(plan.HostName("db", host)).To(Equal(result.Plan.HostRevision))
+	_, err = plan.Decode([]byte(`{"version":99}`))
+	g.Expect(err).To(MatchError(ContainSubstring("newer")))
+}
+
+// The grace period is that of the longest chain, within bounds.
+func TestGraceSeconds(t *testing.T) {
+	g := NewWithT(t)
+	result, _ := plan.Build(input(volume(func(s *v1.ResourceTypeSpec) { s.PendingTimeoutMilliseconds = 20_000 })))
+	g.Expect(plan.GraceSeconds(&result.Plan)).To(BeEquivalentTo(51), "2 * (20 s + 0.4 s) + 10 s, rounded up")
+	result, _ = plan.Build(input(volume(func(s *v1.ResourceTypeSpec) { s.PendingTimeoutMilliseconds = 4294967295 })))
+	g.Expect(plan.GraceSeconds(&result.Plan)).To(BeEquivalentTo(plan.MaxGraceSeconds))
+	g.Expect(plan.GraceSeconds(&planv1.Plan{})).To(BeEquivalentTo(10))
+}
+
+// A type is judged on its own.
+func TestCheckType(t *testing.T) {
+	for name, test := range map[string]struct {
+		change         func(*v1.ResourceTypeSpec)
+		field, message string
+	}{
+		"not structural": {func(s *v1.ResourceTypeSpec) {
+			s.PropertiesSchema.Raw = []byte(`{"type":"object","properties":{"a":{"minimum":1}}}`)
+		}, "spec.propertiesSchema.properties[a].type", "must not be empty"},
+		"not an object": {func(s *v1.ResourceTypeSpec) { s.PropertiesSchema.Raw = []byte(`{"type":"string"}`) },
+			"spec.propertiesSchema.type", "must be object"},
+		"misspelt keyword": {func(s *v1.ResourceTypeSpec) {
+			s.PropertiesSchema.Raw = []byte(`{"type":"object","propertys":{}}`)
+		}, "spec.propertiesSchema", "propertys"},
+		"CEL that does not compile": {func(s *v1.ResourceTypeSpec) {
+			s.PropertiesSchema.Raw = []byte(`{"type":"object","x-kubernetes-validations":[{"rule":"self.x == 1"}]}`)
+		}, "spec.propertiesSchema.x-kubernetes-validations[0].rule", "compilation failed"},
+		"CEL that costs too much": {func(s *v1.ResourceTypeSpec) {
+			s.PropertiesSchema.Raw = []byte(`{"type":"object","properties":{"a":{"type":"array","items":{"type":"string"}}},` +
+				`"x-kubernetes-validations":[{"rule":"self.a.all(x, self.a.all(y, x == y || x.matches('a*b*c*')))"}]}`)
+		}, "spec.propertiesSchema.x-kubernetes-validations[0].rule", "cost"},
+		"default that breaks the schema": {func(s *v1.ResourceTypeSpec) {
+			s.PropertiesSchema.Raw = []byte(`{"type":"object","properties":{"a":{"type":"integer","minimum":2,"default":1}}}`)
+		}, "spec.propertiesSchema.properties[a].default", "greater than or equal to 2"},
+		"code used twice": {func(s *v1.ResourceTypeSpec) {
+			s.ControlCodes = append(s.ControlCodes, v1.ControlCode{Name: "OTHER", Code: s.ControlCodes[0].Code})
+		}, "spec.controlCodes[1].code", "COUNT too"},
+		"code without the user's mark": {func(s *v1.ResourceTypeSpec) { s.ControlCodes[0].Code = 0x01000005 },
+			"spec.controlCodes[0].code", "mark of a user-defined code"},
+		"MOVE": {func(s *v1.ResourceTypeSpec) { s.ControlCodes[0].Name = v1.CodeMove },
+			"spec.controlCodes[0].name", "code of groups"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			one := resourceType("volume")
+			test.change(&one.Spec)
+			_, problems := plan.CheckType(one)
+			g.Expect(problems.Of(plan.KindType, "volume")).To(ContainElement(And(
+				HaveField("Field", test.field), HaveField("Message", ContainSubstring(test.message)))), "%v", problems)
+		})
+	}
+	g := NewWithT(t)
+	_, problems := plan.CheckType(resourceType("volume"))
+	g.Expect(problems).To(BeEmpty())
+	bare := resourceType("bare")
+	bare.Spec.PropertiesSchema = nil
+	s, problems := plan.CheckType(bare)
+	g.Expect(problems).To(BeEmpty())
+	_, errs := s.Apply(&runtime.RawExtension{Raw: []byte(`{"a":1}`)}, nil)
+	g.Expect(errs).To(HaveLen(1), "a type without a schema has no properties")
+}

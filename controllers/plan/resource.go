@@ -1,0 +1,173 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+// Defaults. WSFC's where RA section 5 has one; RestartThreshold is decided.
+const (
+	defaultHosts               = 2
+	defaultFailoverPeriodHours = 6
+	defaultLooksAlivePoll      = 5_000
+	defaultIsAlivePoll         = 60_000
+	defaultPendingTimeout      = 180_000
+	defaultDeadlockTimeout     = 300_000
+	defaultTerminateTimeout    = 400
+	defaultRestartThreshold    = 1
+	defaultRestartPeriod       = 900_000
+	defaultRestartDelay        = 500
+	defaultRetryPeriod         = 3_600_000
+	// never is RA section 5.1's RetryPeriodOnFailure for no retry; 0 in a plan.
+	never = math.MaxUint32
+)
+
+// resource adds one resource to the plan, or says why not.
+func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
+	say, spec := b.reporter(r), field.NewPath("spec")
+	out := planv1.Resource{
+		UID: string(r.UID), Name: r.Name, Generation: r.Generation,
+		Type: r.Spec.TypeName, Container: r.Spec.ContainerName,
+		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline,
+	}
+	restart(&out, &r.Spec, say)
+	out.Dependencies = b.dependencies(r)
+	t := b.typeOf(r)
+	if t == nil {
+		return
+	}
+	out.LooksAlivePollInterval = first(r.Spec.LooksAlivePollIntervalMilliseconds, t.spec.LooksAlivePollIntervalMilliseconds, defaultLooksAlivePoll)
+	out.IsAlivePollInterval = first(r.Spec.IsAlivePollIntervalMilliseconds, t.spec.IsAlivePollIntervalMilliseconds, defaultIsAlivePoll)
+	out.PendingTimeout = first(r.Spec.PendingTimeoutMilliseconds, t.spec.PendingTimeoutMilliseconds, defaultPendingTimeout)
+	out.DeadlockTimeout = first(r.Spec.DeadlockTimeoutMilliseconds, t.spec.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
+	out.TerminateTimeout = t.terminateTimeout
+	for _, c := range t.spec.ControlCodes {
+		out.Controls = append(out.Controls, planv1.Control{
+			Name: c.Name, Code: uint32(c.Code), Write: c.Access != understudyv1alpha1.ControlRead,
+		})
+	}
+	slices.SortFunc(out.Controls, func(x, y planv1.Control) int { return cmp.Compare(x.Name, y.Name) })
+	properties, errs := t.schema.Apply(r.Spec.Properties, spec.Child("properties"))
+	for _, e := range errs {
+		*say.problems = append(*say.problems, Problem{
+			Kind: say.kind, Name: say.name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
+		})
+	}
+	if len(errs) == 0 && string(properties) != "{}" {
+		out.Properties = json.RawMessage(properties)
+	}
+	b.container(r, t)
+	b.plan.Resources = append(b.plan.Resources, out)
+}
+
+// first is the resource's own value, else its type's, else the default.
+func first(own *int64, ofType, otherwise int64) int64 {
+	if own != nil {
+		return *own
+	}
+	if ofType != 0 {
+		return ofType
+	}
+	return otherwise
+}
+
+// restart fills in the restart policy.
+func restart(out *planv1.Resource, s *understudyv1alpha1.ClusterResourceSpec, say reporter) {
+	out.RestartAction = string(understudyv1alpha1.RestartNotify)
+	if s.RestartAction != "" {
+		out.RestartAction = string(s.RestartAction)
+	}
+	out.RestartThreshold = defaultRestartThreshold
+	if s.RestartThreshold != nil {
+		out.RestartThreshold = *s.RestartThreshold
+	}
+	out.RestartPeriod = first(s.RestartPeriodMilliseconds, 0, defaultRestartPeriod)
+	out.RestartDelay = first(s.RestartDelayMilliseconds, 0, defaultRestartDelay)
+	out.RetryPeriodOnFailure = first(s.RetryPeriodOnFailureMilliseconds, 0, max(defaultRetryPeriod, out.RestartPeriod))
+	if out.RetryPeriodOnFailure < out.RestartPeriod {
+		say.add(field.NewPath("spec", "retryPeriodOnFailureMilliseconds"), understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+			"%d is less than restartPeriodMilliseconds (%d): raise it to at least that, or leave it out",
+			out.RetryPeriodOnFailure, out.RestartPeriod))
+	}
+	if out.RetryPeriodOnFailure == never {
+		out.RetryPeriodOnFailure = 0
+	}
+}
+
+// typeInfo is a type that was looked up once.
+type typeInfo struct {
+	spec             understudyv1alpha1.ResourceTypeSpec
+	schema           *Schema
+	terminateTimeout int64
+}
+
+// typeOf finds and compiles the type of a resource; nil if it cannot be used.
+func (b *build) typeOf(r *understudyv1alpha1.ClusterResource) *typeInfo {
+	name, say, at := r.Spec.TypeName, b.reporter(r), field.NewPath("spec", "typeName")
+	info, seen := b.types[name]
+	if !seen {
+		if t := b.in.Types[name]; t != nil {
+			if s, problems := CheckType(t); len(problems) == 0 {
+				info = &typeInfo{spec: t.Spec, schema: s, terminateTimeout: defaultTerminateTimeout}
+				if t.Spec.TerminateTimeoutMilliseconds != 0 {
+					info.terminateTimeout = t.Spec.TerminateTimeoutMilliseconds
+				}
+			}
+		}
+		b.types[name] = info
+	}
+	switch {
+	case info != nil:
+	case b.in.Types[name] == nil:
+		say.add(at, understudyv1alpha1.ReasonTypeNotFound, fmt.Sprintf(
+			"the ResourceType %q does not exist: create it or name another", name))
+	default:
+		say.add(at, understudyv1alpha1.ReasonTypeRejected, fmt.Sprintf(
+			"the ResourceType %q is not accepted: its own condition says why", name))
+	}
+	return info
+}
+
+// userCodeMark is the mark of a user-defined control code: bit 23 by RA section
+// 6.2's macro, bit 21 by its architecture page. Either is taken.
+const userCodeMark = 1<<23 | 1<<21
+
+// CheckType judges a ResourceType on its own, and compiles its schema.
+func CheckType(t *understudyv1alpha1.ResourceType) (*Schema, Problems) {
+	var problems Problems
+	say, spec := reporter{kind: KindType, name: t.Name, problems: &problems}, field.NewPath("spec")
+	s, errs := CompileSchema(t.Spec.PropertiesSchema, spec.Child("propertiesSchema"))
+	for _, e := range errs {
+		problems = append(problems, Problem{
+			Kind: KindType, Name: t.Name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
+		})
+	}
+	codes := map[int64]string{}
+	for i, c := range t.Spec.ControlCodes {
+		at := spec.Child("controlCodes").Index(i).Child("code")
+		if other, twice := codes[c.Code]; twice {
+			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf("%d is the code of %s too: give each its own", c.Code, other))
+		}
+		codes[c.Code] = c.Name
+		if c.Code&userCodeMark == 0 {
+			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+				"%d lacks the mark of a user-defined code: take (object << 24) | ((0x200000 + function) << 2) | access", c.Code))
+		}
+		if c.Name == understudyv1alpha1.CodeMove {
+			say.add(spec.Child("controlCodes").Index(i).Child("name"), understudyv1alpha1.ReasonInvalid,
+				"MOVE is the code of groups: choose another name")
+		}
+	}
+	return s, problems
+}

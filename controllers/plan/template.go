@@ -1,0 +1,119 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/layout"
+)
+
+// checkTemplate refuses what the guard cannot hold or the builder must decide.
+func checkTemplate(say reporter, spec *understudyv1alpha1.ResourceGroupSpec) {
+	pod, at := &spec.Template.Spec, field.NewPath("spec", "template", "spec")
+	refuse := func(at *field.Path, message string) {
+		say.add(at, understudyv1alpha1.ReasonTemplateRefused, message)
+	}
+	if pod.ShareProcessNamespace != nil && *pod.ShareProcessNamespace {
+		refuse(at.Child("shareProcessNamespace"),
+			"must not be true: the guard ends a container by its own process namespace; remove the field")
+	}
+	if pod.HostPID {
+		refuse(at.Child("hostPID"), "must not be true: the guard ends a container by its own process namespace; remove the field")
+	}
+	if pod.RestartPolicy != "" && pod.RestartPolicy != corev1.RestartPolicyAlways {
+		refuse(at.Child("restartPolicy"), "must be Always or absent: a host stays until its group ends")
+	}
+	if pod.ActiveDeadlineSeconds != nil {
+		refuse(at.Child("activeDeadlineSeconds"), "a host has no deadline: remove the field")
+	}
+	if pod.NodeName != "" {
+		refuse(at.Child("nodeName"), "hosts stand on different nodes: use nodeSelector or affinity")
+	}
+	for i, c := range pod.InitContainers {
+		checkReserved(refuse, at.Child("initContainers").Index(i), &c)
+	}
+	for i, c := range pod.Containers {
+		checkReserved(refuse, at.Child("containers").Index(i), &c)
+	}
+	for i, v := range pod.Volumes {
+		if strings.HasPrefix(v.Name, layout.Reserved) {
+			refuse(at.Child("volumes").Index(i).Child("name"), fmt.Sprintf("names that begin with %q are taken: rename it", layout.Reserved))
+		}
+	}
+}
+
+func checkReserved(refuse func(*field.Path, string), at *field.Path, c *corev1.Container) {
+	if strings.HasPrefix(c.Name, layout.Reserved) {
+		refuse(at.Child("name"), fmt.Sprintf("names that begin with %q are taken: rename it", layout.Reserved))
+	}
+	for i, m := range c.VolumeMounts {
+		if m.MountPath == layout.ReservedPath || strings.HasPrefix(m.MountPath, layout.ReservedPath+"/") {
+			refuse(at.Child("volumeMounts").Index(i).Child("mountPath"),
+				fmt.Sprintf("the folder %s is taken: mount it elsewhere", layout.ReservedPath))
+		}
+	}
+}
+
+// container checks the container of a resource and gives it its provider.
+func (b *build) container(r *understudyv1alpha1.ClusterResource, t *typeInfo) {
+	name, say, at := r.Spec.ContainerName, b.reporter(r), field.NewPath("spec", "containerName")
+	containers := b.in.Group.Spec.Template.Spec.Containers
+	i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == name })
+	if i < 0 {
+		names := make([]string, 0, len(containers))
+		for _, c := range containers {
+			names = append(names, c.Name)
+		}
+		say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+			"the template of the group %q has no container %q, it has: %s", b.in.Group.Name, name, strings.Join(names, ", ")))
+		return
+	}
+	command := t.spec.Provider.Inject.Command
+	if b.users == nil {
+		b.users = map[string]string{}
+	}
+	if have, taken := b.host.Providers[name]; taken {
+		if !slices.Equal(have, command) {
+			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+				"the container %q runs the provider of the ClusterResource %q already, whose type has another provider command: "+
+					"give this resource a container of its own", name, b.users[name]))
+		}
+		return
+	}
+	b.host.Providers[name], b.users[name] = slices.Clone(command), r.Name
+	b.checkSupervised(i, &containers[i])
+}
+
+// checkSupervised refuses what would act on a supervised container beside the
+// monitor: kubelet must neither restart nor stop it on its own judgement.
+func (b *build) checkSupervised(i int, c *corev1.Container) {
+	say := reporter{kind: KindGroup, name: b.in.Group.Name, problems: &b.problems}
+	at := field.NewPath("spec", "template", "spec", "containers").Index(i)
+	refuse := func(name, instead string) {
+		say.add(at.Child(name), understudyv1alpha1.ReasonTemplateRefused, fmt.Sprintf(
+			"the monitor watches and stops the container %q: remove the field, %s", c.Name, instead))
+	}
+	if c.LivenessProbe != nil {
+		refuse("livenessProbe", "use the checks of the resource's type")
+	}
+	if c.ReadinessProbe != nil {
+		refuse("readinessProbe", "use the checks of the resource's type")
+	}
+	if c.StartupProbe != nil {
+		refuse("startupProbe", "use the checks of the resource's type")
+	}
+	if c.Lifecycle != nil {
+		refuse("lifecycle", "use the resource's type to start and stop it")
+	}
+	if c.RestartPolicy != nil {
+		refuse("restartPolicy", "use the resource's restart policy")
+	}
+}

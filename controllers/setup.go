@@ -1,0 +1,122 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controllers is the manager: one reconciler a kind, one file a phase.
+// It validates, plans and keeps host pods; no failover needs it.
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+// fieldManager is the name under which the manager applies objects and events.
+const fieldManager = "understudy-manager"
+
+// Options of the manager.
+type Options struct {
+	// Image of the operator, which host pods run too.
+	Image string
+	// SkipNameValidation lets several managers run in one test process.
+	SkipNameValidation bool
+}
+
+// NewScheme knows every kind that the manager touches.
+func NewScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	if err := clientgoscheme.AddToScheme(scheme); err != nil {
+		return nil, err
+	}
+	return scheme, understudyv1alpha1.AddToScheme(scheme)
+}
+
+// CacheOptions keeps what is not ours out of memory: of kinds that others use
+// too, only objects with our label are watched.
+func CacheOptions() cache.Options {
+	ours := cache.ByObject{Label: labels.SelectorFromSet(labels.Set{
+		understudyv1alpha1.LabelManagedBy: understudyv1alpha1.ManagedBy,
+	})}
+	return cache.Options{
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Pod{}:                ours,
+			&corev1.Service{}:            ours,
+			&coordinationv1.Lease{}:      ours,
+			&rbacv1.Role{}:               ours,
+			&rbacv1.RoleBinding{}:        ours,
+			&discoveryv1.EndpointSlice{}: ours,
+			&appsv1.ControllerRevision{}: ours,
+		},
+		DefaultTransform: cache.TransformStripManagedFields(),
+	}
+}
+
+// Indexes of the cache.
+const (
+	indexGroup = ".spec.groupName"
+	indexType  = ".spec.typeName"
+	indexNode  = ".spec.nodeName"
+)
+
+// Setup adds indexes, reconcilers and the built-in types to a manager.
+func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if o.Image == "" {
+		return fmt.Errorf("the operator's image is not given")
+	}
+	if err := index(ctx, mgr); err != nil {
+		return fmt.Errorf("indexing: %w", err)
+	}
+	shared := base{
+		Client: mgr.GetClient(), live: mgr.GetAPIReader(),
+		events: mgr.GetEventRecorder(fieldManager), options: o,
+	}
+	for name, setup := range map[string]func(ctrl.Manager, base) error{
+		"ResourceGroup": setupGroup, "ClusterResource": setupResource,
+		"ResourceType": setupType, "ControlCall": setupCall,
+	} {
+		if err := setup(mgr, shared); err != nil {
+			return fmt.Errorf("setting up %s: %w", name, err)
+		}
+	}
+	return mgr.Add(&builtinTypes{Client: mgr.GetClient()})
+}
+
+func index(ctx context.Context, mgr ctrl.Manager) error {
+	byGroup := func(o client.Object) []string {
+		switch o := o.(type) {
+		case *understudyv1alpha1.ClusterResource:
+			return []string{o.Spec.GroupName}
+		case *understudyv1alpha1.ControlCall:
+			return []string{o.Spec.GroupName}
+		}
+		return nil
+	}
+	fields := mgr.GetFieldIndexer()
+	if err := fields.IndexField(ctx, &understudyv1alpha1.ClusterResource{}, indexGroup, byGroup); err != nil {
+		return err
+	}
+	if err := fields.IndexField(ctx, &understudyv1alpha1.ControlCall{}, indexGroup, byGroup); err != nil {
+		return err
+	}
+	if err := fields.IndexField(ctx, &understudyv1alpha1.ClusterResource{}, indexType, func(o client.Object) []string {
+		return []string{o.(*understudyv1alpha1.ClusterResource).Spec.TypeName}
+	}); err != nil {
+		return err
+	}
+	return fields.IndexField(ctx, &corev1.Pod{}, indexNode, func(o client.Object) []string {
+		return []string{o.(*corev1.Pod).Spec.NodeName}
+	})
+}

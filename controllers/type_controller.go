@@ -1,0 +1,100 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/builtin"
+	"github.com/understudy-dev/understudy/controllers/plan"
+)
+
+// typeReconciler says whether a ResourceType can be used.
+type typeReconciler struct{ base }
+
+func setupType(mgr ctrl.Manager, b base) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&understudyv1alpha1.ResourceType{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		WithOptions(options(b, 1)).
+		Complete(&typeReconciler{base: b})
+}
+
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes,verbs=get;list;watch;create;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes/status,verbs=get;update;patch
+
+// Reconcile looks at one type.
+func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	t := &understudyv1alpha1.ResourceType{}
+	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	c := metav1.Condition{
+		Type: understudyv1alpha1.ConditionAccepted, Status: metav1.ConditionTrue,
+		Reason: understudyv1alpha1.ReasonAccepted, Message: "Resources of this type can be planned",
+	}
+	if _, problems := plan.CheckType(t); len(problems) > 0 {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, problems[0].Reason, problems.Message()
+	}
+	changed, err := patchStatus(ctx, r.Client, t, func(t *understudyv1alpha1.ResourceType) {
+		setCondition(&t.Status.Conditions, c, t.Generation)
+	})
+	if err == nil && changed && c.Status == metav1.ConditionFalse {
+		r.event(t, nil, true, c.Reason, "Check", "%s", c.Message)
+	}
+	return result(0, err)
+}
+
+// builtinTypes applies the built-in types once, as the leader.
+type builtinTypes struct{ client.Client }
+
+// NeedLeaderElection keeps two versions from taking turns.
+func (*builtinTypes) NeedLeaderElection() bool { return true }
+
+// Start applies each type; it is repeated until the API server takes it.
+func (b *builtinTypes) Start(ctx context.Context) error {
+	for _, t := range builtin.Types() {
+		u, err := applied(&t)
+		if err != nil {
+			return err
+		}
+		err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+			err := b.Apply(ctx, client.ApplyConfigurationFromUnstructured(u.DeepCopy()),
+				client.FieldOwner(fieldManager), client.ForceOwnership)
+			if err != nil {
+				ctrl.LoggerFrom(ctx).Error(err, "Applying a built-in ResourceType, will try again", "resourceType", t.Name)
+			}
+			return err == nil, nil
+		})
+		if err != nil && ctx.Err() == nil {
+			return fmt.Errorf("applying the ResourceType %s: %w", t.Name, err)
+		}
+	}
+	return nil
+}
+
+// applied turns a type into what is applied: without a status.
+func applied(t *understudyv1alpha1.ResourceType) (*unstructured.Unstructured, error) {
+	data, err := json.Marshal(t)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the ResourceType %s: %w", t.Name, err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(data); err != nil {
+		return nil, fmt.Errorf("decoding the ResourceType %s: %w", t.Name, err)
+	}
+	unstructured.RemoveNestedField(u.Object, "status")
+	return u, nil
+}

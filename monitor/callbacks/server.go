@@ -1,0 +1,203 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package callbacks is the monitor's socket for providers: it turns the callback
+// functions of RA section 1 into engine events and answers with its replies. One
+// server per supervised container, so that a provider speaks only for its own
+// resources.
+package callbacks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	providerv1 "github.com/understudy-dev/understudy/api/provider/v1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+)
+
+const (
+	// SocketName is the name of the socket in its folder.
+	SocketName = "monitor.sock"
+	// maxMessage bounds a request in bytes.
+	maxMessage = 1 << 20
+	// maxStreams bounds the calls under way on one connection.
+	maxStreams = 64
+	// maxConnections bounds the connections of one container.
+	maxConnections = 16
+	// maxText bounds a text for people in bytes; RA section 1.4 gives 500
+	// characters for a line of the log.
+	maxText    = 1024
+	maxLogText = 500
+	// replyTimeout bounds how long a callback waits for the engine.
+	replyTimeout = 5 * time.Second
+)
+
+// Sink hands a callback to the engine and returns its reply. It blocks until the
+// engine has answered or ctx ends.
+type Sink func(ctx context.Context, cb engine.Callback) (engine.Reply, error)
+
+// Server serves the callback socket of one container.
+type Server struct {
+	providerv1.UnimplementedMonitorServiceServer
+	container string
+	sink      Sink
+}
+
+// Serve listens on DIR/monitor.sock until ctx ends; the returned function waits
+// for its end.
+func Serve(ctx context.Context, container, dir string, sink Sink) (wait func(), err error) {
+	path := filepath.Join(dir, SocketName)
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("callback socket of container %s: %w", container, err)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("callback socket of container %s: %w", container, err)
+	}
+	// The container may run as any user; only it and the monitor see the folder.
+	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // see above
+		return nil, errors.Join(err, l.Close())
+	}
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
+	)
+	providerv1.RegisterMonitorServiceServer(server, &Server{container: container, sink: sink})
+	stop := context.AfterFunc(ctx, server.Stop)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer stop()
+		_ = server.Serve(limit(l, maxConnections))
+	}()
+	return func() { <-done }, nil
+}
+
+func (s *Server) call(ctx context.Context, cb engine.Callback) (engine.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
+	defer cancel()
+	cb.Container = s.container
+	reply, err := s.sink(ctx, cb)
+	if err != nil {
+		return reply, status.Error(codes.Unavailable, "the monitor did not answer in time: repeat the call")
+	}
+	return reply, nil
+}
+
+// SetResourceStatus is RA section 1.1.
+func (s *Server) SetResourceStatus(
+	ctx context.Context, r *providerv1.SetResourceStatusRequest,
+) (*providerv1.SetResourceStatusResponse, error) {
+	st := r.GetResourceStatus()
+	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SetResourceStatus: &engine.SetResourceStatus{
+		State: int32(st.GetResourceState()), CheckPoint: st.GetCheckPoint(), EventHandle: st.GetEventHandle(),
+	}})
+	return &providerv1.SetResourceStatusResponse{ExitState: exitState(reply)}, err
+}
+
+// SetResourceStatusEx is RA section 1.2.
+func (s *Server) SetResourceStatusEx(
+	ctx context.Context, r *providerv1.SetResourceStatusExRequest,
+) (*providerv1.SetResourceStatusExResponse, error) {
+	st := r.GetResourceStatus()
+	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SetResourceStatus: &engine.SetResourceStatus{
+		Ex: true, State: int32(st.GetResourceState()), CheckPoint: st.GetCheckPoint(), EventHandle: st.GetEventHandle(),
+		ApplicationErrorCode: st.GetApplicationSpecificErrorCode(), Flags: st.GetFlags(), Message: clip(st.GetMessage(), maxText),
+	}})
+	return &providerv1.SetResourceStatusExResponse{ExitState: exitState(reply)}, err
+}
+
+// SignalFailure is RA section 1.3.
+func (s *Server) SignalFailure(
+	ctx context.Context, r *providerv1.SignalFailureRequest,
+) (*providerv1.SignalFailureResponse, error) {
+	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SignalFailure: &engine.SignalFailure{
+		Type:                 engine.FailureType(max(r.GetFailureType(), 1) - 1),
+		ApplicationErrorCode: r.GetApplicationSpecificErrorCode(), Exited: r.GetExited(), Message: clip(r.GetMessage(), maxText),
+	}})
+	return &providerv1.SignalFailureResponse{Status: uint32(reply.Code)}, err
+}
+
+// LogEvent is RA section 1.4.
+func (s *Server) LogEvent(ctx context.Context, r *providerv1.LogEventRequest) (*providerv1.LogEventResponse, error) {
+	_, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), LogEvent: &engine.LogEvent{
+		Level: engine.Level(max(r.GetLogLevel(), 1) - 1), Text: clip(r.GetMessage(), maxLogText),
+	}})
+	return &providerv1.LogEventResponse{}, err
+}
+
+// EndControlCall is RA section 1.5.
+func (s *Server) EndControlCall(
+	ctx context.Context, r *providerv1.EndControlCallRequest,
+) (*providerv1.EndControlCallResponse, error) {
+	reply, err := s.call(ctx, engine.Callback{EndControlCall: &engine.EndControlCall{
+		Context: r.GetContext(), Status: engine.Code(r.GetStatus()), Output: r.GetOutBuffer(),
+	}})
+	return &providerv1.EndControlCallResponse{Status: uint32(reply.Code)}, err
+}
+
+func exitState(r engine.Reply) providerv1.ResourceExitState {
+	if r.ExitState == engine.ExitTerminate {
+		return providerv1.ResourceExitState_RESOURCE_EXIT_STATE_TERMINATE
+	}
+	return providerv1.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE
+}
+
+func clip(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	s = s[:limit]
+	for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// limit refuses connections beyond the bound, so that a provider cannot use up
+// the monitor's memory.
+func limit(l net.Listener, n int) net.Listener {
+	return &limited{Listener: l, slots: make(chan struct{}, n)}
+}
+
+type limited struct {
+	net.Listener
+	slots chan struct{}
+}
+
+func (l *limited) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		select {
+		case l.slots <- struct{}{}:
+			return &slot{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
+		default:
+			_ = c.Close()
+		}
+	}
+}
+
+type slot struct {
+	net.Conn
+	free func()
+}
+
+func (s *slot) Close() error {
+	defer s.free()
+	return s.Conn.Close()
+}

@@ -1,0 +1,292 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"time"
+
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// codeHostNotAvailable is ERROR_HOST_NODE_NOT_AVAILABLE (RA section 3.6).
+const codeHostNotAvailable engine.Code = 5005
+
+// call is one ControlCall of the group that is not finished.
+type call struct {
+	seen ControlCall
+	// given: the engine knows it, or it is a move that was taken up.
+	given bool
+	// start is when it was claimed, by the wall clock.
+	start time.Time
+	// deadline is CLOCK_BOOTTIME, 0 until it is claimed.
+	deadline int64
+	// to is the pod UID that a move goes to; empty: the next in line.
+	to string
+	// moving: the move is claimed and wished.
+	moving bool
+	// finish is its outcome, until that is stored.
+	finish *CallFinish
+}
+
+func (c *Core) takeCall(in ControlCall) {
+	// The name is for the results on the resource, the UID makes it unique.
+	id := in.Name + "/" + in.UID
+	if in.Gone || in.Finished {
+		c.forgetCall(id)
+		return
+	}
+	k := c.calls[id]
+	if k == nil {
+		k = &call{}
+		c.calls[id] = k
+	}
+	k.seen = in
+	// The outcome may be known since before the restart of this monitor.
+	if f, ok := c.finishes[id]; ok {
+		delete(c.finishes, id)
+		c.finish(f)
+	}
+}
+
+func (c *Core) forgetCall(id string) {
+	delete(c.calls, id)
+	delete(c.documents, callKey(id))
+	c.toEngine(engine.Event{Recorded: &engine.Recorded{ID: id}})
+}
+
+// callOutcomes takes up what nobody has claimed, and ends what a lost host left.
+func (c *Core) callOutcomes() {
+	epoch := c.story.Epoch
+	if !c.story.Owning {
+		return
+	}
+	for _, id := range sortedKeys(c.calls) {
+		k := c.calls[id]
+		owner := k.seen.Owner
+		switch {
+		case k.given || k.finish != nil:
+		case owner == nil:
+			c.giveCall(id, k)
+		case owner.PodUID == c.config.PodUID && owner.Epoch == epoch:
+			// Claimed by an earlier life of this monitor: the engine knows whether
+			// it was begun, from its journal; a move is begun again.
+			c.giveCall(id, k)
+		case owner.Epoch < epoch:
+			c.inheritCall(id, k)
+		}
+	}
+}
+
+func (c *Core) giveCall(id string, k *call) {
+	k.given = true
+	if k.seen.ResourceName == "" {
+		c.giveMove(id, k)
+		return
+	}
+	resource := ""
+	for _, r := range c.snapshot.Resources {
+		if r.Spec.Name == k.seen.ResourceName && !r.Removed {
+			resource = r.Spec.UID
+		}
+	}
+	if resource == "" {
+		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeResourceNotFound,
+			"group "+c.config.Group+" has no accepted resource "+k.seen.ResourceName)
+		return
+	}
+	c.toEngine(engine.Event{Control: &engine.Control{
+		ID: id, Resource: resource, Name: k.seen.Code, Input: k.seen.Input,
+		Deadline: c.now.Boot + int64(ms(k.seen.TimeoutMilliseconds)),
+		Claimed:  k.seen.Owner != nil,
+	}})
+}
+
+// inheritCall ends a call that an earlier owner claimed. A move is done when the
+// group is here; of any other call nobody knows the outcome, and it is not run
+// again.
+func (c *Core) inheritCall(id string, k *call) {
+	if k.seen.Code != v1alpha1.CodeMove || k.seen.ResourceName != "" {
+		c.endCall(id, v1alpha1.ReasonOutcomeUnknown, engine.CodeOperationAborted,
+			"host "+k.seen.Owner.PodName+" was lost, or handed over, while the call was under way; it is not run again")
+		return
+	}
+	if !c.story.Online {
+		return
+	}
+	if d := k.seen.Destination; d != "" && d != c.config.PodName && d != c.config.NodeName {
+		c.endCall(id, v1alpha1.ReasonFailed, engine.CodeHostNodeNotOwner, "the group is online on "+c.config.PodName+" instead")
+		return
+	}
+	c.endCall(id, v1alpha1.ReasonSucceeded, engine.CodeSuccess, "the group is online on "+c.config.PodName)
+}
+
+func (c *Core) giveMove(id string, k *call) {
+	if k.seen.Code != v1alpha1.CodeMove {
+		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeInvalidFunction, "a group has the code MOVE only")
+		return
+	}
+	if d := k.seen.Destination; d != "" {
+		to, problem := c.destination(d)
+		if problem != "" {
+			c.endCall(id, v1alpha1.ReasonRefused, codeHostNotAvailable, problem)
+			return
+		}
+		if to == c.config.PodUID {
+			c.endCall(id, v1alpha1.ReasonSucceeded, engine.CodeSuccess, "the group is there already")
+			return
+		}
+		k.to = to
+	}
+	c.claim(id)
+}
+
+// destination finds a host by the name of its pod or node.
+func (c *Core) destination(name string) (uid, problem string) {
+	if c.group == nil || c.group.Status.Succession == nil {
+		return "", "the hosts of the group are not known yet: try again"
+	}
+	s := c.group.Status.Succession
+	for _, list := range [][]v1alpha1.Successor{s.Line, s.Reserve} {
+		for _, h := range list {
+			if h.PodName == name || h.NodeName == name {
+				return h.PodUID, ""
+			}
+		}
+	}
+	for _, b := range s.Barred {
+		if b.PodName == name {
+			return "", "host " + name + " is barred: " + b.Reason
+		}
+	}
+	return "", "the group has no host " + name + ": name one of its host pods, or the node of one"
+}
+
+// claim makes it durable that this host runs the call, before it is run.
+func (c *Core) claim(id string) {
+	k := c.calls[id]
+	if k == nil {
+		c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id}})
+		return
+	}
+	k.start = c.now.WallTime()
+	k.deadline = c.now.Boot + int64(ms(k.seen.TimeoutMilliseconds))
+	c.documents.set(callKey(id), Write{Call: c.callDocument(k)}, urgent)
+}
+
+func (c *Core) callDocument(k *call) *CallDocument {
+	return &CallDocument{
+		Name: k.seen.Name, UID: k.seen.UID, Start: k.start, Finish: k.finish,
+		Owner: v1alpha1.ControlCallOwner{
+			Epoch: c.story.Epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
+		},
+	}
+}
+
+// callWritten takes in whether a claim, or an outcome, is stored.
+func (c *Core) callWritten(id string, w Written) {
+	k := c.calls[id]
+	if k == nil {
+		return
+	}
+	stored := w.Outcome == WriteDone
+	switch {
+	case k.finish != nil && (stored || w.Outcome == WriteSuperseded):
+		c.forgetCall(id)
+	case k.finish != nil:
+	case k.seen.ResourceName != "":
+		if stored || w.Outcome == WriteSuperseded {
+			c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id, OK: stored}})
+		}
+		if w.Outcome == WriteSuperseded {
+			delete(c.calls, id)
+		}
+	case stored:
+		k.moving = true
+	case w.Outcome == WriteSuperseded:
+		delete(c.calls, id)
+	}
+}
+
+// finish is the engine's word on a call.
+func (c *Core) finish(f engine.Finish) {
+	reason := v1alpha1.ReasonFailed
+	switch f.Kind {
+	case engine.FinishCompleted:
+		if f.Status == engine.CodeSuccess {
+			reason = v1alpha1.ReasonSucceeded
+		}
+	case engine.FinishRefused:
+		reason = v1alpha1.ReasonRefused
+	case engine.FinishTimedOut:
+		reason = v1alpha1.ReasonTimedOut
+	case engine.FinishUnknown:
+		reason = v1alpha1.ReasonOutcomeUnknown
+	}
+	k := c.calls[f.ID]
+	if k == nil {
+		c.finishes[f.ID] = f
+	} else {
+		k.given = true
+		k.finish = c.outcome(reason, f.Status, f.Message)
+		k.finish.Output = f.Output
+		c.documents.set(callKey(f.ID), Write{Call: c.callDocument(k)}, urgent)
+	}
+	c.changed = true
+}
+
+func (c *Core) endCall(id, reason string, code engine.Code, message string) {
+	k := c.calls[id]
+	k.given, k.moving = true, false
+	k.finish = c.outcome(reason, code, message)
+	c.documents.set(callKey(id), Write{Call: c.callDocument(k)}, urgent)
+}
+
+func (c *Core) outcome(reason string, code engine.Code, message string) *CallFinish {
+	return &CallFinish{
+		Reason: reason, StatusCode: int64(code), StatusName: code.String(), Message: message, Time: c.now.WallTime(),
+	}
+}
+
+// moving is the move that is wished for now, nil if there is none. One at a time:
+// the others wait until the group has come to rest.
+func (c *Core) moving() *call {
+	for _, id := range sortedKeys(c.calls) {
+		if k := c.calls[id]; k.moving && k.finish == nil {
+			return k
+		}
+	}
+	return nil
+}
+
+// moves ends a move that is refused, or that took too long. One that is carried
+// out is ended by the new owner.
+func (c *Core) moves() {
+	s := c.owner.Snapshot()
+	for _, id := range sortedKeys(c.calls) {
+		k := c.calls[id]
+		if !k.moving || k.finish != nil {
+			continue
+		}
+		switch {
+		case s.Role == ownership.Owner && s.NotReleased != "":
+			c.endCall(id, v1alpha1.ReasonRefused, codeHostNotAvailable, s.NotReleased)
+		case s.Role == ownership.Owner && c.now.Boot >= k.deadline:
+			c.endCall(id, v1alpha1.ReasonTimedOut, engine.CodeCallTimedOut, "the group could not be released in time")
+		}
+	}
+}
+
+func (c *Core) nextCallDeadline() int64 {
+	next := int64(0)
+	for _, k := range c.calls {
+		if k.moving && k.finish == nil && k.deadline > c.now.Boot && (next == 0 || k.deadline < next) {
+			next = k.deadline
+		}
+	}
+	return next
+}
+
+func callKey(id string) string { return "call/" + id }

@@ -1,0 +1,256 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package core composes the two pure machines of the monitor, engine and
+// ownership, with what ties them together: guards, plan, wishes, control calls,
+// the documents that it writes and when. It is pure as they are: Step(instant,
+// input) -> effects. The loop around it, the simulation and the replay of a
+// recording run exactly this.
+package core
+
+import (
+	"slices"
+
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/instant"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// Config is what a core cannot learn from inputs.
+type Config struct {
+	Namespace string `json:"namespace"`
+	Group     string `json:"group"`
+	PodName   string `json:"podName"`
+	PodUID    string `json:"podUID"`
+	PodIP     string `json:"podIP"`
+	NodeName  string `json:"nodeName"`
+	// Inc is random, new with each start of the monitor.
+	Inc string `json:"inc"`
+	// BootID is that of this boot of the node.
+	BootID string `json:"bootID"`
+	// Containers are those that run under the monitor.
+	Containers []string `json:"containers"`
+	// GraceMilliseconds is what the pod has from the request to end to the kill;
+	// 0 is not known.
+	GraceMilliseconds int64 `json:"graceMilliseconds,omitempty"`
+	// Engine configures the engine.
+	Engine engine.Config `json:"engine,omitzero"`
+}
+
+// Core is the machine. It is not safe for concurrent use.
+type Core struct {
+	config Config
+	engine *engine.Engine
+	owner  *ownership.Machine
+	disk   ownership.Disk
+
+	now   instant.Instant
+	out   []Effect
+	queue []machineEvent
+
+	containers map[string]*container
+	guard      ownership.Guard
+	revoke     int64
+	engineArm  int64
+	ownerArm   int64
+	armed      int64
+
+	plan         *planv1.Plan
+	planRevision string
+	wanted       string // the revision that is being fetched
+	group        *Group
+
+	wish       string // what ownership was last told, as JSON
+	succession string
+	need       *engine.Need
+	release    *ownership.Release // as it was last wished
+	stopFailed bool
+
+	snapshot  engine.Snapshot
+	changed   bool // snapshot is out of date
+	story     story
+	documents documents
+	calls     map[string]*call
+	finishes  map[string]engine.Finish
+	draining  instant.Instant
+	exiting   bool
+	// terminated: this process itself was asked to end.
+	terminated bool
+	done       bool
+	rushed     bool
+}
+
+// container is one supervised container.
+type container struct {
+	nonce     string
+	connected bool
+	// guarded is the epoch for which init confirmed the guard.
+	guarded int64
+}
+
+type machineEvent struct {
+	engine *engine.Event
+	owner  *ownership.Event
+}
+
+// New makes a core from what the last life left; nil if there is nothing.
+func New(config Config, state *State) *Core {
+	c := &Core{
+		config: config, containers: map[string]*container{}, calls: map[string]*call{}, finishes: map[string]engine.Finish{},
+		documents: documents{},
+	}
+	for _, name := range config.Containers {
+		c.containers[name] = &container{}
+	}
+	if state != nil {
+		c.disk = state.Disk
+	}
+	c.engine = engine.New(config.Engine)
+	if state != nil && state.BootID == config.BootID {
+		c.restore(*state)
+	}
+	c.owner = ownership.New(ownership.Config{
+		PodName: config.PodName, PodUID: config.PodUID, Inc: config.Inc, Timing: c.timing(),
+	}, c.disk)
+	return c
+}
+
+// Step takes one input at one instant and returns what to do about it, in order.
+func (c *Core) Step(now instant.Instant, in Input) []Effect {
+	c.now, c.out = now, nil
+	c.take(in)
+	for {
+		c.drainQueue()
+		if !c.settle() {
+			break
+		}
+	}
+	c.writeDocuments()
+	c.arm()
+	return c.out
+}
+
+func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
+
+func (c *Core) toEngine(e engine.Event)   { c.queue = append(c.queue, machineEvent{engine: &e}) }
+func (c *Core) toOwner(e ownership.Event) { c.queue = append(c.queue, machineEvent{owner: &e}) }
+
+// drainQueue lets the machines speak to each other until both are silent. All
+// actions of one step come before what they lead to, as both machines expect.
+func (c *Core) drainQueue() {
+	for len(c.queue) > 0 {
+		next := c.queue[0]
+		c.queue = slices.Delete(c.queue, 0, 1)
+		switch {
+		case next.engine != nil:
+			for _, a := range c.engine.Step(c.now, *next.engine) {
+				c.engineAction(a)
+			}
+		case next.owner != nil:
+			for _, a := range c.owner.Step(c.now, *next.owner) {
+				c.ownerAction(a)
+			}
+		}
+	}
+}
+
+func (c *Core) engineAction(a engine.Action) {
+	switch {
+	case a.Call != nil:
+		c.emit(Effect{Call: a.Call})
+	case a.Reply != nil:
+		c.emit(Effect{Reply: a.Reply})
+	case a.Restart != nil:
+		c.restartContainer(*a.Restart)
+	case a.Need != nil:
+		c.need = a.Need
+		if !a.Need.Failover {
+			c.need = nil
+		}
+	case a.Proven != nil:
+		c.stopFailed = false
+		c.story.stopped(c.now)
+		c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Proven: true}})
+	case a.Claim != nil:
+		c.claim(a.Claim.ID)
+	case a.Finish != nil:
+		c.finish(*a.Finish)
+	case a.Status != nil:
+		c.changed = true
+	case a.Journal != nil:
+		c.emit(Effect{Journal: &Journal{Barrier: a.Journal.Barrier}})
+	case a.Note != nil:
+		c.note(*a.Note)
+	case a.Arm != nil:
+		c.engineArm = a.Arm.At
+	case a.Tock != nil:
+		c.toOwner(ownership.Event{Tick: &ownership.Tick{ID: int64(a.Tock.Token)}})
+	}
+}
+
+func (c *Core) ownerAction(a ownership.Action) {
+	switch {
+	case a.Put != nil:
+		c.emit(Effect{Put: a.Put})
+	case a.Create != nil:
+		c.emit(Effect{Create: a.Create})
+	case a.Get != nil:
+		c.emit(Effect{Get: a.Get})
+	case a.Persist != nil:
+		c.disk = a.Persist.Disk
+		c.emit(Effect{Journal: &Journal{ID: a.Persist.ID}})
+	case a.Guard != nil:
+		c.setGuard(*a.Guard)
+	case a.KillAll != nil:
+		c.killAll(a.KillAll.Container)
+	case a.Grant != nil:
+		c.granted(*a.Grant)
+	case a.Revoke != nil:
+		c.revoked(*a.Revoke)
+	case a.AskTick != nil:
+		c.emit(Effect{Tick: &Tick{ID: a.AskTick.ID}})
+	case a.Arm != nil:
+		c.ownerArm = a.Arm.At
+	case a.Fact != nil:
+		c.fact(*a.Fact)
+	}
+}
+
+func (c *Core) granted(g ownership.Grant) {
+	c.story.granted(c.now, g, c.config, c.group)
+	c.changed = true
+	c.toEngine(engine.Event{Granted: &engine.Granted{Epoch: g.Epoch}})
+}
+
+func (c *Core) revoked(r ownership.Revoke) {
+	c.revoke = r.ID
+	c.stopFailed = false
+	c.story.revoked(c.now, r)
+	c.changed = true
+	c.toEngine(engine.Event{Revoked: &engine.Revoked{Mode: engine.RevokeMode(r.Mode), Reason: string(r.Reason)}})
+}
+
+func (c *Core) timers() {
+	if c.engineArm != 0 && c.engineArm <= c.now.Boot {
+		c.engineArm = 0
+		c.toEngine(engine.Event{Timer: &engine.Timer{}})
+	}
+	if c.ownerArm != 0 && c.ownerArm <= c.now.Boot {
+		c.ownerArm = 0
+		c.toOwner(ownership.Event{Timer: &ownership.Timer{}})
+	}
+}
+
+func (c *Core) arm() {
+	at := int64(0)
+	for _, t := range []int64{c.engineArm, c.ownerArm, c.documents.next(), c.nextCallDeadline(), c.rushAt()} {
+		if t != 0 && (at == 0 || t < at) {
+			at = t
+		}
+	}
+	if at != c.armed || at != 0 && at <= c.now.Boot {
+		c.armed = at
+		c.emit(Effect{Arm: &Arm{At: at}})
+	}
+}

@@ -1,0 +1,160 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/instant"
+)
+
+const (
+	groupKey    = "group"
+	hostKey     = "host"
+	endpointKey = "endpoint"
+)
+
+// describe says what every document shall be now. It only ever tells what the
+// machines know.
+func (c *Core) describe() {
+	if c.group == nil || c.group.Gone || c.group.UID == "" {
+		return
+	}
+	c.describeHost()
+	if c.story.Epoch == 0 {
+		return
+	}
+	for _, r := range c.snapshot.Resources {
+		if !r.Removed {
+			c.describeResource(r)
+		}
+	}
+	c.describeGroup()
+	c.describeEndpoint()
+}
+
+func (c *Core) describeHost() {
+	unfit := c.unfit()
+	h := v1alpha1.HostStatus{
+		PodUID: c.config.PodUID, NodeName: c.config.NodeName, Ready: unfit == "",
+		PlanRevision: c.planRevision, Reason: unfit,
+	}
+	c.documents.set(hostKey, Write{Host: &HostDocument{GroupUID: c.group.UID, Name: c.config.PodName, Host: h}}, urgent)
+	if _, ok := c.group.Status.Hosts[c.config.PodName]; !ok {
+		c.documents.again(hostKey)
+	}
+}
+
+func (c *Core) describeResource(r engine.ResourceSnapshot) {
+	o := v1alpha1.ResourceOwnerStatus{
+		Epoch: c.story.Epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
+		PlanRevision: c.planRevision, State: v1alpha1.ResourceState(r.State), StateTime: micro(r.Since),
+		Reason: string(r.Waiting), Message: c.waitingFor(r),
+		CheckPoint: int64(r.CheckPoint), ApplicationErrorCode: int64(r.ApplicationErrorCode),
+		StatusFlags: int64(r.StatusFlags), LastOperationStatusCode: int64(r.LastOperationStatusCode),
+		FailuresInPeriod: int32(min(len(r.Failures), 1<<30)),
+	}
+	if len(r.Transitions) > 0 && o.Reason == "" {
+		o.Reason = string(r.Transitions[len(r.Transitions)-1].Reason)
+	}
+	if r.NextTry != nil {
+		t := micro(*r.NextTry)
+		o.NextRestartTime = &t
+	}
+	if f := r.LastFailure; f != nil {
+		o.LastFailure = &v1alpha1.ResourceFailure{
+			Time: micro(f.Time), Reason: string(f.Reason), Code: int64(f.Code), Message: f.Message,
+		}
+	}
+	for _, t := range r.Transitions {
+		o.Transitions = append(o.Transitions, v1alpha1.ResourceTransition{
+			Time: micro(t.Time), State: v1alpha1.ResourceState(t.State), Reason: string(t.Reason),
+		})
+	}
+	for _, k := range r.ControlResults {
+		name, _, _ := strings.Cut(k.ID, "/")
+		o.ControlResults = append(o.ControlResults, v1alpha1.ControlResult{
+			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
+		})
+	}
+	online := Condition{
+		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
+	}
+	mark := asJSON([]any{o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason})
+	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online},
+	}}, mark)
+}
+
+// waitingFor is what to look at when a resource is not as it is wanted.
+func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
+	var names []string
+	for _, uid := range r.WaitingFor {
+		names = append(names, c.resourceName(uid))
+	}
+	switch {
+	case len(names) > 0:
+		return "waits for " + strings.Join(names, ", ")
+	case r.State == engine.Failed && r.LastFailure != nil:
+		return r.LastFailure.Message
+	}
+	return ""
+}
+
+func (c *Core) describeGroup() {
+	state := v1alpha1.GroupState(c.snapshot.Group)
+	o := c.story.ownerStatus(c.config, state, c.planRevision)
+	if c.need != nil {
+		o.Message = "fails over: " + string(c.need.Reason) + " of " + c.resourceName(c.need.Resource)
+		if s := c.owner.Snapshot(); s.NotReleased != "" {
+			o.Message = "cannot fail over: " + s.NotReleased
+		}
+	}
+	ready := Condition{Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message}
+	failed := Condition{Type: v1alpha1.ConditionStopFailed, Reason: "StopProven"}
+	if c.stopFailed {
+		_, left := c.unstopped()
+		failed.Status, failed.Reason = true, v1alpha1.ConditionStopFailed
+		failed.Message = strings.Join(left, ", ") + " may still run: the lease is kept. Look at the host pod " +
+			c.config.PodName + "; if its node is off, fence it"
+	}
+	c.documents.set(groupKey, Write{Group: &GroupDocument{
+		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed},
+	}}, urgent)
+}
+
+func (c *Core) describeEndpoint() {
+	if c.plan == nil || c.plan.Service == nil || !c.story.Published {
+		return
+	}
+	e := EndpointDocument{Service: c.plan.Service.Name, Epoch: c.story.Epoch}
+	for _, p := range c.plan.Service.Ports {
+		e.Ports = append(e.Ports, Port{Name: p.Name, Port: p.Port})
+	}
+	if c.plan.Online {
+		e.Address, e.PodName, e.PodUID, e.NodeName = c.config.PodIP, c.config.PodName, c.config.PodUID, c.config.NodeName
+	}
+	c.documents.set(endpointKey, Write{Endpoint: &e}, urgent)
+}
+
+func micro(t instant.Instant) metav1.MicroTime { return microTime(t.WallTime()) }
+
+// microTime is what the API stores of a time, so that what was written compares
+// equal to what is read.
+func microTime(t time.Time) metav1.MicroTime {
+	return metav1.NewMicroTime(t.Truncate(time.Microsecond))
+}
+
+func microPointer(t time.Time) *metav1.MicroTime {
+	if t.IsZero() {
+		return nil
+	}
+	m := microTime(t)
+	return &m
+}

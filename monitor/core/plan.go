@@ -1,0 +1,54 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"time"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+)
+
+// enginePlan is what the engine must know of a plan.
+func enginePlan(revision string, p planv1.Plan) engine.Plan {
+	out := engine.Plan{Revision: revision}
+	for _, r := range p.Resources {
+		e := engine.Resource{
+			UID: r.UID, Name: r.Name, TypeName: r.Type, Container: r.Container, Generation: r.Generation,
+			Properties: r.Properties, Dependencies: r.Dependencies, DesiredState: engine.DesiredOffline,
+			PendingTimeout: ms(r.PendingTimeout), DeadlockTimeout: ms(r.DeadlockTimeout),
+			TerminateTimeout:   ms(r.TerminateTimeout),
+			LooksAliveInterval: ms(r.LooksAlivePollInterval), IsAliveInterval: ms(r.IsAlivePollInterval),
+			RestartAction: engine.RestartAction(r.RestartAction), RestartThreshold: int64(r.RestartThreshold),
+			RestartPeriod: ms(r.RestartPeriod), RestartDelay: ms(r.RestartDelay),
+			RetryPeriodOnFailure: ms(r.RetryPeriodOnFailure),
+		}
+		if r.Online {
+			e.DesiredState = engine.DesiredOnline
+		}
+		for _, k := range r.Controls {
+			access := engine.AccessRead
+			if k.Write {
+				access = engine.AccessWrite
+			}
+			e.Controls = append(e.Controls, engine.ControlSpec{Name: k.Name, Code: k.Code, Access: access})
+		}
+		out.Resources = append(out.Resources, e)
+	}
+	return out
+}
+
+func ms(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
+// timing is that of the accepted plan, or the default one.
+func (c *Core) timing() leasev1.Timing {
+	if c.plan != nil {
+		if t, ok := leasev1.TimingFor(time.Duration(c.plan.LeaseDurationSeconds) * time.Second); ok {
+			return t
+		}
+	}
+	t, _ := leasev1.TimingFor(leasev1.DefaultD)
+	return t
+}

@@ -1,0 +1,224 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/instant"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// maxEntries bounds the timeline and the history of owners.
+const maxEntries = 16
+
+// story is what this host has to tell of its ownership: it decides nothing.
+type story struct {
+	// Epoch is the newest that was granted to this host; 0: none.
+	Epoch int64 `json:"epoch,omitempty"`
+	// Owning: granted and not revoked.
+	Owning bool `json:"owning,omitempty"`
+	// Online: all that is wanted online is. Since when it is as it is.
+	Online bool `json:"online,omitempty"`
+	// Published: the Service points here, or shall.
+	Published bool `json:"published,omitempty"`
+	// Released: the lease was let go under Epoch.
+	Released bool `json:"released,omitempty"`
+	// Group and GroupTime are the group's state and when it was entered.
+	Group     engine.GroupState `json:"group,omitempty"`
+	GroupTime instant.Instant   `json:"groupTime,omitzero"`
+	// Prior is what the owner before left in the group's status.
+	Prior *v1alpha1.GroupOwnerStatus `json:"prior,omitempty"`
+	// Entries of this epoch, oldest first; Open is an interruption that goes on.
+	Entries []v1alpha1.TimelineEntry `json:"entries,omitempty"`
+	Open    *v1alpha1.TimelineEntry  `json:"open,omitempty"`
+	// Mine is this ownership.
+	Mine v1alpha1.OwnershipEntry `json:"mine,omitzero"`
+}
+
+// granted begins the chapter of a new epoch, or goes on with the one before.
+func (s *story) granted(now instant.Instant, g ownership.Grant, config Config, group *Group) {
+	s.Owning = true
+	if g.Epoch == s.Epoch {
+		return
+	}
+	*s = story{Epoch: g.Epoch, Owning: true, GroupTime: now}
+	if group != nil {
+		s.heard(group.Status.Owner)
+	}
+	s.Mine = v1alpha1.OwnershipEntry{
+		Epoch: g.Epoch, PodUID: config.PodUID, PodName: config.PodName, SinceTime: micro(now),
+	}
+	kind, cause := kindOf(g.Cause)
+	s.Open = &v1alpha1.TimelineEntry{
+		Kind: kind, Cause: cause, ResourceName: g.Cause.Release.Resource, Epoch: g.Epoch,
+		FromPodName: g.Cause.PreviousHolder, ToPodName: config.PodName,
+		DetectedTime: microPointer(g.Cause.Release.DetectedTime), OfflineTime: microPointer(g.Cause.Release.OfflineTime),
+		LeaseTakenTime: microPointer(now.WallTime()),
+	}
+	if s.Prior != nil && s.Prior.PodUID == g.Cause.PreviousUID {
+		s.Open.FromPodName = s.Prior.PodName // a released record names nobody
+	}
+	if g.Cause.Reason != ownership.GrantReleased {
+		s.Open.DetectedTime = microPointer(g.ValidFrom.WallTime())
+		s.Open.LastHeardTime = microPointer(g.Cause.LastHeard)
+	}
+}
+
+func kindOf(g ownership.GrantCause) (kind, cause string) {
+	word := g.Release.Reason
+	switch {
+	case g.Reason == ownership.GrantSilent && g.PreviousUID != "":
+		return "Failover", "OwnerSilent"
+	case g.Reason == ownership.GrantFenced:
+		return "Failover", "Fenced"
+	case g.Cause == leasev1.CauseFailover || g.Cause == leasev1.CauseArbitration:
+		kind = "Failover"
+	case g.Cause == leasev1.CauseMove || g.Cause == leasev1.CauseDrain:
+		kind = "Move"
+	default:
+		kind = "Start"
+	}
+	if word == "" {
+		word = string(g.Reason)
+	}
+	return kind, word
+}
+
+// heard keeps what an earlier owner left, until our own word stands there.
+func (s *story) heard(o *v1alpha1.GroupOwnerStatus) {
+	if o != nil && o.Epoch < s.Epoch {
+		s.Prior = o.DeepCopy()
+	}
+}
+
+func (s *story) revoked(_ instant.Instant, r ownership.Revoke) {
+	s.Owning = false
+	if r.Reason == ownership.RevokeRelease || r.Reason == ownership.RevokeLost {
+		s.Online = false
+	}
+}
+
+func (s *story) stopped(instant.Instant) { s.Online = false }
+
+func (s *story) fact(now instant.Instant, f ownership.Fact) {
+	switch f.Kind {
+	case ownership.FactReleased:
+		s.Released = true
+		s.Mine.UntilTime, s.Mine.Reason = microPointer(now.WallTime()), string(f.Cause)
+	case ownership.FactLost, ownership.FactExpired:
+		if s.Mine.UntilTime == nil && s.Epoch != 0 {
+			s.Mine.UntilTime, s.Mine.Reason = microPointer(now.WallTime()), string(f.Kind)
+		}
+	case ownership.FactAcquired, ownership.FactReadopted, ownership.FactResumed:
+		s.Released = false
+	}
+}
+
+// seen compares the group as it is with what was told last: an interruption opens
+// when something that was online failed, and closes when all is online again.
+func (s *story) seen(now instant.Instant, snap engine.Snapshot, nameOf func(string) string) {
+	if s.Group != snap.Group {
+		s.Group, s.GroupTime = snap.Group, now
+	}
+	if !s.Owning {
+		return
+	}
+	online, failed := true, (*engine.ResourceSnapshot)(nil)
+	for i := range snap.Resources {
+		r := &snap.Resources[i]
+		if r.Removed || r.Spec.DesiredState != engine.DesiredOnline {
+			continue
+		}
+		if r.State == engine.Online {
+			continue
+		}
+		online = false
+		if r.LastFailure != nil && (failed == nil || r.LastFailure.Time.Boot < failed.LastFailure.Time.Boot) {
+			failed = r
+		}
+	}
+	switch {
+	case online && len(snap.Resources) > 0:
+		s.comeOnline(now)
+	case s.Online && failed != nil:
+		s.Online = false
+		s.Open = &v1alpha1.TimelineEntry{
+			Kind: "Restart", Cause: string(failed.LastFailure.Reason), ResourceName: nameOf(failed.Spec.UID), Epoch: s.Epoch,
+			FromPodName: s.Mine.PodName, ToPodName: s.Mine.PodName, DetectedTime: microPointer(failed.LastFailure.Time.WallTime()),
+		}
+	case s.Online:
+		s.Online = false
+	}
+}
+
+func (s *story) comeOnline(now instant.Instant) {
+	s.Online, s.Published = true, true
+	if s.Open == nil {
+		return
+	}
+	s.Open.OnlineTime = microPointer(now.WallTime())
+	s.Entries = append(s.Entries, *s.Open)
+	s.Entries = s.Entries[max(0, len(s.Entries)-maxEntries):]
+	s.Open = nil
+}
+
+// endpointWritten completes the entry of the take-over.
+func (s *story) endpointWritten(now instant.Instant, e *EndpointDocument) {
+	if e == nil || e.Address == "" {
+		return
+	}
+	for i := range s.Entries {
+		if s.Entries[i].Kind != "Restart" && s.Entries[i].EndpointTime == nil && s.Entries[i].Epoch == e.Epoch {
+			s.Entries[i].EndpointTime = microPointer(now.WallTime())
+		}
+	}
+}
+
+// interruptedAt is when what is going on now began.
+func (s *story) interruptedAt(now instant.Instant) time.Time {
+	if s.Open != nil && s.Open.DetectedTime != nil && s.Open.Kind == "Restart" {
+		return s.Open.DetectedTime.Time
+	}
+	return now.WallTime()
+}
+
+func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision string) v1alpha1.GroupOwnerStatus {
+	o := v1alpha1.GroupOwnerStatus{
+		Epoch: s.Epoch, PodUID: config.PodUID, PodName: config.PodName, NodeName: config.NodeName,
+		PlanRevision: revision, State: state, StateTime: micro(s.GroupTime), Released: s.Released,
+	}
+	if s.Prior != nil {
+		for _, e := range s.Prior.Timeline {
+			// An interruption that did not end under its owner is ours to tell.
+			if e.OnlineTime != nil {
+				o.Timeline = append(o.Timeline, e)
+			}
+		}
+		o.History = append(o.History, closed(s.Prior.History, s.Mine.SinceTime)...)
+	}
+	o.Timeline = append(o.Timeline, s.Entries...)
+	if s.Open != nil {
+		o.Timeline = append(o.Timeline, *s.Open)
+	}
+	o.History = append(o.History, s.Mine)
+	o.Timeline = o.Timeline[max(0, len(o.Timeline)-maxEntries):]
+	o.History = o.History[max(0, len(o.History)-maxEntries):]
+	return o
+}
+
+// closed ends the last ownership of a list that was not ended by its owner.
+func closed(list []v1alpha1.OwnershipEntry, at metav1.MicroTime) []v1alpha1.OwnershipEntry {
+	list = slices.Clone(list)
+	if n := len(list); n > 0 && list[n-1].UntilTime == nil {
+		list[n-1].UntilTime, list[n-1].Reason = &at, "OwnerLost"
+	}
+	return list
+}

@@ -1,0 +1,176 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"encoding/json"
+	"slices"
+
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// take gives an input to whom it concerns.
+func (c *Core) take(in Input) {
+	switch {
+	case in.Started != nil:
+		c.toOwner(ownership.Event{Started: &ownership.Started{}})
+		if c.plan != nil {
+			c.acceptPlan(c.planRevision, c.plan)
+		}
+	case in.Timer != nil:
+		// Whatever came, what is due is looked at below.
+	case in.Hello != nil:
+		c.hello(*in.Hello)
+	case in.Guarded != nil:
+		c.guarded(*in.Guarded)
+	case in.Emptied != nil:
+		c.emptied(in.Emptied.Container, in.Emptied.Nonce)
+	case in.Stopping != nil:
+		c.drain("PodStopping")
+	case in.Drain != nil:
+		c.terminated = true
+		c.drain(in.Drain.Reason)
+	case in.InitGone != nil:
+		c.initGone(in.InitGone.Container)
+	case in.ProviderUp != nil:
+		c.toEngine(engine.Event{ProviderUp: in.ProviderUp})
+	case in.ProviderDown != nil:
+		c.toEngine(engine.Event{ProviderDown: in.ProviderDown})
+	case in.Returned != nil:
+		c.toEngine(engine.Event{Returned: in.Returned})
+	case in.Callback != nil:
+		c.toEngine(engine.Event{Callback: in.Callback})
+	case in.Tick != nil:
+		c.toEngine(engine.Event{Tick: &engine.Tick{Token: uint64(in.Tick.ID)}})
+	case in.Observed != nil:
+		c.toOwner(ownership.Event{Observed: in.Observed})
+	case in.Wrote != nil:
+		c.toOwner(ownership.Event{Wrote: in.Wrote})
+	case in.Persisted != nil:
+		c.toOwner(ownership.Event{Persisted: in.Persisted})
+	case in.Group != nil:
+		c.takeGroup(*in.Group)
+	case in.Plan != nil:
+		c.takePlan(*in.Plan)
+	case in.ControlCall != nil:
+		c.takeCall(*in.ControlCall)
+	case in.Written != nil:
+		c.written(*in.Written)
+	}
+	c.timers()
+}
+
+func (c *Core) takeGroup(g Group) {
+	c.group = &g
+	c.story.heard(g.Status.Owner)
+	c.changed = true
+	if g.Status.PlanRevision != "" && g.Status.PlanRevision != c.planRevision && g.Status.PlanRevision != c.wanted {
+		c.wanted = g.Status.PlanRevision
+		c.emit(Effect{FetchPlan: &FetchPlan{Revision: c.wanted}})
+	}
+}
+
+// takePlan accepts a plan, all or nothing. One that this monitor cannot carry
+// out is left alone, and the one before goes on.
+func (c *Core) takePlan(p Plan) {
+	if p.Revision != c.wanted {
+		return
+	}
+	c.wanted = ""
+	if p.Plan == nil {
+		c.log(engine.LevelError, "PlanUnreadable", "plan "+p.Revision+": "+p.Error, true)
+		return
+	}
+	if reason := c.refuse(*p.Plan); reason != "" {
+		c.log(engine.LevelError, "PlanRefused", "plan "+p.Revision+": "+reason, true)
+		return
+	}
+	c.acceptPlan(p.Revision, p.Plan)
+	c.emit(Effect{Journal: &Journal{}})
+}
+
+func (c *Core) refuse(p planv1.Plan) string {
+	switch {
+	case p.Version > planv1.Version:
+		return "it is of a newer format than this monitor knows: upgrade the monitor"
+	case p.Namespace != c.config.Namespace || p.Group != c.config.Group:
+		return "it is for group " + p.Namespace + "/" + p.Group
+	}
+	for _, name := range p.Containers {
+		if !slices.Contains(c.config.Containers, name) {
+			return "container " + name + " does not run under this monitor: the host pod must be replaced"
+		}
+	}
+	return ""
+}
+
+func (c *Core) acceptPlan(revision string, p *planv1.Plan) {
+	c.plan, c.planRevision = p, revision
+	c.changed = true
+	c.toEngine(engine.Event{PlanChanged: &engine.PlanChanged{Plan: enginePlan(revision, *p)}})
+}
+
+func (c *Core) note(n engine.Note) {
+	c.emit(Effect{Log: &Log{
+		Level: n.Level, Component: component(n.Reason), Resource: c.resourceName(n.Resource),
+		Reason: string(n.Reason), Text: n.Text, Event: n.Event,
+	}})
+}
+
+// component is the tag of the cluster log, RA section 9: a provider's own words
+// are told from the engine's.
+func component(r engine.Reason) string {
+	if r == engine.ReasonLog {
+		return "RES"
+	}
+	return "RCM"
+}
+
+func (c *Core) fact(f ownership.Fact) {
+	level := engine.LevelInformation
+	switch f.Kind {
+	case ownership.FactStopFailed, ownership.FactUnreadable, ownership.FactDiskFailed, ownership.FactRewound:
+		level = engine.LevelError
+	case ownership.FactSelfStop, ownership.FactExpired, ownership.FactLost, ownership.FactNotReleased,
+		ownership.FactDeleted, ownership.FactEngineSilent, ownership.FactNotReadopted:
+		level = engine.LevelWarning
+	}
+	c.story.fact(c.now, f)
+	c.emit(Effect{Log: &Log{
+		Level: level, Component: "OWN", Reason: string(f.Kind), Text: f.Message,
+		Event: f.Kind != ownership.FactRaceLost,
+	}})
+}
+
+func (c *Core) log(level engine.Level, reason, text string, event bool) {
+	c.emit(Effect{Log: &Log{Level: level, Component: "RCM", Reason: reason, Text: text, Event: event}})
+}
+
+// resourceName is the name of a resource by its UID.
+func (c *Core) resourceName(uid string) string {
+	if c.plan != nil {
+		for _, r := range c.plan.Resources {
+			if r.UID == uid {
+				return r.Name
+			}
+		}
+	}
+	for _, r := range c.snapshot.Resources {
+		if r.Spec.UID == uid {
+			return r.Spec.Name
+		}
+	}
+	return uid
+}
+
+// asJSON tells whether something that is told again is new.
+func asJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(b)
+}

@@ -1,0 +1,179 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"time"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/instant"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// settle tells ownership what is new for it, and reports whether there was
+// anything.
+func (c *Core) settle() bool {
+	if c.changed {
+		c.changed = false
+		c.snapshot = c.engine.Snapshot(c.now)
+		c.story.seen(c.now, c.snapshot, c.resourceName)
+	}
+	c.moves()
+	c.callOutcomes()
+	c.leave()
+	if c.group != nil {
+		s := c.successionOf(*c.group)
+		if text := asJSON(s); text != c.succession {
+			c.succession = text
+			c.toOwner(ownership.Event{Succession: &s})
+		}
+	}
+	if w := c.wishNow(); asJSON(w) != c.wish {
+		c.wish = asJSON(w)
+		c.toOwner(ownership.Event{Wish: &w})
+	}
+	if failed, left := c.unstopped(); failed != c.stopFailed {
+		c.stopFailed = failed
+		if failed {
+			c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Left: left}})
+		}
+	}
+	return len(c.queue) > 0 || c.changed
+}
+
+func (c *Core) wishNow() ownership.Wish {
+	w := ownership.Wish{Unfit: c.unfit(), FailoverThreshold: -1}
+	if c.plan == nil {
+		return w
+	}
+	timing := c.timing()
+	w.Timing = &timing
+	w.WantOnline = c.plan.Online && !(c.group != nil && c.group.Gone)
+	w.FailoverThreshold = int(c.plan.FailoverThreshold)
+	w.FailoverPeriod = time.Duration(c.plan.FailoverPeriodSeconds) * time.Second
+	switch move := c.moving(); {
+	case c.need != nil:
+		w.Release = &ownership.Release{
+			Cause: leasev1.CauseFailover, Reason: c.releaseReason(string(c.need.Reason), c.need.Resource),
+		}
+	case move != nil:
+		w.Release = &ownership.Release{
+			Cause: leasev1.CauseMove, To: move.to, Reason: c.releaseReason("MoveRequested", ""),
+		}
+	}
+	// A hand-over that has begun is finished: stopped resources need nothing any
+	// more, which must not bring them online here again.
+	if c.owner.Snapshot().Role == ownership.Offlining && c.release != nil {
+		w.Release = c.release
+	}
+	c.release = w.Release
+	return w
+}
+
+// releaseReason tells the next owner how the interruption began.
+func (c *Core) releaseReason(reason, resource string) leasev1.Reason {
+	r := leasev1.Reason{Reason: reason}
+	if resource != "" {
+		r.Resource = c.resourceName(resource)
+	}
+	r.DetectedTime = c.story.interruptedAt(c.now)
+	return r
+}
+
+// unfit says why this host could not own the group; empty if it can.
+func (c *Core) unfit() string {
+	switch {
+	case c.plan == nil:
+		return "NoPlan"
+	case c.draining != (instant.Instant{}):
+		return "Draining"
+	}
+	for _, name := range c.plan.Containers {
+		if k := c.container(name); !k.connected {
+			return "ContainerMissing"
+		}
+	}
+	for _, k := range c.snapshot.Containers {
+		if k.StopFailed {
+			return "StopFailed"
+		}
+		if !k.Up && c.planned(k.Name) {
+			return "ProviderMissing"
+		}
+	}
+	for _, r := range c.snapshot.Resources {
+		switch {
+		case r.UnexpectedlyActive:
+			return "UnexpectedlyActive"
+		case !r.Opened && !r.Removed:
+			return "NotOpened"
+		}
+	}
+	return ""
+}
+
+func (c *Core) planned(container string) bool {
+	for _, name := range c.plan.Containers {
+		if name == container {
+			return true
+		}
+	}
+	return false
+}
+
+// unstopped names what could not be proven to have stopped while a stop is due.
+func (c *Core) unstopped() (bool, []string) {
+	if c.snapshot.Phase != engine.Stopping {
+		return false, nil
+	}
+	var left []string
+	for _, k := range c.snapshot.Containers {
+		if k.StopFailed {
+			left = append(left, "container "+k.Name)
+		}
+	}
+	return len(left) > 0, left
+}
+
+func (c *Core) successionOf(g Group) ownership.Succession {
+	s := ownership.Succession{}
+	if g.Status.Owner != nil {
+		s.OwnerEpoch = g.Status.Owner.Epoch
+	}
+	if list := g.Status.Succession; list != nil {
+		s.Line, s.Reserve = uids(list.Line), uids(list.Reserve)
+		for _, b := range list.Barred {
+			if s.Barred == nil {
+				s.Barred = map[string]string{}
+			}
+			s.Barred[b.PodUID] = b.Reason
+		}
+	}
+	for _, name := range sortedKeys(g.Status.Hosts) {
+		if h := g.Status.Hosts[name]; h.Ready {
+			s.Ready = append(s.Ready, h.PodUID)
+		}
+	}
+	return s
+}
+
+func uids(list []v1alpha1.Successor) []string {
+	out := make([]string, 0, len(list))
+	for _, s := range list {
+		out = append(out, s.PodUID)
+	}
+	return out
+}
+
+func (c *Core) slowestTerminate() time.Duration {
+	slowest := time.Duration(0)
+	if c.plan != nil {
+		for _, r := range c.plan.Resources {
+			slowest = max(slowest, ms(r.TerminateTimeout))
+		}
+	}
+	return slowest
+}

@@ -1,0 +1,69 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
+)
+
+const (
+	eventQueue   = 64
+	eventTimeout = 5 * time.Second
+	maxNote      = 1024
+)
+
+// Event queues an Event about a resource or the group; one too many is dropped,
+// since the log has it too.
+func (c *Client) Event(at time.Time, l core.Log) {
+	group := c.objects.getGroup()
+	if group == nil {
+		return
+	}
+	regarding := corev1.ObjectReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "ResourceGroup",
+		Namespace: c.config.Namespace, Name: c.config.Group, UID: group.UID,
+	}
+	if r := c.objects.getResource(l.Resource); r != nil {
+		regarding.Kind, regarding.Name, regarding.UID = "ClusterResource", r.Name, r.UID
+	}
+	kind := corev1.EventTypeNormal
+	if l.Level >= engine.LevelWarning {
+		kind = corev1.EventTypeWarning
+	}
+	note := l.Text
+	if len(note) > maxNote {
+		note = note[:maxNote]
+	}
+	event := &eventsv1.Event{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: c.config.Group + "-", Namespace: c.config.Namespace},
+		EventTime:  metav1.NewMicroTime(at), ReportingController: "understudy.dev/monitor",
+		ReportingInstance: c.config.PodName, Action: "Monitor", Reason: l.Reason, Regarding: regarding, Note: note, Type: kind,
+	}
+	select {
+	case c.queue <- event:
+	default:
+	}
+}
+
+func (c *Client) sendEvents(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-c.queue:
+			attempt, cancel := context.WithTimeout(ctx, eventTimeout)
+			_ = c.events.Post().Namespace(c.config.Namespace).Resource("events").Body(e).Do(attempt).Error()
+			cancel()
+		}
+	}
+}

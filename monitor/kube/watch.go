@@ -1,0 +1,198 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"math/rand/v2"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/rest"
+
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/core"
+)
+
+const (
+	// retryPause is the longest pause before a watch is opened again
+	// (Ownership section 9).
+	retryPause = 500 * time.Millisecond
+	// listTimeout bounds a list.
+	listTimeout = 5 * time.Second
+	// watchSeconds is how long a watch is asked to last: an idle group must cost
+	// nothing but its renewals.
+	watchSeconds = 3600
+)
+
+// source is where objects are listed and watched.
+type source struct {
+	client    rest.Interface
+	namespace string
+	resource  string
+	selector  fields.Selector
+}
+
+func (c *Client) single(client rest.Interface, resource, name string) source {
+	return source{client, c.config.Namespace, resource, fields.OneTermEqualSelector(metav1.ObjectNameField, name)}
+}
+
+func (s source) request(options metav1.ListOptions) *rest.Request {
+	options.FieldSelector = s.selector.String()
+	return s.client.Get().Namespace(s.namespace).Resource(s.resource).VersionedParams(&options, metav1.ParameterCodec)
+}
+
+// follow lists, then watches, for ever: seen for each object that is there, gone
+// for each that was deleted, none when a list came back empty.
+func follow[T runtime.Object](
+	ctx context.Context, s source, list runtime.Object, seen, gone func(T), none func(),
+) {
+	for ctx.Err() == nil {
+		err := followOnce(ctx, s, list.DeepCopyObject(), seen, gone, none)
+		pause := rand.N(retryPause) //nolint:gosec // jitter needs no secrecy
+		if err == nil {
+			pause = 0 // a watch that simply ended
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+func followOnce[T runtime.Object](
+	ctx context.Context, s source, list runtime.Object, seen, gone func(T), none func(),
+) error {
+	version, err := listOnce(ctx, s, list, seen, none)
+	if err != nil {
+		return err
+	}
+	seconds := int64(watchSeconds)
+	w, err := s.request(metav1.ListOptions{
+		Watch: true, ResourceVersion: version, AllowWatchBookmarks: false, TimeoutSeconds: &seconds,
+	}).Watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer w.Stop()
+	for e := range w.ResultChan() {
+		o, ok := e.Object.(T)
+		switch {
+		case e.Type == watch.Error || !ok:
+			return errWatch
+		case e.Type == watch.Deleted:
+			gone(o)
+		case e.Type == watch.Added || e.Type == watch.Modified:
+			seen(o)
+		}
+	}
+	return nil
+}
+
+type constError string
+
+func (e constError) Error() string { return string(e) }
+
+const errWatch = constError("the watch broke off")
+
+func listOnce[T runtime.Object](
+	ctx context.Context, s source, list runtime.Object, seen func(T), none func(),
+) (version string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	if err := s.request(metav1.ListOptions{}).Do(ctx).Into(list); err != nil {
+		return "", err
+	}
+	n := 0
+	err = meta.EachListItem(list, func(o runtime.Object) error {
+		n++
+		seen(o.(T))
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	if n == 0 && none != nil {
+		none()
+	}
+	m, err := meta.ListAccessor(list)
+	if err != nil {
+		return "", err
+	}
+	return m.GetResourceVersion(), nil
+}
+
+func (c *Client) watchGroup(ctx context.Context) {
+	none := func() { c.config.Sink(core.Input{Group: &core.Group{Gone: true}}) }
+	follow(ctx, c.single(c.kinds, "resourcegroups", c.config.Group), &v1alpha1.ResourceGroupList{},
+		c.seenGroup, func(*v1alpha1.ResourceGroup) { none() }, none)
+}
+
+func (c *Client) seenGroup(g *v1alpha1.ResourceGroup) {
+	c.objects.setGroup(g)
+	c.config.Sink(core.Input{Group: &core.Group{
+		UID: string(g.UID), ResourceVersion: g.ResourceVersion, Status: *g.Status.DeepCopy(),
+	}})
+}
+
+func (c *Client) watchCalls(ctx context.Context) {
+	s := source{c.kinds, c.config.Namespace, "controlcalls", fields.OneTermEqualSelector("spec.groupName", c.config.Group)}
+	follow(ctx, s, &v1alpha1.ControlCallList{},
+		func(k *v1alpha1.ControlCall) { c.config.Sink(core.Input{ControlCall: callInput(k)}) },
+		func(k *v1alpha1.ControlCall) {
+			in := callInput(k)
+			in.Gone = true
+			c.config.Sink(core.Input{ControlCall: in})
+		}, nil)
+}
+
+func callInput(k *v1alpha1.ControlCall) *core.ControlCall {
+	in := &core.ControlCall{
+		UID: string(k.UID), Name: k.Name, ResourceName: k.Spec.ResourceName, Code: k.Spec.Code,
+		Destination: k.Spec.Destination, TimeoutMilliseconds: k.Spec.TimeoutMilliseconds,
+		Owner: k.Status.Owner, Finished: k.Status.CompletionTime != nil,
+	}
+	if k.Spec.Input != nil {
+		in.Input = json.RawMessage(k.Spec.Input.Raw)
+	}
+	return in
+}
+
+// FetchPlan reads a plan until it is there or ctx ends; the answer is an input.
+func (c *Client) FetchPlan(ctx context.Context, revision string) {
+	for ctx.Err() == nil {
+		r := &appsv1.ControllerRevision{}
+		attempt, cancel := context.WithTimeout(ctx, listTimeout)
+		err := c.revisions.Get().Namespace(c.config.Namespace).Resource("controllerrevisions").Name(revision).
+			Do(attempt).Into(r)
+		cancel()
+		if err == nil {
+			c.config.Sink(core.Input{Plan: decodePlan(r)})
+			return
+		}
+		t := time.NewTimer(retryPause)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+func decodePlan(r *appsv1.ControllerRevision) *core.Plan {
+	p := &planv1.Plan{}
+	if err := json.Unmarshal(r.Data.Raw, p); err != nil {
+		return &core.Plan{Revision: r.Name, Error: err.Error()}
+	}
+	return &core.Plan{Revision: r.Name, Plan: p}
+}

@@ -1,0 +1,274 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	guardv1 "github.com/understudy-dev/understudy/api/guard/v1"
+	"github.com/understudy-dev/understudy/monitor/clock"
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/guard"
+	"github.com/understudy-dev/understudy/monitor/journal"
+	"github.com/understudy-dev/understudy/monitor/kube"
+	"github.com/understudy-dev/understudy/monitor/providers"
+)
+
+// The queues before the one loop goroutine. Callbacks have one of their own, so
+// that a provider that floods delays only providers, never the lease.
+const (
+	inputQueue    = 256
+	callbackQueue = 64
+)
+
+// loop is the one goroutine that steps the core, and what it hands effects to.
+type loop struct {
+	config Config
+	core   *core.Core
+	alarm  *clock.Alarm
+	kube   *kube.Client
+	store  *store
+
+	guards    map[string]*guard.Server
+	providers map[string]*providers.Client
+
+	inputs    chan core.Input
+	callbacks chan core.Input
+	ended     <-chan struct{}
+	wait      sync.WaitGroup
+	recorder  recorder
+	log       clusterLog
+
+	callbackID atomic.Uint64
+	mu         sync.Mutex
+	waiting    map[uint64]chan engine.Reply
+	cancelPlan context.CancelFunc
+}
+
+func newLoop(ctx context.Context, config Config, settings core.Config, last *core.State, j *journal.Journal) *loop {
+	l := &loop{
+		config: config, core: core.New(settings, last),
+		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{},
+		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
+		ended: ctx.Done(), recorder: recorder{out: config.Record}, log: clusterLog{out: config.Log},
+		waiting: map[uint64]chan engine.Reply{},
+	}
+	l.store = newStore(j, l.input)
+	l.spawn(func() { l.store.run(ctx) })
+	l.recorder.start(settings, last)
+	return l
+}
+
+func (l *loop) spawn(f func()) { l.wait.Go(f) }
+
+// input queues what an edge saw. It waits while the queue is full: then the edge
+// slows down, which is the bound.
+func (l *loop) input(in core.Input) {
+	select {
+	case l.inputs <- in:
+	case <-l.ended:
+	}
+}
+
+// callback queues a callback and waits for its reply.
+func (l *loop) callback(ctx context.Context, cb engine.Callback) (engine.Reply, error) {
+	cb.ID = l.callbackID.Add(1)
+	reply := make(chan engine.Reply, 1)
+	l.mu.Lock()
+	l.waiting[cb.ID] = reply
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		delete(l.waiting, cb.ID)
+	}()
+	select {
+	case l.callbacks <- core.Input{Callback: &cb}:
+	case <-ctx.Done():
+		return engine.Reply{}, ctx.Err()
+	}
+	select {
+	case r := <-reply:
+		return r, nil
+	case <-ctx.Done():
+		return engine.Reply{}, ctx.Err()
+	}
+}
+
+// run is the loop.
+func (l *loop) run(ctx context.Context, drain <-chan string) error {
+	if done, err := l.step(ctx, core.Input{Started: &core.Started{}}); done || err != nil {
+		return err
+	}
+	for {
+		in, ok := l.next(ctx, drain)
+		if !ok {
+			return ctx.Err()
+		}
+		if in.Drain != nil {
+			drain = nil
+		}
+		if done, err := l.step(ctx, in); done || err != nil {
+			return err
+		}
+	}
+}
+
+// next is the next input: what concerns ownership before what providers say.
+func (l *loop) next(ctx context.Context, drain <-chan string) (core.Input, bool) {
+	select {
+	case in := <-l.inputs:
+		return in, true
+	case <-l.alarm.C:
+		return core.Input{Timer: &core.Timer{}}, true
+	default:
+	}
+	select {
+	case <-ctx.Done():
+		return core.Input{}, false
+	case reason := <-drain:
+		return core.Input{Drain: &core.Drain{Reason: reason}}, true
+	case in := <-l.inputs:
+		return in, true
+	case <-l.alarm.C:
+		return core.Input{Timer: &core.Timer{}}, true
+	case in := <-l.callbacks:
+		return in, true
+	}
+}
+
+func (l *loop) step(ctx context.Context, in core.Input) (done bool, err error) {
+	now := clock.Now()
+	effects := l.core.Step(now, in)
+	l.recorder.step(now, in, effects)
+	for _, e := range effects {
+		if e.Done != nil {
+			done = true
+		}
+		if err := l.carryOut(ctx, e); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
+}
+
+// carryOut hands an effect to its edge. Only a journal with a barrier is waited for.
+func (l *loop) carryOut(ctx context.Context, e core.Effect) error {
+	switch {
+	case e.Put != nil:
+		l.spawn(func() { l.kube.PutLease(ctx, *e.Put) })
+	case e.Create != nil:
+		l.spawn(func() { l.kube.CreateLease(ctx, *e.Create) })
+	case e.Get != nil:
+		l.spawn(func() { l.kube.GetLease(ctx, *e.Get) })
+	case e.Journal != nil:
+		return l.journal(*e.Journal)
+	case e.Guard != nil:
+		l.send(e.Guard.Container, guardv1.Message{
+			Type: guardv1.Guard, Epoch: e.Guard.Epoch, G1: e.Guard.G1, G2: e.Guard.G2,
+		})
+	case e.Kill != nil:
+		l.send(e.Kill.Container, guardv1.Message{Type: guardv1.Kill, Reason: e.Kill.Reason})
+	case e.Exit != nil:
+		l.send(e.Exit.Container, guardv1.Message{Type: guardv1.Exit})
+	case e.Expect != nil:
+		if p := l.providers[e.Expect.Container]; p != nil {
+			p.Expect(e.Expect.Nonce)
+		}
+	case e.Call != nil:
+		l.execute(func() core.Input { return l.call(*e.Call) })
+	case e.Tick != nil:
+		// Through the same executor and queue as a call: that is its point.
+		l.execute(func() core.Input { return core.Input{Tick: e.Tick} })
+	case e.Reply != nil:
+		l.reply(*e.Reply)
+	case e.FetchPlan != nil:
+		l.fetchPlan(ctx, e.FetchPlan.Revision)
+	case e.Write != nil:
+		l.spawn(func() { l.kube.Write(ctx, *e.Write) })
+	case e.Log != nil:
+		l.log.write(clock.Now(), *e.Log)
+		if e.Log.Event {
+			l.kube.Event(clock.Now().WallTime(), *e.Log)
+		}
+	case e.Arm != nil:
+		if err := l.alarm.Set(e.Arm.At); err != nil {
+			return fmt.Errorf("setting the alarm: %w", err)
+		}
+	}
+	return nil
+}
+
+// execute runs what may take long. Core bounds how much of it there is.
+func (l *loop) execute(f func() core.Input) { l.spawn(func() { l.input(f()) }) }
+
+func (l *loop) call(c engine.Call) core.Input {
+	p := l.providers[c.Container]
+	if p == nil {
+		return core.Input{Returned: &engine.Returned{Call: c.ID, Outcome: engine.Unavailable}}
+	}
+	r := p.Call(c)
+	return core.Input{Returned: &r}
+}
+
+func (l *loop) send(container string, m guardv1.Message) {
+	if g := l.guards[container]; g != nil {
+		g.Send(m)
+	}
+}
+
+func (l *loop) reply(r engine.Reply) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if c := l.waiting[r.ID]; c != nil {
+		c <- r
+		delete(l.waiting, r.ID)
+	}
+}
+
+func (l *loop) fetchPlan(ctx context.Context, revision string) {
+	if l.cancelPlan != nil {
+		l.cancelPlan()
+	}
+	ctx, l.cancelPlan = context.WithCancel(ctx)
+	l.spawn(func() { l.kube.FetchPlan(ctx, revision) })
+}
+
+func (l *loop) journal(j core.Journal) error {
+	data, err := json.Marshal(l.core.State(clock.Now()))
+	if err != nil {
+		return fmt.Errorf("journal: %w", err)
+	}
+	if j.Barrier {
+		// A disk that fails now costs the ownership, not the exclusion: without
+		// this barrier nothing that depends on it is done.
+		return l.store.now(data)
+	}
+	l.store.later(data, j.ID)
+	return nil
+}
+
+func guardInput(e guard.Event) core.Input {
+	m := e.Message
+	switch {
+	case e.Gone:
+		return core.Input{InitGone: &core.InitGone{Container: e.Container}}
+	case m.Type == guardv1.Hello:
+		return core.Input{Hello: &core.Hello{
+			Container: e.Container, Nonce: m.Nonce, Fresh: e.Fresh, Epoch: m.Epoch, G1: m.G1, G2: m.G2,
+		}}
+	case m.Type == guardv1.Guarded:
+		return core.Input{Guarded: &core.Guarded{Container: e.Container, Epoch: m.Epoch, G2: m.G2}}
+	case m.Type == guardv1.Empty:
+		return core.Input{Emptied: &core.Emptied{Container: e.Container, Nonce: m.Nonce}}
+	case m.Type == guardv1.Stopping:
+		return core.Input{Stopping: &core.Stopping{Container: e.Container, Reason: m.Reason}}
+	}
+	return core.Input{}
+}

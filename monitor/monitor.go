@@ -1,0 +1,174 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package monitor is the monitor of one host pod: it drives the providers of a
+// group, answers their callbacks, and holds the group's ownership. Run can run
+// many times in one process, for tests that bring up whole groups.
+package monitor
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/understudy-dev/understudy/monitor/callbacks"
+	"github.com/understudy-dev/understudy/monitor/clock"
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/guard"
+	"github.com/understudy-dev/understudy/monitor/journal"
+	"github.com/understudy-dev/understudy/monitor/kube"
+	"github.com/understudy-dev/understudy/monitor/providers"
+)
+
+// Folders below that of a container.
+const (
+	// MonitorFolder holds the monitor's sockets; the container sees it read-only.
+	MonitorFolder = "monitor"
+	// ProviderFolder holds the provider's socket.
+	ProviderFolder = "provider"
+	// ReadyFile appears in the state folder once all sockets listen.
+	ReadyFile = "ready"
+)
+
+// Config is what a monitor is started with.
+type Config struct {
+	// Namespace and Group name the ResourceGroup.
+	Namespace, Group string
+	// PodName, PodUID, PodIP and NodeName are this host.
+	PodName, PodUID, PodIP, NodeName string
+	// REST reaches the API server with the rights of the group's Role.
+	REST *rest.Config
+	// StateDir survives restarts of the monitor and not the pod.
+	StateDir string
+	// ContainersDir has a folder for each supervised container, with the folders
+	// MonitorFolder and ProviderFolder in it.
+	ContainersDir string
+	// GraceMilliseconds is the pod's termination grace period; 0 is not known.
+	GraceMilliseconds int64
+	// Log takes the cluster log, one line each.
+	Log io.Writer
+	// Record takes every input and effect as JSON lines, for replay; nil: none.
+	Record io.Writer
+}
+
+// Run runs a monitor until ctx ends or the host has handed over after Drain. It
+// returns nil after a hand-over.
+func Run(ctx context.Context, config Config) error { return run(ctx, config, nil) }
+
+// RunUntilDrained is Run with a channel that, closed or sent to, asks the host to
+// hand over and leave.
+func RunUntilDrained(ctx context.Context, config Config, drain <-chan string) error {
+	return run(ctx, config, drain)
+}
+
+func run(ctx context.Context, config Config, drain <-chan string) error {
+	state, err := journal.Open(config.StateDir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = state.Close() }()
+	names, err := folders(config.ContainersDir)
+	if err != nil {
+		return err
+	}
+	settings, last, err := setUp(config, state, names)
+	if err != nil {
+		return err
+	}
+	// Everything that was started ends with the loop.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	l := newLoop(ctx, config, settings, last, state)
+	l.kube, err = kube.New(kube.Config{
+		REST: config.REST, Namespace: config.Namespace, Group: config.Group,
+		PodName: config.PodName, PodUID: config.PodUID, NodeName: config.NodeName, Sink: l.input,
+	})
+	if err != nil {
+		return err
+	}
+	key, err := state.Key()
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := l.serve(ctx, name, key, last != nil && last.Nonces[name] != ""); err != nil {
+			return err
+		}
+	}
+	if l.alarm, err = clock.NewAlarm(ctx); err != nil {
+		return err
+	}
+	ready := filepath.Join(config.StateDir, ReadyFile)
+	if err := os.WriteFile(ready, []byte(settings.Inc), 0o600); err != nil {
+		return fmt.Errorf("saying that the monitor is ready: %w", err)
+	}
+	defer func() { _ = os.Remove(ready) }()
+	l.spawn(func() { l.kube.Run(ctx) })
+	err = l.run(ctx, drain)
+	cancel()
+	l.wait.Wait()
+	return err
+}
+
+func setUp(config Config, state *journal.Journal, names []string) (core.Config, *core.State, error) {
+	bootID, err := clock.BootID()
+	if err != nil {
+		return core.Config{}, nil, err
+	}
+	last := &core.State{}
+	found, err := state.Load(last)
+	if err != nil {
+		return core.Config{}, nil, err
+	}
+	if !found {
+		last = nil
+	}
+	return core.Config{
+		Namespace: config.Namespace, Group: config.Group, PodName: config.PodName, PodUID: config.PodUID,
+		PodIP: config.PodIP, NodeName: config.NodeName, Inc: rand.Text(), BootID: bootID, Containers: names,
+		GraceMilliseconds: config.GraceMilliseconds,
+	}, last, nil
+}
+
+// serve opens the sockets of one container.
+func (l *loop) serve(ctx context.Context, name string, key []byte, known bool) error {
+	dir := filepath.Join(l.config.ContainersDir, name)
+	g, err := guard.Serve(ctx, guard.Config{
+		Container: name, Dir: filepath.Join(dir, MonitorFolder), Key: key, Known: known,
+		Sink: func(e guard.Event) { l.input(guardInput(e)) },
+	})
+	if err != nil {
+		return err
+	}
+	wait, err := callbacks.Serve(ctx, name, filepath.Join(dir, MonitorFolder), l.callback)
+	if err != nil {
+		return err
+	}
+	l.spawn(wait)
+	l.guards[name] = g
+	l.providers[name] = providers.New(ctx, name, filepath.Join(dir, ProviderFolder), func(e providers.Event) {
+		l.input(core.Input{ProviderUp: e.Up, ProviderDown: e.Down})
+	})
+	return nil
+}
+
+func folders(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("folders of the supervised containers: %w", err)
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}

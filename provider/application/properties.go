@@ -1,0 +1,133 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package application
+
+import (
+	_ "embed"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/understudy-dev/understudy/provider/properties"
+)
+
+//go:embed schema.json
+var schemaText []byte
+
+var schema = properties.MustParse(schemaText)
+
+// Schema is the structural OpenAPI v3 schema of the properties, as JSON: what
+// ResourceType.spec.propertiesSchema of the built-in type holds.
+func Schema() []byte { return append([]byte(nil), schemaText...) }
+
+// Properties are the private properties of a resource; schema.json says what they mean.
+type Properties struct {
+	Command                  []string              `json:"command"`
+	WorkingDirectory         string                `json:"workingDirectory"`
+	Environment              []EnvironmentVariable `json:"environment"`
+	StopSignal               string                `json:"stopSignal"`
+	StopGraceMilliseconds    int64                 `json:"stopGraceMilliseconds"`
+	StartTimeoutMilliseconds int64                 `json:"startTimeoutMilliseconds"`
+	Ready                    *Check                `json:"ready"`
+	LooksAlive               *Check                `json:"looksAlive"`
+	IsAlive                  *Check                `json:"isAlive"`
+}
+
+// EnvironmentVariable is one entry of environment.
+type EnvironmentVariable struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+}
+
+// Check is one way to ask whether the program works. Exactly one of the first five
+// is set.
+type Check struct {
+	Process             *struct{}  `json:"process"`
+	Exec                *ExecCheck `json:"exec"`
+	TCP                 *NetCheck  `json:"tcp"`
+	HTTP                *NetCheck  `json:"http"`
+	GRPC                *NetCheck  `json:"grpc"`
+	TimeoutMilliseconds int64      `json:"timeoutMilliseconds"`
+}
+
+// ExecCheck runs a command.
+type ExecCheck struct {
+	Command []string `json:"command"`
+}
+
+// NetCheck connects to a port.
+type NetCheck struct {
+	Host    string `json:"host"`
+	Port    int    `json:"port"`
+	Path    string `json:"path"`    // HTTP
+	Service string `json:"service"` // gRPC
+}
+
+// decode checks properties and fills in defaults.
+func decode(s *structpb.Struct) (*Properties, error) {
+	p := &Properties{}
+	if err := schema.Decode(s, p); err != nil {
+		return nil, err
+	}
+	if p.Command[0] == "" {
+		return nil, fmt.Errorf("properties.command[0]: must name a program")
+	}
+	return p, nil
+}
+
+func (p *Properties) stopSignal() syscall.Signal { return unix.SignalNum("SIG" + p.StopSignal) }
+
+func (p *Properties) stopGrace() time.Duration {
+	return time.Duration(p.StopGraceMilliseconds) * time.Millisecond
+}
+
+func (p *Properties) startTimeout() time.Duration {
+	return time.Duration(p.StartTimeoutMilliseconds) * time.Millisecond
+}
+
+// byProcess says whether the check is answered by the end of the program alone.
+func (c *Check) byProcess() bool { return c == nil || c.Process != nil }
+
+func (c *Check) timeout() time.Duration {
+	return time.Duration(c.TimeoutMilliseconds) * time.Millisecond
+}
+
+// environment is what the program finds: the container's, then the resource's,
+// then who it is. A program that writes to a shared store hands UNDERSTUDY_EPOCH
+// to it, which refuses an epoch smaller than one that it has seen.
+func (p *Properties) environment(name, uid string, epoch int64) []string {
+	values := map[string]string{}
+	var order []string
+	set := func(name, value string) {
+		if _, ok := values[name]; !ok {
+			order = append(order, name)
+		}
+		values[name] = value
+	}
+	for _, v := range os.Environ() {
+		name, value, _ := strings.Cut(v, "=")
+		// How a provider reaches its monitor, and init's word to it, are none of
+		// the program's business.
+		if strings.HasPrefix(name, "UNDERSTUDY_") && (strings.HasSuffix(name, "_SOCKET") || name == "UNDERSTUDY_NONCE") {
+			continue
+		}
+		set(name, value)
+	}
+	for _, v := range p.Environment {
+		set(v.Name, v.Value)
+	}
+	set("UNDERSTUDY_RESOURCE", name)
+	set("UNDERSTUDY_RESOURCE_UID", uid)
+	set("UNDERSTUDY_EPOCH", fmt.Sprint(epoch))
+	env := make([]string, len(order))
+	for i, name := range order {
+		env[i] = name + "=" + values[name]
+	}
+	return env
+}

@@ -1,0 +1,147 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/understudy-dev/understudy/api/provider/v1"
+)
+
+func (s *service) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
+	return &pb.GetInfoResponse{
+		Name:             s.provider.Name,
+		VendorVersion:    s.provider.Version,
+		ProtocolVersions: []uint32{1},
+		ResourceTypes:    s.typeNames(),
+	}, nil
+}
+
+func (s *service) GetCapabilities(context.Context, *pb.GetCapabilitiesRequest) (*pb.GetCapabilitiesResponse, error) {
+	return &pb.GetCapabilitiesResponse{Capabilities: []pb.Capability{pb.Capability_CAPABILITY_RESOURCE_CONTROL}}, nil
+}
+
+func (s *service) Probe(context.Context, *pb.ProbeRequest) (*pb.ProbeResponse, error) {
+	return &pb.ProbeResponse{Ready: true}, nil
+}
+
+func (s *service) Startup(ctx context.Context, req *pb.StartupRequest) (*pb.StartupResponse, error) {
+	t := s.types[strings.ToLower(req.GetResourceType())]
+	if t == nil {
+		return &pb.StartupResponse{Status: uint32(ErrorNameNotFound)}, nil
+	}
+	if req.GetMinVersionSupported() > version || req.GetMaxVersionSupported() < version {
+		return &pb.StartupResponse{Status: uint32(ErrorRevisionMismatch)}, nil
+	}
+	if e := asError(t.startup(withDeadlineOf(s.ctx, ctx), req.GetResourceType())); e != nil {
+		s.logger.Error("startup failed", "type", req.GetResourceType(), "error", e)
+		return &pb.StartupResponse{Status: uint32(e.Code)}, nil
+	}
+	return &pb.StartupResponse{Version: version}, nil
+}
+
+func (s *service) Open(ctx context.Context, req *pb.OpenRequest) (*pb.OpenResponse, error) {
+	return s.open(ctx, req)
+}
+
+func (s *service) Close(ctx context.Context, req *pb.CloseRequest) (*pb.CloseResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	if !ok {
+		return &pb.CloseResponse{}, nil // a repetition: it is closed
+	}
+	code, _, err := split(s.close(ctx, in))
+	return &pb.CloseResponse{Status: code}, err
+}
+
+func (s *service) Online(ctx context.Context, req *pb.OnlineRequest) (*pb.OnlineResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	switch {
+	case !ok:
+		return &pb.OnlineResponse{Status: uint32(ErrorResourceNotFound), Message: unknown(req.GetResourceId())}, nil
+	case s.isStopping():
+		return &pb.OnlineResponse{Status: uint32(ErrorClusterShuttingDown), Message: "ownership ends"}, nil
+	}
+	o := in.start(ctx, StateOnline, req.GetEpoch(), func(ctx context.Context) (Work, error) {
+		return in.res.Online(ctx, OnlineArgs{Flags: req.GetOnlineFlags(), Properties: req.GetProperties(), Epoch: req.GetEpoch()})
+	})
+	if o.err != nil {
+		return nil, o.err
+	}
+	return &pb.OnlineResponse{
+		Status:      uint32(o.code),
+		Message:     o.message,
+		EventHandle: o.code == Success && in.eventHandle(),
+	}, nil
+}
+
+func (s *service) Offline(ctx context.Context, req *pb.OfflineRequest) (*pb.OfflineResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	if !ok {
+		return &pb.OfflineResponse{Status: uint32(ErrorResourceNotFound), Message: unknown(req.GetResourceId())}, nil
+	}
+	o := in.start(ctx, StateOffline, 0, func(ctx context.Context) (Work, error) {
+		return in.res.Offline(ctx, OfflineArgs{Flags: req.GetOfflineFlags(), Destination: req.GetDestinationNodeName()})
+	})
+	if o.err != nil {
+		return nil, o.err
+	}
+	return &pb.OfflineResponse{Status: uint32(o.code), Message: o.message}, nil
+}
+
+func (s *service) Terminate(ctx context.Context, req *pb.TerminateRequest) (*pb.TerminateResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	if !ok {
+		return &pb.TerminateResponse{Status: uint32(ErrorResourceNotFound), Message: unknown(req.GetResourceId())}, nil
+	}
+	code, message, err := split(in.runTerminate(ctx))
+	return &pb.TerminateResponse{Status: code, Message: message}, err
+}
+
+func (s *service) LooksAlive(ctx context.Context, req *pb.LooksAliveRequest) (*pb.LooksAliveResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	if !ok {
+		return &pb.LooksAliveResponse{}, nil
+	}
+	alive, err := guarded(in.name, func() (bool, error) { return in.res.LooksAlive(ctx), nil })
+	return &pb.LooksAliveResponse{Alive: alive && err == nil}, nil
+}
+
+func (s *service) IsAlive(ctx context.Context, req *pb.IsAliveRequest) (*pb.IsAliveResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	if !ok {
+		return &pb.IsAliveResponse{Message: unknown(req.GetResourceId())}, nil
+	}
+	_, err := guarded(in.name, func() (struct{}, error) { return struct{}{}, in.res.IsAlive(ctx) })
+	if e := asError(err); e != nil {
+		return &pb.IsAliveResponse{Message: e.Message}, nil
+	}
+	return &pb.IsAliveResponse{Alive: true}, nil
+}
+
+func (s *service) BeginResourceControl(ctx context.Context, req *pb.BeginResourceControlRequest) (*pb.BeginResourceControlResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	if !ok {
+		return ended(&pb.ControlOutput{Status: uint32(ErrorResourceNotFound)}), nil
+	}
+	return in.beginControl(ctx, req.GetInput(), req.GetContext())
+}
+
+func unknown(id string) string { return fmt.Sprintf("no open resource %q", clip(id, 64)) }
+
+// split tells an error that is a status of the contract from one of the transport.
+func split(err error) (uint32, string, error) {
+	if err == nil {
+		return 0, "", nil
+	}
+	if st, ok := status.FromError(err); ok && st.Code() != codes.Unknown {
+		return 0, "", err
+	}
+	e := asError(err)
+	return uint32(e.Code), e.Message, nil
+}
