@@ -70,7 +70,7 @@ func take(ctx context.Context, monitor client.Client, ns string, pod *corev1.Pod
 		return err
 	}
 	record := leasev1.Unheld(epoch, 2*time.Second)
-	record.Inc, record.Seq = "inc", 1
+	record.Inc, record.Seq = "inc", time.Now().UnixNano()
 	if pod != nil {
 		record.HolderName, record.HolderUID = pod.Name, string(pod.UID)
 	} else {
