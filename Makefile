@@ -22,6 +22,9 @@ GOLANGCI_LINT  := go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint
 
 CHART := charts/understudy
 
+# hack/chart drops the descriptions of the pod template, which alone are more than kubectl apply can remember.
+CRD_OPTIONS := crd:generateEmbeddedObjectMeta=true
+
 # The packages that have a suite with the build tag $(1).
 packages-tagged = $(shell git grep -lE --untracked '^//go:build .*\b$(1)\b' -- '*_test.go' | xargs -r dirname | sort -u | sed 's|^|./|')
 
@@ -77,6 +80,10 @@ vet: ## Run go vet, with every build tag.
 lint: ## Run all the linters (.golangci.yml).
 	$(GOLANGCI_LINT) run ./...
 
+.PHONY: lint-fix
+lint-fix: ## Mend what the linters can mend by themselves.
+	$(GOLANGCI_LINT) run --fix ./...
+
 .PHONY: api-lint
 api-lint: ## Run the Kubernetes API linter alone (part of lint).
 	$(GOLANGCI_LINT) run --enable-only kubeapilinter ./api/v1alpha1/...
@@ -126,6 +133,15 @@ images: build ## Build the image of our programs into dist/images, a tarball, wi
 	@mkdir -p dist/images
 	go run ./hack/images binary bin/manager bin/monitor bin/init bin/provider \
 		--name understudy:dev --entrypoint /manager -o dist/images/understudy.tar
+
+.PHONY: demo-images
+demo-images: ## Build the images of examples and tests into dist/images (Debian, root).
+	@mkdir -p dist/images
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/programs/ ./test/programs/...
+	go run ./hack/images binary bin/programs/* \
+		--name demo-programs:dev --entrypoint /hello -o dist/images/demo-programs.tar
+	go run ./hack/images debian --packages redis-server,redis-tools \
+		--name demo-redis:dev --entrypoint redis-server -o dist/images/demo-redis.tar
 
 .PHONY: chart
 chart: ## Package the Helm chart into dist.

@@ -41,7 +41,7 @@ func (in *instance) start(ctx context.Context, kind State, epoch int64, call fun
 	case in.closing || in.terminating > 0:
 		in.mu.Unlock()
 		return outcome{err: in.busy()}
-	case in.op != nil && in.op.kind == kind && in.op.working:
+	case in.op != nil && in.op.kind == kind && in.op.working && !in.op.cancelled:
 		in.mu.Unlock()
 		return outcome{code: ErrorIOPending}
 	case in.op != nil:

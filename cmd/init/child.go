@@ -47,6 +47,10 @@ func newChild(args []string) *child {
 
 // start starts the child. If it fails, code is what to exit with if trying again
 // is no use, or zero.
+//
+// It returns once the new program runs. If that hangs, on a volume that does not
+// answer, the loop hangs with it: nothing of the program runs yet, and no guard
+// is acknowledged, so the monitor brings nothing online there.
 func (c *child) start() (code int, err error) {
 	path, err := lookPath(c.args[0])
 	if err != nil {

@@ -5,6 +5,7 @@ package main
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -71,7 +72,7 @@ func TestForeignUserAndDeath(t *testing.T) {
 	b.up() // both: the other one is root only from there on
 	var mine int
 	for _, pid := range b.alive(nonce) {
-		if cmdline(t, pid) == "/actor foreign" {
+		if cmdline(pid) == "/actor foreign" {
 			mine = pid
 		}
 	}
@@ -131,9 +132,10 @@ func TestSoftGuard(t *testing.T) {
 
 func TestExtendedGuard(t *testing.T) {
 	b, p, nonce := guardedBox(t, boxOptions{}, "stubborn")
-	for range 10 {
-		p.guardUp(3, 150*time.Millisecond, 300*time.Millisecond)
-		next := boottime() + int64(100*time.Millisecond)
+	for range 6 {
+		// Long enough that a busy machine does not miss one.
+		p.guardUp(3, 700*time.Millisecond, time.Second)
+		next := boottime() + int64(300*time.Millisecond)
 		eventually(t, "time to pass", func() bool { return boottime() > next })
 	}
 	// Neither a smaller epoch nor what has to do with it counts.
@@ -184,5 +186,118 @@ func TestKillAndExit(t *testing.T) {
 	}
 	if left := b.alive(""); len(left) != 0 {
 		t.Fatalf("left: %v", left)
+	}
+}
+
+// TestPausedInit: an init that was stopped over its deadline kills when it runs
+// again, however many extensions have come in meanwhile.
+func TestPausedInit(t *testing.T) {
+	b, p, nonce := guardedBox(t, boxOptions{}, "stubborn")
+	g := p.guardUp(1, 200*time.Millisecond, 300*time.Millisecond)
+	b.signal(syscall.SIGSTOP)
+	eventually(t, "init to stop", func() bool { return state(t, b.cmd.Process.Pid) == 'T' })
+	p.guard(1, time.Hour, time.Hour)
+	p.guard(2, time.Hour, time.Hour)
+	eventually(t, "the deadline", func() bool { return boottime() > g.G2 })
+	if len(b.alive(nonce)) != 1 {
+		t.Fatal("killed by whom?")
+	}
+	at := boottime()
+	b.signal(syscall.SIGCONT)
+	p.expect(guardv1.Empty)
+	onTime(t, "dead", b.dead(nonce), at)
+}
+
+// TestBoottime: the clock that init reads and the clock of its timer are
+// CLOCK_BOOTTIME, which here is 1000 s ahead of every other.
+func TestBoottime(t *testing.T) {
+	const ahead = int64(1000 * time.Second)
+	root := newRoot(t)
+	m := listen(t, root)
+	b := startBox(t, root, boxOptions{enter: "timens"}, "--guard-dir", "/guard", "--", "/actor", "clock")
+	p := m.accept()
+	nonce := p.welcome()
+	child, err := strconv.ParseInt(b.line("clock "), 10, 64)
+	must(t, err)
+	if child < boottime()+ahead/2 {
+		t.Skip("needs Linux 6.3: older ones do not enter a time namespace by exec")
+	}
+	if off := p.hello.BoottimeNanos - ahead - boottime(); time.Duration(off).Abs() > patience {
+		t.Fatalf("init reads another clock, %v off", time.Duration(off))
+	}
+	g := p.guardUp(1, 1000*time.Second+200*time.Millisecond, 1000*time.Second+300*time.Millisecond)
+	onTime(t, "dead", b.dead(nonce), g.G2-ahead)
+}
+
+// TestProbe: a process that came in from outside, as those of exec probes and
+// of kubectl exec do, is not init's to reap, and no obstacle to the proof.
+func TestProbe(t *testing.T) {
+	b, p, nonce := guardedBox(t, boxOptions{}, "stubborn")
+	bin, err := binaries()
+	must(t, err)
+	probe := exec.Command(filepath.Join(bin, "actor"), "join", strconv.Itoa(b.cmd.Process.Pid))
+	probe.Env = []string{"UNDERSTUDY_NONCE=" + nonce}
+	out, err := probe.StdoutPipe()
+	must(t, err)
+	must(t, probe.Start())
+	t.Cleanup(func() { _ = probe.Process.Kill(); _ = probe.Wait() })
+	b.crowd(nonce, 2)
+	p.send(guardv1.Message{Type: guardv1.Kill})
+	p.expect(guardv1.Empty)
+	if left := b.alive(nonce); len(left) != 0 {
+		t.Fatalf("left: %v", left)
+	}
+	for in := bufio.NewScanner(out); in.Scan(); {
+		if in.Text() == "ended true" {
+			return
+		}
+	}
+	t.Fatal("the probe's process was not killed")
+}
+
+// TestStuckProcess: a process that does not die of SIGKILL, as in an
+// uninterruptible sleep. As long as it may, init claims nothing; then it exits.
+// The freezer of cgroup v1 makes one: unlike that of v2 it holds up SIGKILL.
+func TestStuckProcess(t *testing.T) {
+	b, p, nonce := guardedBox(t, boxOptions{uid: nobody}, "stubborn")
+	group := "/sys/fs/cgroup/freezer/" + filepath.Base(b.root)
+	if err := os.Mkdir(group, 0o755); err != nil {
+		t.Skip("needs the freezer of cgroup v1, as only that holds up SIGKILL:", err)
+	}
+	write := func(file, text string) { must(t, os.WriteFile(filepath.Join(group, file), []byte(text), 0)) }
+	t.Cleanup(func() {
+		write("freezer.state", "THAWED")
+		<-b.exited
+		eventually(t, "the cgroup to be empty", func() bool { return os.Remove(group) == nil })
+	})
+	freeze := func(nonce string) {
+		write("cgroup.procs", strconv.Itoa(b.alive(nonce)[0]))
+		write("freezer.state", "FROZEN")
+		eventually(t, "the freezer", func() bool {
+			state, _ := os.ReadFile(filepath.Join(group, "freezer.state"))
+			return string(state) == "FROZEN\n"
+		})
+	}
+	freeze(nonce)
+	at := boottime()
+	p.send(guardv1.Message{Type: guardv1.Kill})
+	eventually(t, "time to pass", func() bool { return boottime() > at+int64(boundK) })
+	if len(b.alive(nonce)) != 1 {
+		t.Fatal("the process is not stuck")
+	}
+	thawed := boottime()
+	write("freezer.state", "THAWED")
+	next := p.expect(guardv1.Empty).Nonce
+	onTime(t, "empty", boottime(), thawed)
+	b.crowd(next, 1)
+
+	freeze(next)
+	at = boottime()
+	p.send(guardv1.Message{Type: guardv1.Kill})
+	onTime(t, "closed", p.gone(), at+int64(killBudget))
+	b.logged("outlived SIGKILL")
+	write("freezer.state", "THAWED")
+	if code := b.exit(); code != 1 {
+		t.Fatalf("exit code %d", code)
 	}
 }

@@ -6,18 +6,22 @@
 package main
 
 import (
-	"encoding/binary"
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 )
 
 const (
-	// killBudget is how long a kill may take until init gives up on the proof
-	// and exits. It stays below the smallest bound K (400 ms), so that the
-	// kernel has the rest for killing the namespace.
-	killBudget = 300 * time.Millisecond
+	// foreignBudget is how long init waits for processes that it may not kill,
+	// before it exits, so that the kernel kills them. They may be about to end,
+	// as they have lost whoever started them; and the kernel must have the
+	// larger part of the smallest bound K (400 ms).
+	foreignBudget = 100 * time.Millisecond
+	// killBudget is how long init waits for processes that it did kill. An exit
+	// would not end them sooner, as the kernel, too, only kills and waits; and
+	// it would look like a proof to the monitor. They may be slow because the
+	// machine is busy, or because they have much memory to give back.
+	killBudget = 2 * time.Second
 	// killPauseMin and killPauseMax are the pauses between two looks.
 	killPauseMin = 100 * time.Microsecond
 	killPauseMax = 2 * time.Millisecond
@@ -33,7 +37,8 @@ func killAll(p *procs) error {
 	if !isPID1() {
 		return errNotPID1
 	}
-	giveUp := boottime() + int64(killBudget)
+	start := boottime()
+	unseen := 0
 	for pause := killPauseMin; ; pause = min(2*pause, killPauseMax) {
 		// The kernel signals all processes under one lock, under which a fork
 		// either came before, and its child is killed, or fails: there is no
@@ -44,109 +49,49 @@ func killAll(p *procs) error {
 		err := syscall.Kill(-1, syscall.SIGKILL)
 		for reapOne() > 0 {
 		}
+		took := time.Duration(boottime() - start)
 		if err == syscall.ESRCH {
-			err := p.empty()
-			if err == nil || boottime() >= giveUp {
+			if err := p.empty(); err == nil || took >= foreignBudget {
 				return err
 			}
-		} else if boottime() >= giveUp {
-			return errSurvivors
+		} else if took >= foreignBudget {
+			if p.killable() {
+				unseen = 0
+			} else if unseen++; unseen >= 3 {
+				// More than once, because the last one may have ended just now.
+				return errForeign
+			}
+			if took >= killBudget {
+				return errSurvivors
+			}
 		}
 		t := syscall.NsecToTimespec(int64(pause))
 		_ = syscall.Nanosleep(&t, nil)
 	}
 }
 
+// killLeftovers does so without waiting and proves nothing. It is what goes
+// before a new monitor, for which nothing is worth a wait.
+func killLeftovers() {
+	if isPID1() {
+		_ = syscall.Kill(-1, syscall.SIGKILL)
+	}
+	for reapOne() > 0 {
+	}
+}
+
 var (
 	errNotPID1   = errors.New("init is not PID 1, so it must not kill all")
-	errSurvivors = errors.New("a process outlived SIGKILL or belongs to another user")
-	errListed    = errors.New("/proc lists a process besides PID 1")
-	errNotProc   = errors.New("/proc does not show this PID namespace: mount it")
+	errForeign   = errors.New("a process is left that init may not kill: let the program keep to the user that init runs as")
+	errSurvivors = errors.New("a process outlived SIGKILL: it may be stuck in a system call, look at the node's storage")
 )
 
-// reapOne reaps one dead process and returns its PID, or zero.
+// reapOne reaps one dead process and returns its PID, or less than one.
 func reapOne() int {
 	for {
 		pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil)
 		if err != syscall.EINTR {
-			return max(pid, 0)
+			return pid
 		}
 	}
-}
-
-// procs is /proc, held open from before the first child, which could mount
-// something else over it.
-type procs struct {
-	fd  int
-	buf []byte
-}
-
-func openProcs() (*procs, error) {
-	fd, err := syscall.Open("/proc", syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("open /proc, without which a container cannot be proven empty: %w", err)
-	}
-	return &procs{fd: fd, buf: make([]byte, 16<<10)}, nil
-}
-
-// empty returns nil if /proc shows PID 1 and no other process.
-func (p *procs) empty() error {
-	if _, err := syscall.Seek(p.fd, 0, 0); err != nil {
-		return err
-	}
-	self := false
-	for {
-		n, err := syscall.ReadDirent(p.fd, p.buf)
-		if err == syscall.EINTR {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if n <= 0 {
-			break
-		}
-		switch found := scanPIDs(p.buf[:n]); {
-		case found&foundOther != 0:
-			return errListed
-		case found&foundSelf != 0:
-			self = true
-		}
-	}
-	if !self {
-		return errNotProc
-	}
-	return nil
-}
-
-const (
-	foundSelf = 1 << iota
-	foundOther
-)
-
-// scanPIDs looks for names made of digits in a buffer that getdents64 filled:
-// ino u64, off u64, reclen u16, type u8, name with a zero at its end.
-func scanPIDs(buf []byte) (found int) {
-	const reclenAt, nameAt = 16, 19
-	for len(buf) >= nameAt {
-		reclen := int(binary.NativeEndian.Uint16(buf[reclenAt:]))
-		// A length that makes no sense proves nothing, so it counts as found.
-		if reclen < nameAt || reclen > len(buf) {
-			return found | foundOther
-		}
-		name := buf[nameAt:reclen]
-		buf = buf[reclen:]
-		digits := 0
-		for digits < len(name) && name[digits] >= '0' && name[digits] <= '9' {
-			digits++
-		}
-		switch {
-		case digits == 0 || digits == len(name) || name[digits] != 0:
-		case digits == 1 && name[0] == '1':
-			found |= foundSelf
-		default:
-			found |= foundOther
-		}
-	}
-	return found
 }

@@ -168,7 +168,7 @@ func TestOrphansDieWithTheChild(t *testing.T) {
 	b, p, nonce := guardedBox(t, boxOptions{uid: nobody}, "tree")
 	b.crowd(nonce, 3)
 	for _, pid := range b.alive(nonce) {
-		if cmdline(t, pid) == "/actor tree" {
+		if cmdline(pid) == "/actor tree" {
 			must(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
 	}

@@ -20,7 +20,8 @@ func (b *box) onlyChild() int {
 	return pids[0]
 }
 
-// TestPlainRestarts: five kills within 20 s, each replaced in less than 50 ms.
+// TestPlainRestarts: five kills within 20 s, each replaced in less than 50 ms. A
+// machine that is busy with other things is forgiven single late ones.
 func TestPlainRestarts(t *testing.T) {
 	t.Parallel() // it waits most of the time
 	root := newRoot(t)
@@ -39,7 +40,7 @@ func TestPlainRestarts(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("from the kill to the next child's first line: median %v, largest %v", took[2], took[4])
-	if took[4] > 50*time.Millisecond {
+	if took[2] > 50*time.Millisecond || took[4] > boundK {
 		t.Errorf("restarts took %v", took)
 	}
 }

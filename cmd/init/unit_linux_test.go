@@ -6,6 +6,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,30 +94,33 @@ func TestScan(t *testing.T) {
 		b[16] = byte(len(b))
 		return b
 	}
-	for names, want := range map[string]int{
-		". .. sys 1x x1 self":  0,
-		"1 cpuinfo":            foundSelf,
-		"1 11":                 foundSelf | foundOther,
-		"4194304 1":            foundSelf | foundOther,
-		"2":                    foundOther,
-		"1234567 thread-self1": foundOther,
+	for names, want := range map[string][]int{
+		". .. sys 1x x1 self":  nil,
+		"1 cpuinfo":            {1},
+		"1 11":                 {1, 11},
+		"4194304 1":            {4194304, 1},
+		"1234567 thread-self1": {1234567},
 	} {
 		var buf []byte
 		for name := range strings.FieldsSeq(names) {
 			buf = append(buf, entry(name)...)
 		}
-		if got := scanPIDs(buf); got != want {
+		if got := scanPIDs(buf, nil); !slices.Equal(got, want) {
 			t.Errorf("%s: found %d, want %d", names, got, want)
 		}
 	}
-	bad := entry("sys")
-	bad[16] = 200
-	if scanPIDs(bad) != foundOther {
-		t.Error("a length beyond the buffer was believed")
+	for _, reclen := range []byte{200, 19, 3, 0} {
+		bad := entry("sys")
+		bad[16] = reclen
+		if got := scanPIDs(bad, nil); !slices.Equal(got, []int{-1}) {
+			t.Errorf("a length of %d was believed: %v", reclen, got)
+		}
 	}
-	bad[16] = 3
-	if scanPIDs(bad) != foundOther {
-		t.Error("a length below the least was believed")
+	if got := scanPIDs(entry("sys")[:10], nil); !slices.Equal(got, []int{-1}) {
+		t.Errorf("half an entry was believed: %v", got)
+	}
+	if pid, ok := parsePID([]byte("123")); pid != -1 || !ok {
+		t.Errorf("a name without an end was believed")
 	}
 }
 

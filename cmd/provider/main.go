@@ -71,11 +71,7 @@ at once. It needs no shell, no privileges and no place to write but its socket.`
 			_, err := cmd.OutOrStdout().Write(application.Schema())
 			return err
 		}
-		shim, err := application.Shim("supervise")
-		if err != nil {
-			return err
-		}
-		kind, err := application.New(shim...)
+		family, err := supervise.NewFamily("supervise")
 		if err != nil {
 			return err
 		}
@@ -84,7 +80,7 @@ at once. It needs no shell, no privileges and no place to write but its socket.`
 		return provider.Serve(ctx, provider.Provider{
 			Name:    "application.understudy.dev",
 			Version: version,
-			Types:   map[string]provider.Type{application.Name: kind},
+			Types:   map[string]provider.Type{application.Name: application.New(family)},
 		})
 	}
 	return cmd

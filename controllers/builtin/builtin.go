@@ -21,6 +21,10 @@ import (
 //go:embed application.schema.json
 var applicationSchema []byte
 
+// processCode asks an application for its process: function 1 of an object
+// resource, read access (RA section 6.2). provider/application serves it.
+const processCode = 0x01800005
+
 // Types are the built-in types.
 func Types() []understudyv1alpha1.ResourceType {
 	return []understudyv1alpha1.ResourceType{{
@@ -37,6 +41,9 @@ func Types() []understudyv1alpha1.ResourceType {
 				Inject: understudyv1alpha1.InjectedProvider{Command: []string{layout.ProviderPath, "application"}},
 			},
 			PropertiesSchema: &runtime.RawExtension{Raw: compact(applicationSchema)},
+			ControlCodes: []understudyv1alpha1.ControlCode{{
+				Name: "PROCESS", Code: processCode, Access: understudyv1alpha1.ControlRead,
+			}},
 		},
 	}}
 }

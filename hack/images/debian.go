@@ -87,7 +87,13 @@ func debianRelease(text string) (string, error) {
 	return codename, nil
 }
 
-func makeLayer(ctx context.Context, progress *tool.Progress, path, release string, packages []string, date time.Time) error {
+func makeLayer(
+	ctx context.Context,
+	progress *tool.Progress,
+	path, release string,
+	packages []string,
+	date time.Time,
+) error {
 	if os.Geteuid() != 0 {
 		return errors.New("building a Debian image needs root")
 	}

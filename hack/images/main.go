@@ -18,8 +18,9 @@ import (
 	"github.com/understudy-dev/understudy/hack/internal/tool"
 )
 
-const intro = `images builds container images as docker-archive tarballs, without a container engine and without a registry.
-The same input gives the same bytes; SOURCE_DATE_EPOCH sets the time that files and image bear (1970 if unset).
+const intro = `images builds container images as docker-archive tarballs, without a container engine and without a
+registry. The same input gives the same bytes; SOURCE_DATE_EPOCH sets the time that files and image bear (1970 if
+unset).
 Load them with ` + "`localcluster load`, `ctr images import` or `docker load`."
 
 func main() {
@@ -65,7 +66,12 @@ func (o *options) config() (image.Config, error) {
 		env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/"}, env...)
 	}
 	return image.Config{
-		Name: o.name, Entrypoint: strings.Fields(o.entrypoint), Cmd: strings.Fields(o.cmd), Env: env, User: o.user, WorkingDir: o.workingDir,
+		Name:       o.name,
+		Entrypoint: strings.Fields(o.entrypoint),
+		Cmd:        strings.Fields(o.cmd),
+		Env:        env,
+		User:       o.user,
+		WorkingDir: o.workingDir,
 	}, nil
 }
 
@@ -119,11 +125,14 @@ func writeTree(output string, config image.Config, below []image.Layer, tree ima
 func binaryCommand(progress *tool.Progress) tool.Subcommand {
 	o := options{user: "65532:65532"}
 	return tool.Subcommand{
-		Usage: "binary PROGRAM... --name NAME:TAG -o FILE", Short: "Build an image of static programs on an empty base", Args: [2]int{1, 100},
+		Usage: "binary PROGRAM... --name NAME:TAG -o FILE",
+		Short: "Build an image of static programs on an empty base",
+		Args:  [2]int{1, 100},
 		Flags: o.declare,
-		Long: `Programs go to the root of the image. With them come users root and nonroot (65532, as which it runs), /tmp and this
-machine's certificates of the well-known authorities, if it has them.`,
-		Example: "images binary bin/manager bin/monitor bin/init bin/provider --name understudy:dev --entrypoint /manager -o dist/images/understudy.tar",
+		Long: `Programs go to the root of the image. With them come users root and nonroot (65532, as which it runs), /tmp and
+this machine's certificates of the well-known authorities, if it has them.`,
+		Example: "images binary bin/manager bin/monitor bin/init bin/provider --name understudy:dev --entrypoint /manager " +
+			"-o dist/images/understudy.tar",
 		Run: func(_ context.Context, programs []string) error {
 			config, err := o.config()
 			if err != nil {
@@ -148,15 +157,17 @@ func debianCommand(progress *tool.Progress) tool.Subcommand {
 	var o options
 	var packages string
 	return tool.Subcommand{
-		Usage: "debian --packages P,... --name NAME:TAG -o FILE", Short: "Build an image of Debian packages",
+		Usage: "debian --packages P,... --name NAME:TAG -o FILE",
+		Short: "Build an image of Debian packages",
 		Flags: func(f *flag.FlagSet) {
 			o.declare(f)
 			f.StringVar(&packages, "packages", "", "Debian `PACKAGES`, separated by commas")
 		},
-		Long: `The packages are of this machine's Debian release and come from where its apt gets its own. The root file system
-is kept in ~/.cache/understudy ($UNDERSTUDY_CACHE) by release and packages: remove it there to get newer ones.
+		Long: `The packages are of this machine's Debian release and come from where its apt gets its own. The root file
+system is kept in ~/.cache/understudy ($UNDERSTUDY_CACHE) by release and packages: remove it there to get newer ones.
 Files given with --add become a layer on top. It needs root, and installs mmdebstrap if that is missing.`,
-		Example: "images debian --packages redis-server,redis-tools --name demo-redis:dev --entrypoint redis-server -o dist/images/redis.tar",
+		Example: "images debian --packages redis-server,redis-tools --name demo-redis:dev --entrypoint redis-server " +
+			"-o dist/images/redis.tar",
 		Run: func(ctx context.Context, _ []string) error {
 			config, err := o.config()
 			if err != nil {

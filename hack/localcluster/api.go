@@ -37,7 +37,12 @@ func (l Layout) api() (*api, error) {
 }
 
 func (a *api) get(ctx context.Context, path string) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("https://%s:%d%s", hostIP, apiPort, path), nil)
+	request, err := http.NewRequestWithContext(
+		ctx,
+		http.MethodGet,
+		fmt.Sprintf("https://%s:%d%s", hostIP, apiPort, path),
+		nil,
+	)
 	if err != nil {
 		return nil, err
 	}

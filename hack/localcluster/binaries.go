@@ -109,7 +109,13 @@ func missingBinaries(dir string, wanted []binary) []binary {
 	return missing
 }
 
-func (b binary) build(ctx context.Context, progress *tool.Progress, module, dir string, pinned versions, count string) error {
+func (b binary) build(
+	ctx context.Context,
+	progress *tool.Progress,
+	module, dir string,
+	pinned versions,
+	count string,
+) error {
 	defer progress.During("building %s (%s; all of them take about 10 minutes on 2 cores, once)", b.name, count)()
 	temporary := filepath.Join(dir, "."+b.name+".tmp")
 	_, err := tool.Command{

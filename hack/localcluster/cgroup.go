@@ -42,9 +42,9 @@ func cgroupMounts(mountinfo string) []string {
 // trackingHierarchy chooses the hierarchy by which our processes are found again. Only membership matters, so it is
 // one that limits nothing by itself.
 func trackingHierarchy(mounts []string) (string, error) {
-	for _, name := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/freezer", "/sys/fs/cgroup/systemd"} {
-		if slices.Contains(mounts, name) {
-			return name, nil
+	for _, name := range []string{"", "/pids", "/freezer", "/systemd"} {
+		if mount := "/sys/fs/cgroup" + name; slices.Contains(mounts, mount) {
+			return mount, nil
 		}
 	}
 	return "", errors.New("no cgroup hierarchy (unified, pids, freezer or systemd) is mounted in /sys/fs/cgroup")
@@ -99,7 +99,11 @@ func delegateControllers(dir string) error {
 	}
 	err = os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte(enableAll(string(available))), 0o644)
 	if errors.Is(err, syscall.EBUSY) {
-		return fmt.Errorf("%w: processes are in %s itself, as in a container: run localcluster in the machine's root cgroup", err, dir)
+		return fmt.Errorf(
+			"%w: processes are in %s itself, as in a container: run localcluster in the machine's root cgroup",
+			err,
+			dir,
+		)
 	}
 	return err
 }
@@ -107,7 +111,7 @@ func delegateControllers(dir string) error {
 // enableAll renders the request to enable controllers, from the text of cgroup.controllers.
 func enableAll(available string) string {
 	var request []string
-	for _, controller := range strings.Fields(available) {
+	for controller := range strings.FieldsSeq(available) {
 		request = append(request, "+"+controller)
 	}
 	return strings.Join(request, " ")
@@ -138,7 +142,7 @@ func removeCgroup(cgroup string) error {
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for _, mount := range cgroupMounts(string(mountinfo)) {
 		for {
 			err := removeCgroupDirs(filepath.Join(mount, cgroup))

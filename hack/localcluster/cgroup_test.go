@@ -17,7 +17,14 @@ func TestCgroupMounts(t *testing.T) {
 41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
 `
 	mounts := cgroupMounts(mountinfo)
-	if want := []string{"/sys/fs/cgroup/cpu", "/sys/fs/cgroup/pids", "/sys/fs/cgroup/unified"}; !slices.Equal(mounts, want) {
+	if want := []string{
+		"/sys/fs/cgroup/cpu",
+		"/sys/fs/cgroup/pids",
+		"/sys/fs/cgroup/unified",
+	}; !slices.Equal(
+		mounts,
+		want,
+	) {
 		t.Errorf("got %q", mounts)
 	}
 	if got, err := trackingHierarchy(mounts); err != nil || got != "/sys/fs/cgroup/pids" {

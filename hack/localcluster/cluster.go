@@ -17,7 +17,14 @@ import (
 )
 
 // clusterPackages are the Debian packages of which the cluster uses programs.
-var clusterPackages = []string{"containerd", "runc", "containernetworking-plugins", "iproute2", "nftables", "util-linux"}
+var clusterPackages = []string{
+	"containerd",
+	"runc",
+	"containernetworking-plugins",
+	"iproute2",
+	"nftables",
+	"util-linux",
+}
 
 // up brings the cluster to where it should be, from wherever it is.
 func (l Layout) up(ctx context.Context, progress *tool.Progress) error {
@@ -120,11 +127,23 @@ func (l Layout) awaitAccounts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return l.await(ctx, time.Minute, "the default service account", []string{"kube-controller-manager"}, client.handsOutAccounts)
+	return l.await(
+		ctx,
+		time.Minute,
+		"the default service account",
+		[]string{"kube-controller-manager"},
+		client.handsOutAccounts,
+	)
 }
 
 // await waits until look returns no error, or a daemon that it depends on has ended.
-func (l Layout) await(ctx context.Context, deadline time.Duration, what string, daemons []string, look func(context.Context) error) error {
+func (l Layout) await(
+	ctx context.Context,
+	deadline time.Duration,
+	what string,
+	daemons []string,
+	look func(context.Context) error,
+) error {
 	return waitFor(ctx, deadline, what, func(ctx context.Context) error {
 		for _, name := range daemons {
 			if _, running := l.running(name); !running {

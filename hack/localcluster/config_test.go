@@ -53,7 +53,8 @@ func TestKubeletConfig(t *testing.T) {
 func TestControlPlaneKeepsDefaults(t *testing.T) {
 	for _, d := range (Layout{State: "/state"}).controlPlane("/bin") {
 		for _, arg := range d.args {
-			if strings.Contains(arg, "grace-period") || strings.Contains(arg, "feature-gates") || strings.Contains(arg, "toleration-seconds") {
+			if strings.Contains(arg, "grace-period") || strings.Contains(arg, "feature-gates") ||
+				strings.Contains(arg, "toleration-seconds") {
 				t.Errorf("%s: %s", d.name, arg)
 			}
 		}
@@ -96,7 +97,8 @@ func TestFingerprint(t *testing.T) {
 
 func TestCurrentLayout(t *testing.T) {
 	for state, ok := range map[string]bool{
-		"": true, "/var/lib/other": true, "/": false, "/var": false, "relative/path": false, "/var/lib/../..": false, "/var/" + strings.Repeat("x", 80): false,
+		"": true, "/var/lib/other": true,
+		"/": false, "/var": false, "relative/path": false, "/var/lib/../..": false, "/var/" + strings.Repeat("x", 80): false,
 	} {
 		t.Setenv(stateVariable, state)
 		if _, err := currentLayout(); (err == nil) != ok {

@@ -34,11 +34,19 @@ func lockCluster(ctx context.Context, what string, progress *tool.Progress) (*os
 func (l Layout) checkOwner() error {
 	text, err := os.ReadFile(filepath.Join(runtimeDir, "state"))
 	if other := strings.TrimSpace(string(text)); err == nil && other != l.State {
-		return fmt.Errorf("another cluster is on this machine: remove it first, with `%s=%s localcluster down`", stateVariable, other)
+		return fmt.Errorf(
+			"another cluster is on this machine: remove it first, with `%s=%s localcluster down`",
+			stateVariable,
+			other,
+		)
 	}
 	entries, err := os.ReadDir(l.State)
 	if err == nil && len(entries) > 0 && !l.isState() {
-		return fmt.Errorf("%s is not empty and not a state folder of localcluster: set %s to another folder", l.State, stateVariable)
+		return fmt.Errorf(
+			"%s is not empty and not a state folder of localcluster: set %s to another folder",
+			l.State,
+			stateVariable,
+		)
 	}
 	return nil
 }
@@ -72,13 +80,30 @@ type hostBefore struct {
 }
 
 var kubeletSysctls = []string{
-	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
+	"vm/overcommit_memory",
+	"vm/panic_on_oom",
+	"kernel/panic",
+	"kernel/panic_on_oops",
+	"kernel/keys/root_maxkeys",
+	"kernel/keys/root_maxbytes",
 }
 
 // Parents before children.
 var hostFolders = []string{
-	"/etc/cni", "/etc/cni/net.d", "/opt/containerd", "/opt/containerd/bin", "/opt/containerd/lib", "/run/containerd", "/run/containerd/s",
-	"/run/containerd/runc", "/run/netns", "/var/lib/cni", "/var/lib/cni/results", "/var/lib/kubelet", "/var/lib/kubelet/device-plugins", "/var/log/containers",
+	"/etc/cni",
+	"/etc/cni/net.d",
+	"/opt/containerd",
+	"/opt/containerd/bin",
+	"/opt/containerd/lib",
+	"/run/containerd",
+	"/run/containerd/s",
+	"/run/containerd/runc",
+	"/run/netns",
+	"/var/lib/cni",
+	"/var/lib/cni/results",
+	"/var/lib/kubelet",
+	"/var/lib/kubelet/device-plugins",
+	"/var/log/containers",
 	"/var/log/pods",
 }
 

@@ -177,7 +177,7 @@ func removeTable(family, table string) string {
 
 // dropTable removes a table, whether it is there or not. Without the program nft there is none of ours.
 func dropTable(ctx context.Context, netns, family, table string) error {
-	if _, err := exec.LookPath("nft"); err != nil {
+	if path, _ := exec.LookPath("nft"); path == "" {
 		return nil
 	}
 	return applyRules(ctx, netns, removeTable(family, table))
@@ -195,10 +195,8 @@ func applyRules(ctx context.Context, netns, rules string) error {
 
 // networkReady tells whether a node is plugged in, completely.
 func (n Node) networkReady(ctx context.Context) (bool, error) {
-	for _, path := range []string{n.NetnsPath(), n.Path("run", "network-ready")} {
-		if _, err := os.Stat(path); err != nil {
-			return false, nil
-		}
+	if !exists(n.NetnsPath()) || !exists(n.Path("run", "network-ready")) {
+		return false, nil
 	}
 	hostUp, _, err := addresses(ctx, "", n.Veth())
 	if err != nil || !hostUp {
@@ -207,6 +205,11 @@ func (n Node) networkReady(ctx context.Context) (bool, error) {
 	// It fails if the mount of the namespace is gone and only the file is left.
 	_, ips, err := addresses(ctx, n.Netns(), uplink)
 	return err == nil && len(ips) > 0, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // plugIn makes a node's network namespace and its cable to the bridge.

@@ -161,7 +161,11 @@ func (n Node) removeShimSockets() {
 	files, _ := filepath.Glob(n.Path("run", "containerd", "io.containerd.runtime.v2.task", "*", "*", "address"))
 	for _, file := range files {
 		address, err := os.ReadFile(file)
-		if socket, ok := strings.CutPrefix(string(address), "unix://"); err == nil && ok && strings.HasPrefix(socket, "/run/containerd/s/") {
+		if socket, ok := strings.CutPrefix(
+			string(address),
+			"unix://",
+		); err == nil && ok &&
+			strings.HasPrefix(socket, "/run/containerd/s/") {
 			os.Remove(filepath.Clean(socket))
 		}
 	}

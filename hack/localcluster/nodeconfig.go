@@ -50,7 +50,9 @@ disabled_plugins = [
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = %[7]q
     conf_dir = %[8]q
-`, n.Path("containerd"), n.Path("run", "containerd"), n.Socket(), sandboxImage, snapshotter, n.Path("run", "runc"), cniPlugins, n.Path("cni"))
+`,
+		n.Path("containerd"), n.Path("run", "containerd"), n.Socket(), sandboxImage, snapshotter, n.Path("run", "runc"),
+		cniPlugins, n.Path("cni"))
 }
 
 // cniConfig renders the network of a node's pods. The plugin is ptp rather than bridge: every packet is routed by the
@@ -103,15 +105,21 @@ func kubeletConfig(l Layout, n Node) []byte {
 		"localStorageCapacityIsolation": false,
 		"makeIPTablesUtilChains":        false,
 		"imageGCHighThresholdPercent":   100,
-		"evictionHard":                  map[string]string{"imagefs.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%"},
-		"serializeImagePulls":           false,
-		"rotateCertificates":            false,
+		"evictionHard": map[string]string{
+			"imagefs.available": "0%",
+			"nodefs.available":  "0%",
+			"nodefs.inodesFree": "0%",
+		},
+		"serializeImagePulls": false,
+		"rotateCertificates":  false,
 	})
 }
 
 // resolvConf names a server that is not there, as there is no cluster DNS; without one, containerd would give pods
 // the resolv.conf of the machine.
-const resolvConf = "# No cluster DNS here, so that look-ups fail at once: use addresses or the environment variables of Services.\nnameserver 127.0.0.1\n"
+const resolvConf = `# There is no cluster DNS: use addresses or the environment variables of Services.
+nameserver 127.0.0.1
+`
 
 // daemons lists what runs on a node besides pods, in the order in which they start.
 func (n Node) daemons(l Layout, bin string) []daemon {

@@ -17,7 +17,12 @@ import (
 type lockFile = *os.File
 
 // onNode does something for one node of the cluster under the cluster's lock.
-func (l Layout) onNode(ctx context.Context, progress *tool.Progress, what, name string, do func(Node, lockFile) error) error {
+func (l Layout) onNode(
+	ctx context.Context,
+	progress *tool.Progress,
+	what, name string,
+	do func(Node, lockFile) error,
+) error {
 	n, err := l.Node(name)
 	if err != nil {
 		return err

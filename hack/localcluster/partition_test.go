@@ -53,7 +53,11 @@ table netdev understudy_partition_2 {
 			t.Errorf("%s: node got\n%s", test.cut, node)
 		}
 	}
-	if _, _, err := (cut{from: "nobody"}).rules(n, l.Nodes()); err == nil || !strings.Contains(err.Error(), "api, peers or all") {
+	if _, _, err := (cut{from: "nobody"}).rules(
+		n,
+		l.Nodes(),
+	); err == nil ||
+		!strings.Contains(err.Error(), "api, peers or all") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -42,16 +42,27 @@ func certificates(nodes []Node) []certificate {
 			hostIP, "127.0.0.1", serviceIP, "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
 			"kubernetes.default.svc.cluster.local",
 		}},
-		{file: "apiserver-kubelet-client", issuer: "ca", name: "kube-apiserver-kubelet-client", groups: []string{"system:masters"}},
+		{
+			file:   "apiserver-kubelet-client",
+			issuer: "ca",
+			name:   "kube-apiserver-kubelet-client",
+			groups: []string{"system:masters"},
+		},
 		{file: "admin", issuer: "ca", name: "kubernetes-admin", groups: []string{"system:masters"}},
 		{file: "kube-controller-manager", issuer: "ca", name: "system:kube-controller-manager"},
 		{file: "kube-scheduler", issuer: "ca", name: "system:kube-scheduler"},
 		{file: "kube-proxy", issuer: "ca", name: "system:kube-proxy"},
 	}
 	for _, node := range nodes {
-		list = append(list,
+		list = append(
+			list,
 			certificate{file: node.Name(), issuer: "ca", name: "system:node:" + node.Name(), groups: []string{"system:nodes"}},
-			certificate{file: node.Name() + "-serving", issuer: "ca", name: node.Name(), hosts: []string{node.IP(), node.Name(), "127.0.0.1"}},
+			certificate{
+				file:   node.Name() + "-serving",
+				issuer: "ca",
+				name:   node.Name(),
+				hosts:  []string{node.IP(), node.Name(), "127.0.0.1"},
+			},
 		)
 	}
 	return list

@@ -51,7 +51,9 @@ func TestPKI(t *testing.T) {
 			if host == "" {
 				usage = x509.ExtKeyUsageClientAuth
 			}
-			_, err := parsed.Verify(x509.VerifyOptions{Roots: roots[c.issuer], DNSName: host, KeyUsages: []x509.ExtKeyUsage{usage}, CurrentTime: now})
+			_, err := parsed.Verify(
+				x509.VerifyOptions{Roots: roots[c.issuer], DNSName: host, KeyUsages: []x509.ExtKeyUsage{usage}, CurrentTime: now},
+			)
 			if err != nil {
 				t.Errorf("%s for %q: %v", c.file, host, err)
 			}

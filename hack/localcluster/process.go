@@ -134,7 +134,8 @@ func (l Layout) ensure(ctx context.Context, d daemon, lock *os.File) (started bo
 		args = append([]string{"nsenter", "--net=" + d.netns, "--"}, args...)
 	}
 	launch := []string{launchCommand, l.recordPath(d.name), procs, fingerprint, "--"}
-	cmd := exec.Command("/proc/self/exe", append(launch, args...)...)
+	// It is not to end with what started it.
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "/proc/self/exe", append(launch, args...)...)
 	cmd.Env = append(os.Environ(), d.env...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.ExtraFiles = []*os.File{lock}
@@ -144,10 +145,13 @@ func (l Layout) ensure(ctx context.Context, d daemon, lock *os.File) (started bo
 	}
 	exited := make(chan error, 1)
 	go func() { exited <- cmd.Wait() }()
-	err = waitFor(ctx, 10*time.Second, d.name+" to start", func(context.Context) error {
+	err = waitFor(ctx, 30*time.Second, d.name+" to start", func(context.Context) error {
 		select {
 		case err := <-exited:
-			return permanent(fmt.Errorf("it ended at once (%v), see %s", err, l.logPath(d.name)))
+			if err == nil {
+				err = errors.New("no error")
+			}
+			return permanent(fmt.Errorf("it ended at once, see %s: %w", l.logPath(d.name), err))
 		default:
 		}
 		if record, found, _ := l.readRecord(d.name); !found || record.PID != cmd.Process.Pid {
@@ -205,7 +209,7 @@ func (l Layout) stop(ctx context.Context, name string) error {
 	if err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill %s (pid %d): %w", name, record.PID, err)
 	}
-	err = waitFor(ctx, 10*time.Second, name+" to end", func(context.Context) error {
+	err = waitFor(ctx, 30*time.Second, name+" to end", func(context.Context) error {
 		if record.alive() {
 			return fmt.Errorf("pid %d lives", record.PID)
 		}
@@ -219,7 +223,7 @@ func (l Layout) stop(ctx context.Context, name string) error {
 
 // killCgroup kills every process at or below a cgroup, until none is left: some may fork meanwhile.
 func killCgroup(ctx context.Context, cgroup string) error {
-	return waitFor(ctx, 30*time.Second, "the processes in "+cgroup+" to end", func(context.Context) error {
+	return waitFor(ctx, time.Minute, "the processes in "+cgroup+" to end", func(context.Context) error {
 		pids, err := processesIn(cgroup)
 		if err != nil {
 			return err

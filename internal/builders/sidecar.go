@@ -30,7 +30,15 @@ func monitorVolume(i int) string  { return layout.Reserved + "monitor-" + strcon
 func providerVolume(i int) string { return layout.Reserved + "provider-" + strconv.Itoa(i) }
 
 func volumes(spec *corev1.PodSpec, supervised []string) {
-	names := []string{binVolume, stateVolume}
+	spec.Volumes = append(spec.Volumes, corev1.Volume{
+		// In memory, because a take-over waits for it and a disk may make it wait
+		// long. It outlives every container of the pod; of what a reboot erases, a
+		// monitor may use nothing anyhow.
+		Name: stateVolume, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+			Medium: corev1.StorageMediumMemory, SizeLimit: ptr.To(resource.MustParse("16Mi")),
+		}},
+	})
+	names := []string{binVolume}
 	for i := range supervised {
 		names = append(names, monitorVolume(i), providerVolume(i))
 	}

@@ -64,6 +64,7 @@ type Core struct {
 	wish       string // what ownership was last told, as JSON
 	succession string
 	need       *engine.Need
+	release    *ownership.Release // as it was last wished
 	stopFailed bool
 
 	snapshot  engine.Snapshot
@@ -74,8 +75,10 @@ type Core struct {
 	finishes  map[string]engine.Finish
 	draining  instant.Instant
 	exiting   bool
-	done      bool
-	rushed    bool
+	// terminated: this process itself was asked to end.
+	terminated bool
+	done       bool
+	rushed     bool
 }
 
 // container is one supervised container.

@@ -11,6 +11,10 @@ import (
 
 // hello takes in what an init holds, and gives it what ownership ordered last.
 func (c *Core) hello(h Hello) {
+	if c.exiting && h.Fresh {
+		c.finishLife()
+		return
+	}
 	k := c.container(h.Container)
 	k.connected = true
 	if h.Fresh {
@@ -139,13 +143,25 @@ func (c *Core) leave() {
 		c.rushed = true
 		c.toEngine(engine.Event{Revoked: &engine.Revoked{Mode: engine.Emergency, Reason: "GracePeriod"}})
 	}
-	if !c.exiting && c.owner.Snapshot().Role == ownership.Observer {
+	// A monitor that holds nothing and hears of no container has nothing to wait
+	// for: what may run somewhere is bound by its guard, not by this process.
+	role := c.owner.Snapshot().Role
+	lost := (role == ownership.Starting || role == ownership.Clearing) && !c.anyConnected()
+	if !c.exiting && (role == ownership.Observer || lost) {
 		c.exiting = true
 		for _, name := range c.config.Containers {
 			c.emit(Effect{Exit: &Exit{Container: name}})
 		}
 	}
-	if c.exiting && !c.done && !c.anyConnected() {
+	if c.exiting && c.terminated && !c.anyConnected() {
+		c.finishLife()
+	}
+}
+
+// finishLife ends this life of the monitor: for good if the pod ends; if only its
+// containers did, another life begins with the new ones.
+func (c *Core) finishLife() {
+	if !c.done {
 		c.done = true
 		c.emit(Effect{Done: &Done{}})
 	}

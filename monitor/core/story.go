@@ -60,12 +60,15 @@ func (s *story) granted(now instant.Instant, g ownership.Grant, config Config, g
 	s.Open = &v1alpha1.TimelineEntry{
 		Kind: kind, Cause: cause, ResourceName: g.Cause.Release.Resource, Epoch: g.Epoch,
 		FromPodName: g.Cause.PreviousHolder, ToPodName: config.PodName,
-		LastHeardTime: microPointer(g.Cause.LastHeard),
-		DetectedTime:  microPointer(g.Cause.Release.DetectedTime), OfflineTime: microPointer(g.Cause.Release.OfflineTime),
+		DetectedTime: microPointer(g.Cause.Release.DetectedTime), OfflineTime: microPointer(g.Cause.Release.OfflineTime),
 		LeaseTakenTime: microPointer(now.WallTime()),
+	}
+	if s.Prior != nil && s.Prior.PodUID == g.Cause.PreviousUID {
+		s.Open.FromPodName = s.Prior.PodName // a released record names nobody
 	}
 	if g.Cause.Reason != ownership.GrantReleased {
 		s.Open.DetectedTime = microPointer(g.ValidFrom.WallTime())
+		s.Open.LastHeardTime = microPointer(g.Cause.LastHeard)
 	}
 }
 
@@ -193,7 +196,12 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 		PlanRevision: revision, State: state, StateTime: micro(s.GroupTime), Released: s.Released,
 	}
 	if s.Prior != nil {
-		o.Timeline = append(o.Timeline, s.Prior.Timeline...)
+		for _, e := range s.Prior.Timeline {
+			// An interruption that did not end under its owner is ours to tell.
+			if e.OnlineTime != nil {
+				o.Timeline = append(o.Timeline, e)
+			}
+		}
 		o.History = append(o.History, closed(s.Prior.History, s.Mine.SinceTime)...)
 	}
 	o.Timeline = append(o.Timeline, s.Entries...)

@@ -31,6 +31,7 @@ func (c *Core) take(in Input) {
 	case in.Stopping != nil:
 		c.drain("PodStopping")
 	case in.Drain != nil:
+		c.terminated = true
 		c.drain(in.Drain.Reason)
 	case in.InitGone != nil:
 		c.initGone(in.InitGone.Container)

@@ -64,6 +64,12 @@ func (c *Core) wishNow() ownership.Wish {
 			Cause: leasev1.CauseMove, To: move.to, Reason: c.releaseReason("MoveRequested", ""),
 		}
 	}
+	// A hand-over that has begun is finished: stopped resources need nothing any
+	// more, which must not bring them online here again.
+	if c.owner.Snapshot().Role == ownership.Offlining && c.release != nil {
+		w.Release = c.release
+	}
+	c.release = w.Release
 	return w
 }
 

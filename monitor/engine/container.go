@@ -109,7 +109,7 @@ func (e *Engine) lose(c *container, why Reason, culprit *resource) {
 		}
 		r.opened, r.confirm, r.reported = false, false, nil
 		r.op, r.term = nil, nil
-		r.terminating, r.stopBy, r.kill, r.pendingBy = false, 0, false, 0
+		r.terminating, r.overlap, r.stopBy, r.kill, r.pendingBy = false, false, 0, false, 0
 		r.resetHealth()
 		e.touch(r, false)
 		f := failure{reason: ReasonProviderLost, code: CodeProviderFailed, verified: true,

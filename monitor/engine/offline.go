@@ -3,6 +3,8 @@
 
 package engine
 
+import "time"
+
 // stop is the part of settle that takes a resource down, if it may not stay up:
 // in order, its dependents first (RA section 7.1), or at once in an emergency.
 func (e *Engine) stop(r *resource) {
@@ -78,6 +80,7 @@ func (e *Engine) terminate(r *resource) {
 		return
 	}
 	r.terminating, r.stopBy = true, e.after(r.spec.TerminateTimeout)
+	r.overlap = r.op != nil && r.op.op == OpOnline
 	r.pendingBy = 0
 	r.resetHealth()
 	r.term = e.begin(r, OpTerminate, r.spec.TerminateTimeout, Call{})
@@ -92,7 +95,24 @@ func (e *Engine) terminateReturned(r *resource, a Returned) {
 		e.restart(r.c, ReasonTerminateFailed, r)
 		return
 	}
-	if r.op == nil {
+	e.terminated(r)
+}
+
+// terminated: the stop is complete once Terminate has answered and the call that
+// it cancelled has returned. Two calls on one connection may be served in either
+// order: if it was Online that was in flight, it may have begun only after
+// Terminate had found nothing to stop. So Terminate is called once more, within
+// the same time.
+func (e *Engine) terminated(r *resource) {
+	left := time.Duration(r.stopBy - e.now.Boot)
+	switch {
+	case r.term != nil || r.op != nil:
+	case r.overlap && left > 0:
+		r.overlap = false
+		r.term = e.begin(r, OpTerminate, left, Call{})
+	case r.overlap:
+		e.stopOut(r)
+	default:
 		e.stopped(r)
 	}
 }
@@ -110,7 +130,7 @@ func (e *Engine) stopped(r *resource) {
 		r.run, r.unexpected = false, false
 		e.touch(r, true)
 	}
-	r.kill, r.terminating, r.doomed = false, false, false
+	r.kill, r.terminating, r.doomed, r.overlap = false, false, false, false
 	r.stopBy, r.pendingBy = 0, 0
 	if r.state == OfflinePending {
 		e.setState(r, Offline, ReasonStopped)

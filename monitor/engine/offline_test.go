@@ -93,6 +93,8 @@ func TestOfflineWhileComingOnline(t *testing.T) {
 		if !pending {
 			g.is("a", OfflinePending) // Online has not returned: it could still start something
 			g.answer(OpOnline, "a", Returned{Status: 995})
+			g.is("a", OfflinePending) // perhaps it has begun after Terminate: once more
+			g.ok(OpTerminate, "a")
 		}
 		g.is("a", Offline)
 		g.want(g.snap("a").TotalFailures == 0, "counted as a failure")
@@ -120,6 +122,7 @@ func TestEmergencyInParallel(t *testing.T) {
 	g.flying("Terminate a", "Terminate b", "Terminate d", "Online b")
 	g.answer(OpOnline, "b", Returned{Status: CodeIOPending})
 	g.ok(OpTerminate, "b")
+	g.ok(OpTerminate, "b") // once more, since Online was in flight
 	g.ok(OpTerminate, "d")
 	g.want(len(g.restarts()) == 1 && g.restarts()[0].Container == "d", "d is emptied as soon as it is stopped")
 	g.ok(OpTerminate, "a")

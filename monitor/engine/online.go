@@ -113,8 +113,8 @@ func (e *Engine) onlineReturned(r *resource, a Returned) {
 // opEnded: the state-changing call has returned after all; a Terminate that is
 // answered already is complete only now.
 func (e *Engine) opEnded(r *resource) {
-	if r.terminating && r.term == nil {
-		e.stopped(r)
+	if r.terminating {
+		e.terminated(r)
 	}
 }
 

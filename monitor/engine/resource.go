@@ -48,6 +48,8 @@ type resource struct {
 	// terminating: from Terminate to the stop, which is due by stopBy.
 	terminating bool
 	stopBy      int64
+	// overlap: Terminate was called while Online was in flight.
+	overlap bool
 	// doomed: it must go down before it may come up again; since doomedAt.
 	doomed   bool
 	doomedAt int64

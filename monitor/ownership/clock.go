@@ -24,9 +24,9 @@ func (m *Machine) due(elapsed, d time.Duration) bool {
 	if elapsed >= d {
 		return true
 	}
-	// The clock that counts may lag behind the one that the timer runs on: no
-	// timer closer than a millisecond, so that it cannot spin.
-	m.lookAt(m.now.Boot + int64(max(d-elapsed, time.Millisecond)))
+	// If the clock that counts lags behind the one that the timer runs on, this
+	// comes too early, and again: each time with a hundredth of the rest.
+	m.lookAt(m.now.Boot + int64(max(d-elapsed, time.Microsecond)))
 	return false
 }
 

@@ -58,9 +58,13 @@ func (m *Machine) timing() leasev1.Timing {
 	return m.config.Timing
 }
 
-// pause is the least time between the beginnings of two attempts.
+// pause is the least time between the beginnings of two attempts: none after an
+// answer.
 func (m *Machine) pause() time.Duration {
-	return min(pollPeriod, m.timing().A/firstPause<<min(m.exchange.fails, 6))
+	if m.exchange.fails == 0 {
+		return 0
+	}
+	return min(pollPeriod, m.timing().A/firstPause<<min(m.exchange.fails-1, 6))
 }
 
 // get orders a quorum read if none began within the pause.
@@ -72,12 +76,13 @@ func (m *Machine) get(pause time.Duration) {
 	x.asked = m.now
 	x.read = &request{id: m.id(), at: m.now, asked: m.view.id}
 	m.do(Action{Get: &Get{ID: x.read.id, Quorum: true, Timeout: m.timing().A}})
+	m.busy() // look again if no answer comes
 }
 
 // mayWrite reports whether a write may leave now.
 func (m *Machine) mayWrite() bool {
 	x := &m.exchange
-	return !m.busy() && (x.fails == 0 || m.past(x.wrote, m.pause()))
+	return !m.busy() && (x.wrote == (instant.Instant{}) || m.past(x.wrote, m.pause()))
 }
 
 // put orders a write over the version in view, as this incarnation's next one,
@@ -100,6 +105,7 @@ func (m *Machine) stamp(r leasev1.Record) leasev1.Record {
 	x := &m.exchange
 	x.wrote = m.now
 	x.write = &request{id: m.nextSeq, at: m.now, asked: m.view.id}
+	m.busy() // look again if no answer comes
 	if t := m.tenure; t != nil {
 		t.pend = append(t.pend, pending{seq: m.nextSeq, at: m.now})
 		t.attempts++

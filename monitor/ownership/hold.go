@@ -20,8 +20,7 @@ func (m *Machine) driveOwner() {
 	}
 	if h := m.wantRelease(); h != nil {
 		if m.clean {
-			h.reason.OfflineTime = m.now.WallTime()
-			t.release, m.role = h, Releasing
+			m.release(h)
 		} else {
 			m.revoke(Ordered, RevokeRelease)
 			m.role = Offlining
@@ -152,7 +151,7 @@ func (m *Machine) renew() {
 
 // engineSilent tells, once, that a renewal waits for the engine.
 func (m *Machine) engineSilent() {
-	if t := m.tenure; !t.silent && m.past(t.from, t.timing.R+t.timing.A/2) {
+	if t := m.tenure; !t.silent && m.past(t.askedAt, t.timing.A) {
 		t.silent = true
 		m.fact(FactEngineSilent, "the renewal waits for the engine, which does not answer")
 	}
@@ -160,7 +159,7 @@ func (m *Machine) engineSilent() {
 
 func (m *Machine) askTick() {
 	if t := m.tenure; t.asked == 0 {
-		t.asked, t.ticked = m.id(), false
+		t.asked, t.askedAt, t.ticked = m.id(), m.now, false
 		m.do(Action{AskTick: &AskTick{ID: t.asked}})
 	}
 }

@@ -36,15 +36,20 @@ func (m *Machine) judgeAcquiring() {
 		m.tenure, m.role = nil, Observer
 		return
 	}
-	switch late := m.past(t.from, t.timing.N); {
-	case !late:
-		m.role = Owner
-	case m.notCandidate() == "":
-		// Won, but the answer took so long that it is no use. Nothing ever ran
-		// under this epoch, so that the next one may follow at once.
+	switch why := m.notCandidate(); {
+	case why != "":
+		// Nothing ever ran under this epoch: it is given up as it is.
+		h, _ := m.handover()
+		if h == nil {
+			h = &handover{cause: leasev1.CauseDeclined, to: m.next(), reason: leasev1.Reason{Reason: string(leasev1.CauseDeclined)}}
+		}
+		m.release(h)
+	case m.past(t.from, t.timing.N):
+		// Won, but the answer took so long that it is no use. For the same reason
+		// the next epoch may follow at once.
 		m.seek(t.cause)
 	default:
-		m.role = Releasing
+		m.role = Owner
 	}
 }
 

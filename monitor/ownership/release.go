@@ -94,7 +94,13 @@ func (m *Machine) next() string {
 	return second
 }
 
-// driveReleasing gives up the lease: the stop is proven. The write is repeated
+// release begins to give up the lease: the stop is proven.
+func (m *Machine) release(h *handover) {
+	h.reason.OfflineTime = m.now.WallTime()
+	m.tenure.release, m.role = h, Releasing
+}
+
+// driveReleasing writes that the lease is given up. The write is repeated
 // until its outcome is known, also beyond our validity: it only ever replaces a
 // record of ours.
 func (m *Machine) driveReleasing() {

@@ -197,10 +197,13 @@ func (m *Machine) driveAcquiring() {
 }
 
 // createUnheld creates the record of a Lease that somebody deleted. It names no
-// owner, since the one before may live: everybody then watches it for W.
+// owner, since the one before may live: everybody then watches it for W. But a
+// living owner creates the Lease itself and goes on, so that it comes first: it
+// knows of the deletion by its next renewal at the latest.
 func (m *Machine) createUnheld() {
 	known := max(m.view.maxEpoch, m.disk.Epoch, m.succession.OwnerEpoch)
-	if m.waited(m.view.since, m.stagger()) && m.mayWrite() {
+	head := m.config.Timing.R + m.config.Timing.A
+	if m.waited(m.view.since, head+m.stagger()) && m.mayWrite() {
 		m.create(leasev1.Unheld(known, m.config.Timing.D))
 	}
 }

@@ -33,8 +33,9 @@ type tenure struct {
 
 	granted bool
 	asked   int64 // ID of the AskTick since the last confirmed write, 0 if none
-	ticked  bool  // it was answered
-	silent  bool  // it was reported as not answered
+	askedAt instant.Instant
+	ticked  bool // it was answered
+	silent  bool // it was reported as not answered
 
 	release *handover // set once the release is being written
 }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -28,20 +27,16 @@ const (
 	killBound = 5 * time.Second
 )
 
-// New makes the resource type. shim is the command that runs supervise.Main; the
-// process must start no children by other means.
-func New(shim ...string) (provider.Type, error) {
-	family, err := supervise.NewFamily(shim...)
-	if err != nil {
-		return nil, err
-	}
+// New makes the resource type. All that its resources run belongs to a family, of
+// which a process has one.
+func New(family *supervise.Family) provider.Type {
 	return provider.TypeFunc(func(_ context.Context, args provider.OpenArgs) (provider.Resource, error) {
 		props, err := decode(args.Properties)
 		if err != nil {
 			return nil, provider.Errorf(provider.ErrorInvalidData, "%v", err)
 		}
 		return &application{family: family, name: args.Name, handle: args.Handle, props: props}, nil
-	}), nil
+	})
 }
 
 // application is one resource.
@@ -116,7 +111,7 @@ func (a *application) watch(program *supervise.Program) {
 func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, program *supervise.Program) error {
 	ctx, cancel := context.WithTimeout(ctx, props.startTimeout())
 	defer cancel()
-	last := time.Now()
+	last, pause := time.Now(), firstReadyPause
 	for {
 		err := props.Ready.run(ctx, program)
 		if err == nil {
@@ -137,8 +132,9 @@ func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, prog
 			}
 			return provider.ErrTerminated
 		case <-program.Exited():
-		case <-time.After(readyPause):
+		case <-time.After(pause):
 		}
+		pause = min(2*pause, readyPause)
 		if time.Since(last) >= progress {
 			last = time.Now()
 			if err := w.Checkpoint("not ready: " + err.Error()); err != nil {
@@ -235,12 +231,3 @@ func (a *application) IsAlive(ctx context.Context) error {
 
 // Close has nothing to free: the program is gone by then.
 func (a *application) Close(context.Context) error { return nil }
-
-// Shim is the command by which a provider built into this program starts its shims.
-func Shim(args ...string) ([]string, error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
-	}
-	return append([]string{self}, args...), nil
-}

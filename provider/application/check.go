@@ -113,5 +113,10 @@ func (n *NetCheck) grpc(ctx context.Context) error {
 	return nil
 }
 
-// readyPause is the pause between two tries of the ready check.
-const readyPause = 100 * time.Millisecond
+// readyPause is the pause between two tries of the ready check, firstReadyPause the
+// first one; each is twice the one before. Many programs answer within a few
+// milliseconds, and whoever depends on them waits for it.
+const (
+	firstReadyPause = 5 * time.Millisecond
+	readyPause      = 100 * time.Millisecond
+)

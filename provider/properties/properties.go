@@ -222,15 +222,15 @@ func (c *checker) array(path string, s *Schema, list []any) any {
 		item := fmt.Sprintf("%s[%d]", path, i)
 		list[i] = c.check(item, s.Items, list[i])
 		if object, ok := list[i].(map[string]any); ok && s.ListType == "map" {
-			var key []any
+			var keys []string
 			for _, name := range s.ListMapKeys {
-				key = append(key, object[name])
+				keys = append(keys, fmt.Sprintf("%s %q", name, object[name]))
 			}
-			if id := fmt.Sprintf("%q", key); seen[id] {
-				c.fault(item, "repeats %s %s", strings.Join(s.ListMapKeys, ", "), id)
-			} else {
-				seen[id] = true
+			key := strings.Join(keys, ", ")
+			if seen[key] {
+				c.fault(item, "repeats %s", key)
 			}
+			seen[key] = true
 		}
 	}
 	return list

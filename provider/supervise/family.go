@@ -28,15 +28,17 @@ type Family struct {
 }
 
 // NewFamily makes the process a child subreaper, so that the tree of a shim that
-// was killed ends up here. argv is what runs Main: the process's own program.
-func NewFamily(argv ...string) (*Family, error) {
-	if len(argv) == 0 {
-		return nil, fmt.Errorf("no command for the shim")
+// was killed ends up here. args are what this program has to be started with to
+// run Main.
+func NewFamily(args ...string) (*Family, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
 	}
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
 		return nil, fmt.Errorf("become a subreaper: %w", err)
 	}
-	return &Family{argv: argv, shims: map[int]bool{}}, nil
+	return &Family{argv: append([]string{self}, args...), shims: map[int]bool{}}, nil
 }
 
 // fork starts a shim with its end of the socket pair.

@@ -101,6 +101,9 @@ const (
 	CauseOffline Cause = "Offline"
 	// CauseArbitration: a quorum-capable resource lost its arbitration.
 	CauseArbitration Cause = "Arbitration"
+	// CauseDeclined: the host was no candidate any more when it learned that it
+	// had become the owner; nothing ran.
+	CauseDeclined Cause = "Declined"
 	// CauseCreated: no host ever owned the record; the manager released it after
 	// it had watched it.
 	CauseCreated Cause = "Created"

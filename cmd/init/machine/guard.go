@@ -74,6 +74,9 @@ func (g *Guard) Step(now int64, e Event) []Action {
 	case Connected:
 		g.connected(now)
 	case DialFailed:
+		if g.link.pause == 0 {
+			g.log("no monitor yet, trying for as long as it takes: %s", e.Text)
+		}
 		g.link.retry(now, dialMax)
 	case Disconnected:
 		g.log("the connection to the monitor ended: %s", e.Text)

@@ -26,6 +26,8 @@ type link struct {
 	secret string
 	dialAt int64
 	pause  int64
+	// refusal is the last reason for one: each is worth one line.
+	refusal string
 }
 
 // retry plans the next Dial.
@@ -63,7 +65,10 @@ func (g *Guard) received(now int64, m guardv1.Message) {
 	case !g.link.up:
 		return
 	case m.Type == guardv1.Refuse:
-		g.log("the monitor refused the connection: %s", m.Reason)
+		if m.Reason != g.link.refusal {
+			g.log("the monitor refused the connection, trying again: %s", m.Reason)
+		}
+		g.link.refusal = m.Reason
 		g.hangup(now, refusedMax)
 	case m.Type == guardv1.Welcome && !g.link.welcomed:
 		g.welcomed(now, m)
@@ -100,7 +105,7 @@ func (g *Guard) welcomed(now int64, m guardv1.Message) {
 		return
 	}
 	first := g.link.secret == ""
-	g.link.welcomed, g.link.pause = true, 0
+	g.link.welcomed, g.link.pause, g.link.refusal = true, 0, ""
 	if m.Secret != "" {
 		g.link.secret = m.Secret
 	}

@@ -98,6 +98,11 @@ func TestReconnect(t *testing.T) {
 	if s.starts != 1 || s.kills != 1 {
 		t.Fatal("touched the child")
 	}
+	// However long the last search took, the next one begins at full speed.
+	s.cut()
+	if pause := s.m.Deadline() - s.now; pause != int64(dialMin) {
+		t.Fatalf("dials after %v", time.Duration(pause))
+	}
 }
 
 func TestDeathWhileAway(t *testing.T) {

@@ -136,9 +136,24 @@ func TestStop(t *testing.T) {
 			if s.last().Type != guardv1.Stopping {
 				s.t.Fatalf("%+v", s.last())
 			}
-			s.pass(SoftToHard)
+			s.pass(SoftToHard - dialMax)
 			if !s.exited || s.last().Type != guardv1.Empty {
 				s.t.Fatal("no exit, or no word of it")
+			}
+		}},
+		{"nor can one that comes and goes put it off", func(s *sim) {
+			s.away = true
+			s.cut()
+			stopSignal(s)
+			s.pass(Unreachable)
+			s.away = false
+			s.pass(dialMax)
+			s.message(guardv1.Message{Type: guardv1.Welcome})
+			s.cut()
+			s.pass(SoftToHard - dialMax)
+			s.signalled(1)
+			if !s.exited {
+				s.t.Fatal("no exit")
 			}
 		}},
 		{"no child and no monitor: nothing to wait for after 2 s", func(s *sim) {

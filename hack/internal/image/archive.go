@@ -111,7 +111,9 @@ func Write(path string, config Config, layers []Layer) (err error) {
 	for i, layer := range layers {
 		layerNames[i] = layer.Digest + "/layer.tar"
 	}
-	manifest, err := json.Marshal([]map[string]any{{"Config": configName, "RepoTags": []string{config.Name}, "Layers": layerNames}})
+	manifest, err := json.Marshal(
+		[]map[string]any{{"Config": configName, "RepoTags": []string{config.Name}, "Layers": layerNames}},
+	)
 	if err != nil {
 		return err
 	}
@@ -143,7 +145,13 @@ func Write(path string, config Config, layers []Layer) (err error) {
 		name    string
 		content []byte
 	}{{configName, configJSON}, {"manifest.json", manifest}} {
-		header := &tar.Header{Name: entry.name, Mode: 0o644, Size: int64(len(entry.content)), ModTime: created, Format: tar.FormatPAX}
+		header := &tar.Header{
+			Name:    entry.name,
+			Mode:    0o644,
+			Size:    int64(len(entry.content)),
+			ModTime: created,
+			Format:  tar.FormatPAX,
+		}
 		if err := out.WriteHeader(header); err != nil {
 			return err
 		}
@@ -164,7 +172,9 @@ func copyLayer(out *tar.Writer, name, path string, created time.Time) error {
 	if err != nil {
 		return err
 	}
-	if err := out.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: stat.Size(), ModTime: created, Format: tar.FormatPAX}); err != nil {
+	if err := out.WriteHeader(
+		&tar.Header{Name: name, Mode: 0o644, Size: stat.Size(), ModTime: created, Format: tar.FormatPAX},
+	); err != nil {
 		return err
 	}
 	_, err = io.Copy(out, layer)

@@ -61,7 +61,7 @@ func parseLine(line string) (Source, bool) {
 	rest = strings.TrimSpace(rest)
 	if strings.HasPrefix(rest, "[") {
 		options, after, _ := strings.Cut(rest[1:], "]")
-		for _, option := range strings.Fields(options) {
+		for option := range strings.FieldsSeq(options) {
 			if value, ok := strings.CutPrefix(option, "signed-by="); ok {
 				source.SignedBy = value
 			}
@@ -89,9 +89,12 @@ func parseParagraph(paragraph string) (sources []Source) {
 	if !slices.Contains(strings.Fields(fields["types"]), "deb") || fields["enabled"] == "no" {
 		return nil
 	}
-	for _, uri := range strings.Fields(fields["uris"]) {
-		for _, suite := range strings.Fields(fields["suites"]) {
-			sources = append(sources, Source{URI: uri, Suite: suite, Components: fields["components"], SignedBy: fields["signed-by"]})
+	for uri := range strings.FieldsSeq(fields["uris"]) {
+		for suite := range strings.FieldsSeq(fields["suites"]) {
+			sources = append(
+				sources,
+				Source{URI: uri, Suite: suite, Components: fields["components"], SignedBy: fields["signed-by"]},
+			)
 		}
 	}
 	return sources
@@ -101,11 +104,12 @@ func parseParagraph(paragraph string) (sources []Source) {
 // container runtime makes itself.
 func unwanted(header *tar.Header) bool {
 	name := strings.Trim(strings.TrimPrefix(header.Name, "./"), "/")
-	if header.Typeflag == tar.TypeChar || header.Typeflag == tar.TypeBlock || name == "etc/hostname" || name == "etc/resolv.conf" {
+	if header.Typeflag == tar.TypeChar || header.Typeflag == tar.TypeBlock || name == "etc/hostname" ||
+		name == "etc/resolv.conf" {
 		return true
 	}
-	for _, dir := range []string{"var/cache/apt/", "var/lib/apt/lists/", "var/log/", "var/cache/ldconfig/", "var/cache/debconf/"} {
-		if strings.HasPrefix(name, dir) && header.Typeflag != tar.TypeDir {
+	for _, dir := range []string{"cache/apt/", "lib/apt/lists/", "log/", "cache/ldconfig/", "cache/debconf/"} {
+		if strings.HasPrefix(name, "var/"+dir) && header.Typeflag != tar.TypeDir {
 			return true
 		}
 	}

@@ -36,7 +36,10 @@ type Entry struct {
 // them, the certificates of the well-known authorities. Programs go to the root.
 func BinaryTree(programs []string) (Tree, error) {
 	tree := Tree{
-		"etc/passwd":   {Mode: 0o644, Content: []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")},
+		"etc/passwd": {
+			Mode:    0o644,
+			Content: []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n"),
+		},
 		"etc/group":    {Mode: 0o644, Content: []byte("root:x:0:\nnonroot:x:65532:\n")},
 		"home/nonroot": {Mode: 0o700, Dir: true, UID: 65532, GID: 65532},
 		"tmp":          {Mode: 0o1777, Dir: true},
@@ -82,7 +85,13 @@ func (t Tree) WriteLayer(file *os.File) (Layer, error) {
 		}
 		entry := full[name]
 		header := &tar.Header{
-			Typeflag: tar.TypeReg, Name: name, Mode: entry.Mode, Uid: entry.UID, Gid: entry.GID, ModTime: created, Format: tar.FormatPAX,
+			Typeflag: tar.TypeReg,
+			Name:     name,
+			Mode:     entry.Mode,
+			Uid:      entry.UID,
+			Gid:      entry.GID,
+			ModTime:  created,
+			Format:   tar.FormatPAX,
 		}
 		if err := entry.write(out, header); err != nil {
 			return Layer{}, err

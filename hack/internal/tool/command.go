@@ -5,6 +5,7 @@ package tool
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -52,31 +53,34 @@ func Main(program, intro string, commands []Subcommand, args []string) int {
 		return 0
 	}
 	for _, c := range commands {
-		if c.name() != args[0] {
-			continue
+		if c.name() == args[0] {
+			return c.main(program, args[1:])
 		}
-		flags := c.flagSet(program)
-		positional, err := parseInterspersed(flags, args[1:])
-		if err == flag.ErrHelp {
-			return 0
-		}
-		if err == nil && (len(positional) < c.Args[0] || len(positional) > c.Args[1]) {
-			err = fmt.Errorf("want `%s %s`, see `%s help %s`", program, c.Usage, program, c.name())
-		}
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "%s %s: %v\n", program, c.name(), err)
-			return 2
-		}
-		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-		defer stop()
-		if err := c.Run(ctx, positional); err != nil {
-			fmt.Fprintf(os.Stderr, "%s %s: %v\n", program, c.name(), err)
-			return 1
-		}
-		return 0
 	}
 	fmt.Fprintf(os.Stderr, "%s: no command %q, see `%s help`\n", program, args[0], program)
 	return 2
+}
+
+func (s Subcommand) main(program string, args []string) int {
+	flags := s.flagSet(program)
+	positional, err := parseInterspersed(flags, args)
+	if errors.Is(err, flag.ErrHelp) {
+		return 0
+	}
+	if err == nil && (len(positional) < s.Args[0] || len(positional) > s.Args[1]) {
+		err = fmt.Errorf("want `%s %s`, see `%s help %s`", program, s.Usage, program, s.name())
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s %s: %v\n", program, s.name(), err)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := s.Run(ctx, positional); err != nil {
+		fmt.Fprintf(os.Stderr, "%s %s: %v\n", program, s.name(), err)
+		return 1
+	}
+	return 0
 }
 
 func isHelp(arg string) bool {

@@ -43,7 +43,10 @@ func EnsurePackages(ctx context.Context, progress *Progress, packages ...string)
 		return nil
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("Debian packages are missing: run `apt-get install --no-install-recommends %s` as root", strings.Join(missing, " "))
+		return fmt.Errorf(
+			"packages of Debian are missing: run `apt-get install --no-install-recommends %s` as root",
+			strings.Join(missing, " "),
+		)
 	}
 	defer progress.During("installing Debian packages: %s", strings.Join(missing, " "))()
 	apt := func(args ...string) error {

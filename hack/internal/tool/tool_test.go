@@ -36,7 +36,8 @@ func TestParseInterspersed(t *testing.T) {
 }
 
 func TestRequiredVersion(t *testing.T) {
-	goMod := "module x\n\nrequire (\n\tk8s.io/kubernetes v1.2.3\n\tk8s.io/kubernetes/sub v9.9.9 // indirect\n)\nrequire single.org/x v0.1.0\n"
+	goMod := "module x\n\nrequire (\n\tk8s.io/kubernetes v1.2.3\n\tk8s.io/kubernetes/sub v9.9.9 // indirect\n)\n" +
+		"require single.org/x v0.1.0\n"
 	for module, want := range map[string]string{"k8s.io/kubernetes": "v1.2.3", "single.org/x": "v0.1.0", "absent": ""} {
 		got, err := RequiredVersion(goMod, module)
 		if got != want || (err == nil) != (want != "") {
@@ -47,7 +48,13 @@ func TestRequiredVersion(t *testing.T) {
 
 func TestMissingPackages(t *testing.T) {
 	answer := "runc installed\nnftables config-files\n"
-	if got := missingPackages(answer, []string{"runc", "nftables", "containerd"}); !slices.Equal(got, []string{"nftables", "containerd"}) {
+	if got := missingPackages(
+		answer,
+		[]string{"runc", "nftables", "containerd"},
+	); !slices.Equal(
+		got,
+		[]string{"nftables", "containerd"},
+	) {
 		t.Errorf("got %q", got)
 	}
 }

@@ -28,6 +28,11 @@ func main() {
 		enter(args[0], args[1], args[2], args[3:])
 	case "monitor":
 		monitor(args[0])
+	case "join":
+		join(args[0])
+	case "clock":
+		fmt.Printf("clock %d\n", boottime())
+		stubborn()
 	case "obedient":
 		c := make(chan os.Signal, 1)
 		signal.Notify(c, syscall.SIGTERM)
@@ -126,6 +131,9 @@ func enter(root, uid, options string, args []string) {
 	check(syscall.Mount(root, root, "", syscall.MS_BIND, ""))
 	if !strings.Contains(options, "noproc") {
 		check(syscall.Mount("proc", filepath.Join(root, "proc"), "proc", 0, ""))
+	}
+	if strings.Contains(options, "timens") {
+		shiftTime(root)
 	}
 	check(syscall.Mount("", root, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	check(syscall.Chroot(root))

@@ -1,0 +1,69 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+
+	pb "github.com/understudy-dev/understudy/api/provider/v1"
+	"github.com/understudy-dev/understudy/internal/testmonitor"
+)
+
+// The test binary is also the provider.
+func TestMain(m *testing.M) {
+	if os.Getenv("MINIMAL") != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func TestMinimal(t *testing.T) {
+	m := testmonitor.New(t)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(self)
+	cmd.Env = append(os.Environ(), "MINIMAL=1", "UNDERSTUDY_PROVIDER_SOCKET="+m.Provider, "UNDERSTUDY_MONITOR_SOCKET="+m.Socket)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	p, ctx := m.Dial(t), context.Background()
+
+	open, err := p.Open(ctx, &pb.OpenRequest{ResourceHandle: "uid", ResourceType: "minimal"})
+	if err != nil || open.GetState() != offline {
+		t.Fatalf("Open: %v, %v", open, err)
+	}
+	id := open.GetResourceId()
+	if r, err := p.Online(ctx, &pb.OnlineRequest{ResourceId: id}); err != nil || r.GetStatus() != 0 || !r.GetEventHandle() {
+		t.Fatalf("Online: %v, %v", r, err)
+	}
+	if r, err := p.IsAlive(ctx, &pb.IsAliveRequest{ResourceId: id}); err != nil || !r.GetAlive() {
+		t.Fatalf("IsAlive: %v, %v", r, err)
+	}
+	if r, err := p.Open(ctx, &pb.OpenRequest{ResourceHandle: "uid", ResourceType: "minimal", OpenFlags: 1}); err != nil || r.GetState() != online {
+		t.Fatalf("Open again: %v, %v", r, err)
+	}
+	c, err := p.BeginResourceControl(ctx, &pb.BeginResourceControlRequest{
+		ResourceId: id, Context: 42, Input: &pb.ControlInput{ControlCode: ping, InBuffer: []byte("hello"), OutBufferSize: 100},
+	})
+	if err != nil || !c.GetReturnedAsynchronously() || c.GetOutput().GetStatus() != 0 {
+		t.Fatalf("BeginResourceControl: %v, %v", c, err)
+	}
+	end, _ := testmonitor.Wait[*pb.EndControlCallRequest](t, m, nil)
+	if end.GetContext() != 42 || end.GetStatus() != 0 || string(end.GetOutBuffer()) != "hello" {
+		t.Errorf("EndControlCall: %v", end)
+	}
+	if r, err := p.Terminate(ctx, &pb.TerminateRequest{ResourceId: id}); err != nil || r.GetStatus() != 0 {
+		t.Fatalf("Terminate: %v, %v", r, err)
+	}
+	if r, err := p.IsAlive(ctx, &pb.IsAliveRequest{ResourceId: id}); err != nil || r.GetAlive() {
+		t.Fatalf("IsAlive: %v, %v", r, err)
+	}
+}

@@ -1,0 +1,78 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package scene
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Where the product is installed.
+const (
+	SystemNamespace = "understudy-system"
+	Release         = "understudy"
+	// ManagerDeployment is the chart's Deployment of the manager.
+	ManagerDeployment = "understudy-manager"
+)
+
+// Install installs the chart of this clone, or brings it up to date.
+func (c *Cluster) Install(ctx context.Context) error {
+	c.Say("installing charts/understudy into the namespace %s", SystemNamespace)
+	set := "image.repository=understudy,image.tag=dev"
+	if c.Local != nil {
+		// The image's name does not change when it is built anew: this does, so that
+		// the manager is replaced.
+		mark, err := c.imageMark()
+		if err != nil {
+			return err
+		}
+		set += ",manager.podAnnotations.image-build=" + mark
+	}
+	_, err := Command{Dir: c.root, Within: 15 * time.Minute, Args: []string{
+		"go", "tool", "-modfile=hack/tools/helm/go.mod", "helm", "upgrade", "--install", Release, "charts/understudy",
+		"--namespace", SystemNamespace, "--create-namespace", "--kubeconfig", c.kubeconfig, "--set-string", set,
+	}}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return c.WaitManager(ctx)
+}
+
+func (c *Cluster) manager(ctx context.Context) (*appsv1.Deployment, error) {
+	d := &appsv1.Deployment{}
+	err := c.Client.Get(ctx, client.ObjectKey{Namespace: SystemNamespace, Name: ManagerDeployment}, d)
+	return d, err
+}
+
+// WaitManager waits until the manager's Deployment is as it is wanted.
+func (c *Cluster) WaitManager(ctx context.Context) error {
+	return c.Wait(ctx, "the manager", 3*time.Minute, func(ctx context.Context) (bool, string, error) {
+		d, err := c.manager(ctx)
+		if err != nil {
+			return false, "", err
+		}
+		want, s := *d.Spec.Replicas, d.Status
+		seen := fmt.Sprintf("%d pods, %d new, %d available, want %d", s.Replicas, s.UpdatedReplicas, s.AvailableReplicas, want)
+		done := s.ObservedGeneration >= d.Generation &&
+			s.Replicas == want && s.UpdatedReplicas == want && s.AvailableReplicas == want
+		return done, seen, nil
+	})
+}
+
+// ScaleManager sets the number of the manager's pods and waits until it is so.
+func (c *Cluster) ScaleManager(ctx context.Context, replicas int32) error {
+	d, err := c.manager(ctx)
+	if err != nil {
+		return err
+	}
+	patch := fmt.Sprintf(`{"spec":{"replicas":%d}}`, replicas)
+	if err := c.Client.Patch(ctx, d, client.RawPatch("application/merge-patch+json", []byte(patch))); err != nil {
+		return err
+	}
+	return c.WaitManager(ctx)
+}
