@@ -133,7 +133,9 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted, r.hosts, r.succession, r.report))
 }
 
-func (r *groupReconciler) phases(ctx context.Context, s *groupScope, phases ...func(context.Context, *groupScope) error) error {
+func (r *groupReconciler) phases(
+	ctx context.Context, s *groupScope, phases ...func(context.Context, *groupScope) error,
+) error {
 	for _, phase := range phases {
 		if err := phase(ctx, s); err != nil {
 			return err

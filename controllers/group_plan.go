@@ -54,7 +54,9 @@ func (r *groupReconciler) loadPlan(ctx context.Context, s *groupScope) error {
 }
 
 // readRevision asks the API server if the cache has not caught up.
-func (r *groupReconciler) readRevision(ctx context.Context, key types.NamespacedName, into *appsv1.ControllerRevision) error {
+func (r *groupReconciler) readRevision(
+	ctx context.Context, key types.NamespacedName, into *appsv1.ControllerRevision,
+) error {
 	*into = appsv1.ControllerRevision{}
 	err := r.Get(ctx, key, into)
 	if apierrors.IsNotFound(err) {

@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	v1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/placement"
 )
 
@@ -25,14 +25,14 @@ var now = time.Unix(1_000_000, 0)
 // not ready for long, g node gone, c node cordoned, o owner, b built from the old
 // template.
 func world(text string) placement.Input {
-	in := placement.Input{Nodes: map[string]*corev1.Node{}, Hosts: map[string]v1.HostStatus{}, Now: now}
+	in := placement.Input{Nodes: map[string]*corev1.Node{}, Hosts: map[string]understudyv1alpha1.HostStatus{}, Now: now}
 	for word := range strings.FieldsSeq(text) {
 		number, flags, _ := strings.Cut(word, ":")
 		has := func(f string) bool { return strings.Contains(flags, f) }
 		pod := corev1.Pod{
 			ObjectMeta: metav1.ObjectMeta{
 				Name: "db-" + number, UID: types.UID("u" + number),
-				Annotations: map[string]string{v1.AnnotationHost: "new"},
+				Annotations: map[string]string{understudyv1alpha1.AnnotationHost: "new"},
 			},
 			Spec:   corev1.PodSpec{NodeName: "n" + number},
 			Status: corev1.PodStatus{Phase: corev1.PodRunning},
@@ -53,7 +53,7 @@ func world(text string) placement.Input {
 			in.Nodes[node.Name] = node
 		}
 		if has("r") {
-			in.Hosts[pod.Name] = v1.HostStatus{PodUID: string(pod.UID), Ready: true}
+			in.Hosts[pod.Name] = understudyv1alpha1.HostStatus{PodUID: string(pod.UID), Ready: true}
 			pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
 		}
 		if has("p") {
@@ -66,7 +66,7 @@ func world(text string) placement.Input {
 			pod.Status.Phase = corev1.PodFailed
 		}
 		if has("b") {
-			pod.Annotations[v1.AnnotationHost] = "old"
+			pod.Annotations[understudyv1alpha1.AnnotationHost] = "old"
 		}
 		if has("o") {
 			in.OwnerUID = string(pod.UID)
@@ -97,7 +97,7 @@ func TestSuccession(t *testing.T) {
 	}
 }
 
-func describe(s *v1.Succession) string {
+func describe(s *understudyv1alpha1.Succession) string {
 	words := []string{"line"}
 	for _, one := range s.Line {
 		words = append(words, one.PodName)

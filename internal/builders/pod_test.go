@@ -11,18 +11,18 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
-	v1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/internal/builders"
 	"github.com/understudy-dev/understudy/internal/layout"
 )
 
 func podInput() builders.PodInput {
 	return builders.PodInput{
-		Group: &v1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db", UID: "uid-db"}},
+		Group: &understudyv1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db", UID: "uid-db"}},
 		Host: builders.Host{
 			Template: corev1.PodTemplateSpec{
 				ObjectMeta: metav1.ObjectMeta{
-					Labels:      map[string]string{"app": "db", v1.LabelGroup: "lie"},
+					Labels:      map[string]string{"app": "db", understudyv1alpha1.LabelGroup: "lie"},
 					Annotations: map[string]string{"note": "mine"},
 				},
 				Spec: corev1.PodSpec{
@@ -68,9 +68,9 @@ func TestPodIdentity(t *testing.T) {
 	pod := builders.Pod(in)
 	g.Expect(pod.Namespace + "/" + pod.Name).To(Equal("shop/db-7"))
 	g.Expect(pod.Labels).To(Equal(map[string]string{
-		"app": "db", v1.LabelGroup: "db", v1.LabelManagedBy: v1.ManagedBy, v1.LabelRole: v1.RoleStandby,
+		"app": "db", understudyv1alpha1.LabelGroup: "db", understudyv1alpha1.LabelManagedBy: understudyv1alpha1.ManagedBy, understudyv1alpha1.LabelRole: understudyv1alpha1.RoleStandby,
 	}))
-	g.Expect(pod.Annotations).To(Equal(map[string]string{"note": "mine", v1.AnnotationHost: "db-host-123"}))
+	g.Expect(pod.Annotations).To(Equal(map[string]string{"note": "mine", understudyv1alpha1.AnnotationHost: "db-host-123"}))
 	g.Expect(pod.OwnerReferences).To(HaveExactElements(And(
 		HaveField("UID", BeEquivalentTo("uid-db")), HaveField("Kind", "ResourceGroup"),
 		HaveField("Controller", HaveValue(BeTrue())), HaveField("BlockOwnerDeletion", HaveValue(BeTrue())))))
@@ -87,7 +87,7 @@ func TestPodPlacement(t *testing.T) {
 	terms := spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 	g.Expect(terms).To(HaveExactElements(And(
 		HaveField("TopologyKey", "kubernetes.io/hostname"),
-		HaveField("LabelSelector.MatchLabels", HaveKeyWithValue(v1.LabelGroup, "db")))))
+		HaveField("LabelSelector.MatchLabels", HaveKeyWithValue(understudyv1alpha1.LabelGroup, "db")))))
 	g.Expect(spec.Tolerations).To(ConsistOf(
 		corev1.Toleration{Key: "node.kubernetes.io/not-ready", Operator: "Exists", Effect: "NoExecute"},
 		corev1.Toleration{Key: "node.kubernetes.io/unreachable", Operator: "Exists", Effect: "NoExecute"},
