@@ -130,7 +130,8 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		}))
 	}
 	return s.result(r.phases(ctx, s,
-		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted, r.hosts, r.succession, r.report))
+		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted,
+		r.hosts, r.succession, r.releaseResources, r.report))
 }
 
 func (r *groupReconciler) phases(

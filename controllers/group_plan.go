@@ -92,7 +92,7 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 	s.problems, s.planned = problems, true
 	if len(problems) == 0 {
 		name := plan.Name(result.Plan)
-		if name != s.group.Status.PlanRevision || s.plan == nil {
+		if name != s.group.Status.PlanRevision || s.plan == nil || s.host == nil {
 			if err := r.publish(ctx, s, name, result); err != nil {
 				return err
 			}

@@ -109,6 +109,7 @@ func readyGroup(g Gomega, t *testing.T, ns string) []corev1.Pod {
 // The succession follows nodes and pods; labels follow the owner; the words of
 // hosts that are gone are dropped.
 func TestSuccessionFollows(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts := readyGroup(g, t, ns)
@@ -141,6 +142,7 @@ func TestSuccessionFollows(t *testing.T) {
 
 // OwnerLost is the manager's judgement, by its own clock.
 func TestOwnerLost(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts := readyGroup(g, t, ns)
@@ -167,6 +169,7 @@ func TestOwnerLost(t *testing.T) {
 
 // A new template reaches the standby first, and the owner only once that is ready.
 func TestTemplateRolls(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts := readyGroup(g, t, ns)
@@ -183,14 +186,14 @@ func TestTemplateRolls(t *testing.T) {
 		return c.Update(t.Context(), one)
 	}, soon, "50ms").Should(Succeed())
 	// Kubelet's part: what is deleted goes.
-	gone := func(name string) {
+	leaves := func(name string) {
 		g.Eventually(func(g Gomega) {
 			g.Expect(get(g, t, ns, name, &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
 		}, soon, "50ms").Should(Succeed())
 		g.Expect(c.Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}},
 			client.GracePeriodSeconds(0))).To(Succeed())
 	}
-	gone("db-0")
+	leaves("db-0")
 	var renewed *corev1.Pod
 	g.Eventually(func(g Gomega) {
 		renewed = get(g, t, ns, "db-2", &corev1.Pod{})
@@ -200,7 +203,7 @@ func TestTemplateRolls(t *testing.T) {
 		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).To(BeNil(), "the owner waits for it")
 	}, "1s", "100ms").Should(Succeed())
 	run(g, t, renewed, ns+"-db-0")
-	gone("db-1")
+	leaves("db-1")
 	g.Eventually(func(g Gomega) {
 		g.Expect(get(g, t, ns, "db-3", &corev1.Pod{}).Spec.Containers[0].Image).To(Equal("example.test/app:2"))
 	}, soon, "50ms").Should(Succeed())
@@ -208,6 +211,7 @@ func TestTemplateRolls(t *testing.T) {
 
 // A finished host is replaced; fewer hosts are taken from the end.
 func TestHostsAreReplacedAndRemoved(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts := readyGroup(g, t, ns)
@@ -235,6 +239,7 @@ func TestHostsAreReplacedAndRemoved(t *testing.T) {
 // A namespace under the strictest Pod Security takes host pods whose template
 // allows it, and answers for those whose template does not.
 func TestRestrictedNamespace(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
 	create(g, t, newGroup(ns, "good"), newResource(ns, "good", "redis"))
@@ -257,6 +262,7 @@ func TestRestrictedNamespace(t *testing.T) {
 
 // A Lease that is deleted under an owner is its own to re-create first.
 func TestDeletedRecordIsLeftToItsOwner(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts := readyGroup(g, t, ns)
