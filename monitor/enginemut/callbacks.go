@@ -1,0 +1,241 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"time"
+)
+
+// callback serves the callback functions of RA section 1.
+func (e *Engine) callback(cb Callback) {
+	n := 0
+	for _, set := range []bool{
+		cb.SetResourceStatus != nil, cb.SignalFailure != nil, cb.LogEvent != nil, cb.EndControlCall != nil,
+	} {
+		if set {
+			n++
+		}
+	}
+	if n != 1 {
+		e.reply(cb, CodeInvalidParameter, ExitContinue)
+		return
+	}
+	if cb.EndControlCall != nil {
+		e.endControlCall(cb)
+		return
+	}
+	r := e.find(cb.Handle)
+	if r == nil || r.c.name != cb.Container {
+		// The workers of such a handle have nothing to do here.
+		e.reply(cb, CodeInvalidHandle, ExitTerminate)
+		return
+	}
+	switch {
+	case cb.SetResourceStatus != nil:
+		code, exit := e.status(r, *cb.SetResourceStatus)
+		e.reply(cb, code, exit)
+	case cb.SignalFailure != nil:
+		e.reply(cb, e.signalled(r, *cb.SignalFailure), ExitContinue)
+	case cb.LogEvent != nil:
+		e.logEvent(r, *cb.LogEvent)
+		e.reply(cb, CodeSuccess, ExitContinue)
+	}
+}
+
+func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
+	e.out = append(e.out, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
+}
+
+// status is SetResourceStatus(Ex): RA sections 1.1, 1.2 and 4.2.
+func (e *Engine) status(r *resource, s SetResourceStatus) (Code, ExitState) {
+	s.Message = clip(s.Message, maxMessage)
+	if r.op != nil && r.op.op == OpOpen && r.recoverable() {
+		r.reported = &s // Open is finding out what is going on; this is part of it
+		return CodeSuccess, ExitContinue
+	}
+	if r.terminating || r.kill {
+		return CodeSuccess, ExitTerminate
+	}
+	if !known(s.State) {
+		e.noteReport(r, ReasonBadReport, s)
+		return CodeInvalidParameter, ExitContinue
+	}
+	switch r.state {
+	case OnlinePending:
+		e.keepReport(r, s)
+		return CodeSuccess, e.reportStarting(r, s)
+	case OfflinePending:
+		e.keepReport(r, s)
+		return CodeSuccess, e.reportStopping(r, s)
+	case Online:
+		if r.op != nil && s.State == ReportedOnline {
+			return CodeSuccess, ExitContinue // the final report twice, before Online returned
+		}
+		e.noteReport(r, ReasonUnexpectedReport, s)
+		return CodeInvalidState, ExitContinue
+	}
+	e.noteReport(r, ReasonUnexpectedReport, s)
+	return CodeInvalidState, ExitTerminate
+}
+
+// known: a value that RESOURCE_STATUS may have (RA section 3.1).
+func known(state int32) bool {
+	switch state {
+	case ReportedOnline, ReportedOffline, ReportedFailed, ReportedOnlinePending, ReportedOfflinePending,
+		ReportedCannotComeOnlineOnAnyNode, ReportedCannotComeOnlineOnThisNode:
+		return true
+	}
+	return false
+}
+
+// keepReport keeps what was said beside the state; a new checkpoint restarts the
+// PendingTimeout.
+func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
+	if !r.checked || s.CheckPoint != r.checkPoint {
+		r.pendingBy = e.after(r.spec.PendingTimeout)
+		r.checkPoint, r.checked = s.CheckPoint, true
+		e.touch(r, false)
+	}
+	if s.Ex && (s.ApplicationErrorCode != r.appCode || s.Flags != r.statusFlags) {
+		r.appCode, r.statusFlags = s.ApplicationErrorCode, s.Flags
+		e.touch(r, false)
+	}
+	r.eventHandle = r.eventHandle || s.EventHandle
+}
+
+func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
+	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true}
+	switch s.State {
+	case ReportedOnlinePending:
+		return ExitContinue
+	case ReportedOnline:
+		e.setState(r, Online, ReasonStarted)
+		return ExitContinue
+	case ReportedFailed:
+		f.reason = ReasonReportedFailed
+	case ReportedCannotComeOnlineOnThisNode:
+		f.reason, f.code = ReasonCannotOnThis, CodeCannotHostResource
+	case ReportedCannotComeOnlineOnAnyNode:
+		f.reason, f.code = ReasonCannotOnAny, CodeCannotHostResource
+	default:
+		f.reason, f.message = ReasonWrongDirection, fmt.Sprintf("state %d was reported while it was coming online", s.State)
+	}
+	if f.message == "" {
+		f.message = "the provider reported it"
+	}
+	e.fail(r, f)
+	return ExitTerminate
+}
+
+func (e *Engine) reportStopping(r *resource, s SetResourceStatus) ExitState {
+	switch s.State {
+	case ReportedOfflinePending:
+		return ExitContinue
+	case ReportedOffline:
+		e.stopped(r)
+		return ExitContinue
+	}
+	f := failure{
+		reason: ReasonForcedOffline, code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode,
+	}
+	if s.State != ReportedFailed {
+		f.reason, f.message = ReasonWrongDirection, fmt.Sprintf("state %d was reported while it was going offline", s.State)
+	}
+	e.forced(r, f)
+	return ExitTerminate
+}
+
+// noteReport notes a report that is out of place, once in each state.
+func (e *Engine) noteReport(r *resource, why Reason, s SetResourceStatus) {
+	if r.noted {
+		return
+	}
+	r.noted = true
+	e.note(LevelWarning, r, why, fmt.Sprintf("%s reported state %d while it is %s", r.spec.Name, s.State, r.state), false)
+}
+
+// signalled is SignalFailure (RA section 1.3). What the provider saw end needs no
+// verification; anything else is verified by IsAlive and counts unless that says
+// alive.
+func (e *Engine) signalled(r *resource, s SignalFailure) Code {
+	if !r.up() || r.terminating || r.kill {
+		return CodeInvalidState
+	}
+	s.Message = clip(s.Message, maxMessage)
+	if !s.Exited {
+		switch s.Type {
+		case FailureGeneral:
+		case FailureEmbedded:
+			e.inform(r, StatusEmbeddedFailure, ReasonEmbeddedFailure, s)
+			return CodeSuccess
+		case FailureNetworkLoss:
+			e.inform(r, StatusNetworkFailure, ReasonNetworkLoss, s)
+			return CodeSuccess
+		default:
+			return CodeInvalidParameter
+		}
+	}
+	if s.Message == "" {
+		s.Message = "the provider signalled a failure"
+	}
+	f := failure{reason: ReasonSignalled, code: CodeResourceFailed, message: s.Message,
+		appCode: s.ApplicationErrorCode, verified: s.Exited}
+	if s.Exited {
+		f.reason = ReasonExited
+	}
+	switch {
+	case s.Exited || r.state == OnlinePending:
+		// There is no IsAlive of what is not online yet.
+		e.fail(r, f)
+	case r.verify != nil || r.verifyAt > e.now.Boot || !r.polls():
+		r.signal, r.verifyAgain = s, true
+	default:
+		r.signal = s
+		e.verify(r)
+	}
+	return CodeSuccess
+}
+
+// inform sets a bit of StatusInformation: seen, and acted upon by nobody yet.
+func (e *Engine) inform(r *resource, bit uint64, why Reason, s SignalFailure) {
+	if r.information&bit == 0 {
+		r.information |= bit
+		e.touch(r, true)
+		e.note(LevelWarning, r, why,
+			fmt.Sprintf("%s: application error %d: %s", r.spec.Name, s.ApplicationErrorCode, s.Message), true)
+	}
+}
+
+// The bounds of LogEvent: RA section 1.4 has the size, the rate is ours.
+const (
+	maxLogLine   = 500
+	maxLogRate   = 50
+	logRateEvery = time.Second
+)
+
+// logs bounds the log lines of a resource.
+type logs struct {
+	logSince   int64
+	logLines   int
+	logDropped int
+}
+
+// logEvent passes on a line of a provider, type and name before it.
+func (e *Engine) logEvent(r *resource, l LogEvent) {
+	if r.logSince == 0 || add(r.logSince, logRateEvery) <= e.now.Boot {
+		if r.logDropped > 0 {
+			e.note(LevelWarning, r, ReasonLogDropped,
+				fmt.Sprintf("%d lines of %s were dropped", r.logDropped, r.spec.Name), false)
+		}
+		r.logSince, r.logLines, r.logDropped = e.now.Boot, 0, 0
+	}
+	if r.logLines >= maxLogRate {
+		r.logDropped++
+		return
+	}
+	r.logLines++
+	level := min(l.Level, LevelSevere)
+	e.note(level, r, ReasonLog, r.spec.TypeName+" "+r.spec.Name+": "+clip(l.Text, maxLogLine), level >= LevelError)
+}

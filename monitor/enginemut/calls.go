@@ -1,0 +1,137 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "time"
+
+// call is a Call that has not returned.
+type call struct {
+	id       uint64
+	op       Op
+	r        *resource
+	c        *container
+	deadline int64
+	began    int64
+	verify   bool // IsAlive that verifies a SignalFailure
+	control  *control
+}
+
+// begin issues a call that is bounded by limit.
+func (e *Engine) begin(r *resource, op Op, limit time.Duration, a Call) *call {
+	e.nextCall++
+	c := &call{id: e.nextCall, op: op, r: r, c: r.c, began: e.now.Boot, deadline: e.after(limit)}
+	e.calls = append(e.calls, c)
+	a.ID, a.Op, a.Resource, a.Deadline = c.id, op, r.spec.UID, c.deadline
+	a.Container, a.Nonce = r.c.name, r.c.nonce
+	if op != OpOpen {
+		a.ResourceID = r.resid
+	}
+	action := Action{Call: &a}
+	if a.Control != nil {
+		// A control call must not run twice: the journal knows of it first.
+		e.barrier = true
+		e.held = append(e.held, action)
+	} else {
+		e.out = append(e.out, action)
+	}
+	return c
+}
+
+// drop forgets a call: its answer does not matter any more.
+func (e *Engine) drop(c *call) {
+	for i, x := range e.calls {
+		if x == c {
+			e.calls = append(e.calls[:i:i], e.calls[i+1:]...)
+			return
+		}
+	}
+}
+
+// dropAll forgets all calls into a container.
+func (e *Engine) dropAll(c *container) {
+	kept := e.calls[:0:0]
+	for _, x := range e.calls {
+		if x.c != c {
+			kept = append(kept, x)
+		}
+	}
+	e.calls = kept
+}
+
+// returned handles the answer to a call. Answers to forgotten calls are ignored.
+func (e *Engine) returned(a Returned) {
+	var c *call
+	for _, x := range e.calls {
+		if x.id == a.Call {
+			c = x
+		}
+	}
+	if c == nil {
+		return
+	}
+	if a.Outcome == DeadlineExceeded {
+		e.expired(c)
+		return
+	}
+	e.drop(c)
+	if a.Outcome != Answered {
+		// The contract's code for a call that went wrong in itself (RA 2.0).
+		a.Status, a.Alive, a.Async, a.State = CodeExceptionInCall, false, false, 0
+	}
+	a.Message = clip(a.Message, maxMessage)
+	r := c.r
+	switch c.op {
+	case OpOpen:
+		if r.op == c {
+			r.op = nil
+			e.openReturned(r, a)
+		}
+	case OpOnline:
+		if r.op == c {
+			r.op = nil
+			e.onlineReturned(r, a)
+		}
+	case OpOffline:
+		if r.op == c {
+			r.op = nil
+			e.offlineReturned(r, a)
+		}
+	case OpClose:
+		if r.op == c {
+			r.op = nil
+			e.closeReturned(r)
+		}
+	case OpTerminate:
+		if r.term == c {
+			r.term = nil
+			e.terminateReturned(r, a)
+		}
+	case OpLooksAlive, OpIsAlive:
+		e.healthReturned(c, a)
+	case OpBeginResourceControl:
+		e.controlReturned(c.control, a)
+	}
+	e.again = true
+}
+
+// expired: no answer by the deadline. Terminate is the last thing that a provider
+// is asked to do, and the verification of a failure has an answer of its own;
+// any other call is a deadlock (RA section 4.5), and the process with it.
+func (e *Engine) expired(c *call) {
+	e.drop(c)
+	switch {
+	case c.verify:
+		if c.r.verify == c {
+			e.healthReturned(c, Returned{Outcome: DeadlineExceeded, Status: CodeCallTimedOut})
+		}
+	case c.op == OpTerminate:
+		c.r.lastStatus = CodeCallTimedOut
+		e.restart(c.c, ReasonTerminateFailed, c.r)
+	default:
+		c.r.lastStatus = CodeCallTimedOut
+		e.note(LevelError, c.r, ReasonDeadlock, string(c.op)+" did not return within "+
+			time.Duration(c.deadline-c.began).String()+": the provider is killed", true)
+		e.restart(c.c, ReasonDeadlock, c.r)
+	}
+}

@@ -1,0 +1,132 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+// start is the part of settle that brings a resource online, if nothing speaks
+// against it.
+func (e *Engine) start(r *resource) {
+	if why, _ := e.obstacle(r); why != "" {
+		return
+	}
+	if r.verdict == VerdictRetry {
+		r.resetSeries() // RA section 4.7 step 8: a new series of restarts
+	}
+	if r.verdict == VerdictRestart {
+		r.totalRestarts++
+	}
+	r.nextTry.Boot = 0
+	r.doomed, r.kill, r.unexpected = false, false, false
+	r.run, r.c.dirty = true, true
+	r.startedEpoch, r.runningGeneration = e.epoch, r.spec.Generation
+	r.eventHandle, r.appCode, r.statusFlags, r.lastStatus = false, 0, 0, CodeSuccess
+	// The state changes with the call, not with its answer (RA section 2.2 sets it
+	// at 997): a provider's worker may report before the answer has arrived.
+	e.setState(r, OnlinePending, ReasonStarting)
+	r.op = e.begin(r, OpOnline, r.spec.DeadlockTimeout, Call{
+		Name: r.spec.Name, TypeName: r.spec.TypeName, Generation: r.spec.Generation,
+		Properties: r.spec.Properties, Epoch: e.epoch,
+	})
+}
+
+// obstacle says what keeps a resource that is down from being brought online, ""
+// if nothing does. Its order is the order in which a person would ask.
+func (e *Engine) obstacle(r *resource) (Reason, []string) {
+	switch {
+	case r.removed:
+		return ReasonRemoved, nil
+	case e.phase == Observer:
+		return ReasonNotOwner, nil
+	case e.phase == Undecided:
+		return ReasonUndecided, nil
+	case e.phase == Stopping:
+		return ReasonGroupStopping, nil
+	case r.spec.DesiredState == DesiredOffline:
+		return ReasonOfflineWanted, nil
+	case r.state == OnlinePending || r.state == Online:
+		return ReasonWaitingOnline, nil
+	case !r.down() || r.next != nil:
+		return ReasonWaitingStop, nil
+	}
+	if r.state == Failed {
+		switch {
+		case r.verdict == VerdictStay && r.failover:
+			return ReasonNeedsFailover, nil
+		case r.verdict == VerdictStay:
+			return ReasonFailedForGood, nil
+		case r.verdict == VerdictRetry && r.nextTry.Boot > e.now.Boot:
+			return ReasonWaitingRetry, nil
+		case r.verdict == VerdictRestart && r.nextTry.Boot > e.now.Boot:
+			return ReasonWaitingRestart, nil
+		}
+	}
+	if missing := e.missing(r); len(missing) > 0 {
+		return ReasonWaitingDependency, missing
+	}
+	switch {
+	case !r.c.callable():
+		return ReasonWaitingProvider, nil
+	case !r.opened:
+		return ReasonWaitingOpen, nil
+	case r.c.guard != e.epoch:
+		return ReasonWaitingGuard, nil
+	case r.op != nil:
+		return ReasonWaitingStop, nil
+	}
+	if who, _ := e.lingering(r); len(who) > 0 {
+		return ReasonWaitingDependents, who
+	}
+	return "", nil
+}
+
+// waitingFor is what the snapshot shows: why it is not as the plan wants.
+func (e *Engine) waitingFor(r *resource) (Reason, []string) {
+	switch {
+	case r.state == Online && r.doomed:
+		return ReasonWaitingDependents, e.staying(r)
+	case r.state == Online:
+		return "", nil
+	}
+	return e.obstacle(r)
+}
+
+// onlineReturned: RA sections 2.1 and 4.2.
+func (e *Engine) onlineReturned(r *resource, a Returned) {
+	switch {
+	case r.terminating || !r.up():
+		e.opEnded(r) // it has been decided otherwise meanwhile
+	case a.Status == CodeSuccess:
+		r.eventHandle = a.EventHandle || r.eventHandle
+		e.setState(r, Online, ReasonStarted)
+	case a.Status == CodeIOPending:
+		r.eventHandle = a.EventHandle || r.eventHandle
+		if r.state == OnlinePending {
+			r.pendingBy = e.after(r.spec.PendingTimeout)
+		}
+	default:
+		// Also if a report said Online before: an error is the safer half of
+		// a contradiction.
+		e.fail(r, failure{reason: ReasonOnlineFailed, code: a.Status, message: a.Message, verified: true})
+	}
+}
+
+// opEnded: the state-changing call has returned after all; a Terminate that is
+// answered already is complete only now.
+func (e *Engine) opEnded(r *resource) {
+	if r.terminating {
+		e.terminated(r)
+	}
+}
+
+// pendingOut: no new checkpoint for PendingTimeout (RA sections 1.1 and 4.2).
+func (e *Engine) pendingOut(r *resource) {
+	r.pendingBy = 0
+	f := failure{reason: ReasonPendingTimeout, code: CodeCallTimedOut, verified: true,
+		message: "no new checkpoint within " + r.spec.PendingTimeout.String()}
+	if r.state == OnlinePending {
+		e.fail(r, f)
+		return
+	}
+	f.reason, f.message = ReasonForcedOffline, "Offline: "+f.message
+	e.forced(r, f)
+}

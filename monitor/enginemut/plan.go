@@ -1,0 +1,84 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Plan is what the manager wants: all resources of the group, resolved and
+// defaulted. The engine takes its numbers as given; where a number would make
+// no sense (an interval of 0), normalise says what counts instead.
+type Plan struct {
+	// Revision names the plan; it comes back in Snapshot.PlanRevision.
+	Revision  string     `json:"revision"`
+	Resources []Resource `json:"resources,omitempty"`
+}
+
+// DesiredState is the lasting wish for one resource.
+type DesiredState string
+
+const (
+	DesiredOnline  DesiredState = "Online"
+	DesiredOffline DesiredState = "Offline"
+)
+
+// Resource is one resource of a plan. Durations are nanoseconds in JSON.
+type Resource struct {
+	// UID identifies the resource; it is also its handle towards the provider.
+	UID      string `json:"uid"`
+	Name     string `json:"name,omitempty"`
+	TypeName string `json:"typeName,omitempty"`
+	// Container hosts the provider of this resource.
+	Container string `json:"container"`
+	// Generation of the spec. A new one takes effect at the next Online, except
+	// for policy (intervals, time-outs, restart rules, dependencies, DesiredState),
+	// which counts at once. It begins a new series of restarts.
+	Generation int64 `json:"generation,omitempty"`
+	// Properties are the private properties, opaque here.
+	Properties json.RawMessage `json:"properties,omitempty"`
+	// Dependencies is an AND of OR terms of UIDs (RA section 7.2).
+	Dependencies [][]string   `json:"dependencies,omitempty"`
+	DesiredState DesiredState `json:"desiredState,omitempty"`
+
+	// PendingTimeout is the longest gap between two reports while pending (RA 1.1).
+	PendingTimeout time.Duration `json:"pendingTimeout,omitempty"`
+	// DeadlockTimeout bounds each call (RA 4.5), Terminate excepted.
+	DeadlockTimeout time.Duration `json:"deadlockTimeout,omitempty"`
+	// TerminateTimeout bounds Terminate; the next step is the kill by init.
+	TerminateTimeout   time.Duration `json:"terminateTimeout,omitempty"`
+	LooksAliveInterval time.Duration `json:"looksAliveInterval,omitempty"`
+	IsAliveInterval    time.Duration `json:"isAliveInterval,omitempty"`
+
+	// Restart policy (RA 4.7): more than RestartThreshold failures within any
+	// RestartPeriod, which slides, are one too many.
+	RestartAction    RestartAction `json:"restartAction,omitempty"`
+	RestartThreshold int64         `json:"restartThreshold"`
+	RestartPeriod    time.Duration `json:"restartPeriod,omitempty"`
+	// RestartDelay counts from the detection of the failure.
+	RestartDelay time.Duration `json:"restartDelay,omitempty"`
+	// RetryPeriodOnFailure: after it a new series of restarts begins. 0 or less
+	// means never.
+	RetryPeriodOnFailure time.Duration `json:"retryPeriodOnFailure,omitempty"`
+
+	// Controls are the control codes that the type declares.
+	Controls []ControlSpec `json:"controls,omitempty"`
+}
+
+// Access is what a control code needs (RA section 6.1).
+type Access string
+
+const (
+	AccessAny   Access = "Any"
+	AccessRead  Access = "Read"  // may run on a standby
+	AccessWrite Access = "Write" // only on the owner
+)
+
+// ControlSpec is one control code of a resource type.
+type ControlSpec struct {
+	Name   string `json:"name"`
+	Code   uint32 `json:"code"`
+	Access Access `json:"access,omitempty"`
+}

@@ -1,0 +1,171 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import "github.com/understudy-dev/understudy/monitor/instant"
+
+// Snapshot is all that the engine knows, for the status of the objects and for
+// the journal. [Restore] makes an engine of it.
+type Snapshot struct {
+	// Epoch last granted, in whatever phase; 0: never.
+	Epoch        int64      `json:"epoch,omitempty"`
+	Phase        Phase      `json:"phase"`
+	PlanRevision string     `json:"planRevision,omitempty"`
+	Group        GroupState `json:"group"`
+	// Need as last said, nil if none.
+	Need       *Need               `json:"need,omitempty"`
+	Containers []ContainerSnapshot `json:"containers,omitempty"`
+	Resources  []ResourceSnapshot  `json:"resources,omitempty"`
+	// Controls under way, and finished ones that are not Recorded yet.
+	Controls []ControlSnapshot `json:"controls,omitempty"`
+	// LastContext is the largest context given to a control call.
+	LastContext int64 `json:"lastContext,omitempty"`
+}
+
+// ContainerSnapshot is what is known of one supervised container.
+type ContainerSnapshot struct {
+	Name string `json:"name"`
+	// Nonce of the last known provider process.
+	Nonce string `json:"nonce,omitempty"`
+	// Up: the provider accepts calls.
+	Up bool `json:"up,omitempty"`
+	// GuardEpoch is the epoch for which a guard is in force, 0 if none.
+	GuardEpoch int64 `json:"guardEpoch,omitempty"`
+	// Empty: proven that nothing that this engine started is left in it.
+	Empty bool `json:"empty,omitempty"`
+	// Gone: InitGone was the last that was heard of it.
+	Gone bool `json:"gone,omitempty"`
+	// KillReason is set from Restart until the proof.
+	KillReason Reason `json:"killReason,omitempty"`
+	// StopFailed: no proof came in time; Restart is being repeated.
+	StopFailed bool `json:"stopFailed,omitempty"`
+}
+
+// ResourceSnapshot is all about one resource.
+type ResourceSnapshot struct {
+	// Spec as planned last. Its properties are in force only if
+	// RunningGeneration equals its Generation.
+	Spec Resource `json:"spec"`
+	// Was is where its instance still is while Spec already wants another
+	// container or type.
+	Was *Where `json:"was,omitempty"`
+	// Removed: no longer in the plan; it is being stopped and closed.
+	Removed bool  `json:"removed,omitempty"`
+	State   State `json:"state"`
+	// Since is when it entered State.
+	Since instant.Instant `json:"since"`
+	// Opened: the provider has an instance.
+	Opened bool `json:"opened,omitempty"`
+	// Waiting says why it is not as the plan wants, and for which resources.
+	Waiting    Reason   `json:"waiting,omitempty"`
+	WaitingFor []string `json:"waitingFor,omitempty"`
+	// StopProven: nothing of it runs here.
+	StopProven bool `json:"stopProven,omitempty"`
+	// StartedEpoch and RunningGeneration belong to the last Online.
+	StartedEpoch      int64 `json:"startedEpoch,omitempty"`
+	RunningGeneration int64 `json:"runningGeneration,omitempty"`
+	EventHandle       bool  `json:"eventHandle,omitempty"`
+
+	// What was reported last (RA sections 3.1, 3.2).
+	CheckPoint           uint32 `json:"checkPoint,omitempty"`
+	ApplicationErrorCode uint32 `json:"applicationErrorCode,omitempty"`
+	StatusFlags          uint32 `json:"statusFlags,omitempty"`
+	// LastOperationStatusCode of Open, Online, Offline, Terminate or the failure.
+	LastOperationStatusCode Code   `json:"lastOperationStatusCode,omitempty"`
+	StatusInformation       uint64 `json:"statusInformation,omitempty"`
+	// UnexpectedlyActive: found running without ownership, and not gone yet.
+	UnexpectedlyActive bool `json:"unexpectedlyActive,omitempty"`
+
+	// Failures within the RestartPeriod, oldest first, in this series.
+	Failures []instant.Instant `json:"failures,omitempty"`
+	// TotalFailures and TotalRestarts since the resource is known here.
+	TotalFailures int64 `json:"totalFailures,omitempty"`
+	TotalRestarts int64 `json:"totalRestarts,omitempty"`
+	// LastFailure, nil if it never failed here.
+	LastFailure *Failure `json:"lastFailure,omitempty"`
+	// Verdict is the policy's answer to the last failure that still stands.
+	Verdict Verdict `json:"verdict,omitempty"`
+	// Failover: the verdict calls for another host; Immediate: nothing can be
+	// done here at all.
+	Failover  bool `json:"failover,omitempty"`
+	Immediate bool `json:"immediate,omitempty"`
+	// NextTry is when Online is tried again, nil if nothing is scheduled.
+	NextTry *instant.Instant `json:"nextTry,omitempty"`
+	// Transitions: the last 16, oldest first.
+	Transitions []Transition `json:"transitions,omitempty"`
+	// ControlResults: the last 4 finished control calls, oldest first.
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
+}
+
+// Where an instance lives.
+type Where struct {
+	Container string `json:"container"`
+	TypeName  string `json:"typeName,omitempty"`
+}
+
+// Verdict of the restart policy (RA section 4.7).
+type Verdict string
+
+const (
+	// VerdictNone: no failure stands.
+	VerdictNone Verdict = ""
+	// VerdictRestart: it is restarted here, at NextTry.
+	VerdictRestart Verdict = "Restart"
+	// VerdictRetry: it stays Failed; a new series begins at NextTry.
+	VerdictRetry Verdict = "Retry"
+	// VerdictStay: it stays Failed until somebody acts.
+	VerdictStay Verdict = "Stay"
+)
+
+// Failure is one failure of a resource.
+type Failure struct {
+	Time    instant.Instant `json:"time"`
+	Reason  Reason          `json:"reason"`
+	Code    Code            `json:"code,omitempty"`
+	Message string          `json:"message,omitempty"`
+	// ApplicationErrorCode as the provider gave it.
+	ApplicationErrorCode uint32 `json:"applicationErrorCode,omitempty"`
+	// Verified: IsAlive said so, or no verification was needed.
+	Verified bool `json:"verified,omitempty"`
+}
+
+// Transition is one change of state.
+type Transition struct {
+	State  State           `json:"state"`
+	Time   instant.Instant `json:"time"`
+	Reason Reason          `json:"reason,omitempty"`
+}
+
+// ControlPhase is where a control call stands.
+type ControlPhase string
+
+const (
+	ControlClaiming ControlPhase = "Claiming" // Claim is out
+	ControlRunning  ControlPhase = "Running"  // given to the provider
+	ControlFinished ControlPhase = "Finished" // Finish is out, Recorded is awaited
+)
+
+// ControlSnapshot is one control call.
+type ControlSnapshot struct {
+	Control Control `json:"control"`
+	// Spec is the code that was found for it.
+	Spec     ControlSpec  `json:"spec"`
+	Phase    ControlPhase `json:"phase"`
+	Context  int64        `json:"context,omitempty"`
+	Deadline int64        `json:"deadline,omitempty"`
+	// Container and Nonce of the process that runs it.
+	Container string  `json:"container,omitempty"`
+	Nonce     string  `json:"nonce,omitempty"`
+	Finish    *Finish `json:"finish,omitempty"`
+}
+
+// ControlResult is what is kept of a finished control call on its resource.
+type ControlResult struct {
+	ID     string          `json:"id"`
+	Name   string          `json:"name,omitempty"`
+	Code   uint32          `json:"code,omitempty"`
+	Kind   FinishKind      `json:"kind"`
+	Status Code            `json:"status"`
+	Time   instant.Instant `json:"time"`
+}
