@@ -141,7 +141,7 @@ func applyFiles(folder string) error {
 		if err != nil {
 			return err
 		}
-		for _, document := range strings.Split(string(data), "\n---\n") {
+		for document := range strings.SplitSeq(string(data), "\n---\n") {
 			u := &unstructured.Unstructured{}
 			if err := yaml.Unmarshal([]byte(document), &u.Object); err != nil {
 				return fmt.Errorf("%s: %w", file, err)

@@ -163,7 +163,7 @@ func render(from, to, condition string) error {
 // documents are those that hold more than comments.
 func documents(data []byte) [][]byte {
 	var out [][]byte
-	for _, d := range bytes.Split(append([]byte("\n"), data...), []byte("\n---")) {
+	for d := range bytes.SplitSeq(append([]byte("\n"), data...), []byte("\n---")) {
 		var any map[string]any
 		if yaml.Unmarshal(d, &any) == nil && len(any) > 0 {
 			out = append(out, d)

@@ -91,6 +91,7 @@ type link struct {
 	world         *World
 	cutOut, cutIn time.Duration // until when requests, answers are lost
 	slow          time.Duration // until when everything takes up to three attempts
+	lost          time.Duration // when an answer last was
 	loseAnswer    int           // the answers to that many next writes are lost
 	strike        func()        // called at the next commit
 }
@@ -125,6 +126,7 @@ func (l *link) call(write bool, execute func() answer, deliver func(answer)) {
 		if write && a.outcome == ownership.Committed {
 			if l.loseAnswer > 0 {
 				l.loseAnswer--
+				l.lost = w.now
 				w.Coverage.UnknownCommit++
 				return
 			}

@@ -70,6 +70,25 @@ func TestRecordable(t *testing.T) {
 	}
 }
 
+// The timer is set again when it came too early, and only then.
+func TestTimer(t *testing.T) {
+	x := owner(t)
+	first := x.armed
+	for i := range 3 {
+		x.at(x.now.Boot + int64(100*ms))
+		x.armed = 0
+		x.step(Event{Timer: &Timer{}})
+		if x.armed != first {
+			t.Errorf("%d: set to %d, want %d", i, x.armed, first)
+		}
+		x.armed = 0
+		x.step(Event{Succession: &abc})
+		if x.armed != 0 {
+			t.Errorf("%d: set once more", i)
+		}
+	}
+}
+
 // Whatever comes, in whatever order: no panic, at most one request under way, no
 // write that could start something without a Guard before its Grant; and the
 // same events give the same actions.

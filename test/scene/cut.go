@@ -7,7 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
@@ -94,7 +99,7 @@ func (q *Quickstart) Heal(ctx context.Context, cut Cut) (Event, error) {
 	if err := q.Local.Heal(ctx, cut.Node); err != nil {
 		return event, err
 	}
-	if err := q.WaitReady(ctx, 3*time.Minute); err != nil {
+	if err := errors.Join(q.waitBack(ctx, cut, began), q.WaitReady(ctx, 3*time.Minute)); err != nil {
 		return event, err
 	}
 	ready := time.Now()
@@ -127,6 +132,30 @@ func (q *Quickstart) Heal(ctx context.Context, cut Cut) (Event, error) {
 	return event, errors.Join(append(errs,
 		want("owner", after.PodName, cut.Entry.ToPodName), want("epoch", after.Epoch, cut.Entry.Epoch),
 		want("outage of the client", event.Client.String(), "none"))...)
+}
+
+// waitBack waits until the old owner is heard of again, and runs nothing. What stands
+// in the status of a host that was cut off does not say so: it is from before.
+func (q *Quickstart) waitBack(ctx context.Context, cut Cut, since time.Time) error {
+	err := q.Wait(ctx, "a sign of life of "+cut.Node, 2*time.Minute, func(ctx context.Context) (bool, string, error) {
+		lease := &coordinationv1.Lease{}
+		if err := q.Cluster.Client.Get(ctx, client.ObjectKey{Namespace: corev1.NamespaceNodeLease, Name: cut.Node}, lease); err != nil {
+			return false, "", err
+		}
+		return lease.Spec.RenewTime.After(since), "kubelet was heard last at " + clockOf(lease.Spec.RenewTime), nil
+	})
+	if err != nil {
+		return err
+	}
+	return q.Wait(ctx, "the old owner to answer", time.Minute, func(ctx context.Context) (bool, string, error) {
+		// redis-cli fails if nobody listens; what is left to see is that it could be asked.
+		said, err := q.Exec(ctx, q.Namespace, cut.Before.PodName, RedisContainer,
+			"bash", "-c", "redis-cli -p 6379 ping 2>&1 || echo none")
+		if err == nil && strings.Contains(said, "PONG") {
+			return false, "", fmt.Errorf("redis still runs on %s", cut.Before.PodName)
+		}
+		return err == nil, said, err
+	})
 }
 
 // waitRenewals waits until the owner has renewed so many times since.

@@ -107,6 +107,9 @@ func (q *Quickstart) Ask(ctx context.Context) (Event, error) {
 		return event, err
 	}
 	event.Did = "answered " + call.Status.Output
+	if len(event.Did) > 60 {
+		event.Did = event.Did[:57] + "..."
+	}
 	if err := errors.Join(succeeded(call), q.Client.WaitUp(ctx, time.Now(), 30*time.Second)); err != nil {
 		return event, err
 	}
