@@ -82,6 +82,9 @@ func add(sum *Coverage, reached map[string]int, c Coverage) {
 // SEED replays one schedule, SCHEDULES sets how many.
 func TestSchedules(t *testing.T) {
 	n := 1000
+	if testing.Short() { // with the race detector; make test runs them all without
+		n = 50
+	}
 	sum, reached, bad := schedules(t, Default(), n)
 	if bad != nil {
 		o := Default()

@@ -59,6 +59,7 @@ type Core struct {
 	plan         *planv1.Plan
 	planRevision string
 	wanted       string // the revision that is being fetched
+	reported     string // the revision that was last answered for
 	group        *Group
 
 	wish       string // what ownership was last told, as JSON

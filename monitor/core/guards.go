@@ -20,9 +20,12 @@ func (c *Core) hello(h Hello) {
 	if h.Fresh {
 		h.Epoch, h.G1, h.G2 = 0, 0, 0
 	}
-	if k.nonce != h.Nonce {
+	if h.Fresh || k.nonce != "" && k.nonce != h.Nonce {
 		c.emptied(h.Container, h.Nonce)
 	} else {
+		// The process that was known; or, without a journal, one of which nothing
+		// is known: what runs there must be looked for, not taken for gone.
+		k.nonce = h.Nonce
 		c.emit(Effect{Expect: &Expect{Container: h.Container, Nonce: h.Nonce}})
 	}
 	if h.G2 > c.now.Boot {
