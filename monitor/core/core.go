@@ -186,6 +186,7 @@ func (c *Core) engineAction(a engine.Action) {
 	case a.Status != nil:
 		c.changed = true
 	case a.Journal != nil:
+		c.changed = true // also what concerns no resource yet
 		c.emit(Effect{Journal: &Journal{Barrier: a.Journal.Barrier}})
 	case a.Note != nil:
 		c.note(*a.Note)
