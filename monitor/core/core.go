@@ -226,9 +226,6 @@ func (c *Core) ownerAction(a ownership.Action) {
 }
 
 func (c *Core) granted(g ownership.Grant) {
-	if g.Epoch != c.story.Epoch {
-		c.regiveMoves()
-	}
 	c.story.granted(c.now, g, c.config, c.group)
 	c.changed = true
 	c.toEngine(engine.Event{Granted: &engine.Granted{Epoch: g.Epoch}})

@@ -312,6 +312,14 @@ func (r *rig) commit(l leasev1.Lease) *leasev1.Lease {
 	return r.lease
 }
 
+// takeAway has a host that is not here take the group.
+func (r *rig) takeAway() {
+	record, err := leasev1.Decode(*r.lease)
+	must(r.t, err)
+	record.HolderUID, record.HolderName, record.Epoch, record.Inc = "uid-z", "z", record.Epoch+5, "z-0"
+	r.commit(leasev1.Encode(record, *r.lease))
+}
+
 func (h *host) put(p ownership.Put) {
 	w := &ownership.Wrote{Seq: p.Seq}
 	switch l := h.rig.lease; {
@@ -565,4 +573,11 @@ func must(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	must(t, err)
+	return string(b)
 }
