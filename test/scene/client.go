@@ -119,9 +119,14 @@ func (c *Client) remove(ctx context.Context) error {
 
 // Stop removes it.
 func (c *Client) Stop(ctx context.Context) error {
+	c.Quit()
+	return c.remove(ctx)
+}
+
+// Quit ends our listening to it; it goes with its namespace.
+func (c *Client) Quit() {
 	c.stop()
 	<-c.done
-	return c.remove(ctx)
 }
 
 // follow reads what the probe says. A stream that ends is taken up again from where
