@@ -28,7 +28,8 @@ const annotationApplied = understudyv1alpha1.GroupName + "/applied"
 type takenError struct{ kind, name string }
 
 func (e *takenError) Error() string {
-	return fmt.Sprintf("the %s %q exists and is not Understudy's: delete it or choose another name for the group", e.kind, e.name)
+	return fmt.Sprintf("the %s %q exists and is not Understudy's: delete it or choose another name for the group",
+		e.kind, e.name)
 }
 
 // ensure applies an object of which every field is ours, if it differs. known is

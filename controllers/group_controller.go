@@ -130,10 +130,13 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		}))
 	}
 	return s.result(r.phases(ctx, s,
-		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted, r.hosts, r.succession, r.report))
+		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted,
+		r.hosts, r.succession, r.releaseResources, r.report))
 }
 
-func (r *groupReconciler) phases(ctx context.Context, s *groupScope, phases ...func(context.Context, *groupScope) error) error {
+func (r *groupReconciler) phases(
+	ctx context.Context, s *groupScope, phases ...func(context.Context, *groupScope) error,
+) error {
 	for _, phase := range phases {
 		if err := phase(ctx, s); err != nil {
 			return err

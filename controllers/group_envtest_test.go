@@ -110,6 +110,7 @@ func pods(g Gomega, t *testing.T, ns, group string) []corev1.Pod {
 // A group and a resource become all that monitors need: plan, access, record,
 // hosts, Service.
 func TestGroupIsPrepared(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"))
@@ -144,6 +145,7 @@ func TestGroupIsPrepared(t *testing.T) {
 
 // The record is created unheld and released only after it stood still for W.
 func TestRecordIsReleasedAfterW(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	create(g, t, newGroup(ns, "db"))
@@ -163,6 +165,7 @@ func TestRecordIsReleasedAfterW(t *testing.T) {
 
 // A bad spec is answered on the object that must change; the plan stays.
 func TestBadSpecKeepsTheLastPlan(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "disk"), newResource(ns, "db", "redis", "disk"))
@@ -201,6 +204,7 @@ func TestBadSpecKeepsTheLastPlan(t *testing.T) {
 
 // Deletion ends with nothing left, the Lease last.
 func TestGroupIsDeleted(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"))

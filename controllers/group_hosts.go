@@ -170,7 +170,8 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 	switch {
 	case s.podRefused != "":
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonPodRefused
-		c.Message = clipMessage("The API server refuses a host pod, correct the template or the namespace's limits: " + s.podRefused)
+		c.Message = plan.Clip(
+			"The API server refuses a host pod, correct the template or the namespace's limits: " + s.podRefused)
 	case s.plan == nil:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonHostsMissing
 		c.Message = "No plan was accepted yet: see the condition Accepted"
@@ -179,7 +180,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 		c.Message = "There is nothing to host: create a ClusterResource with this groupName"
 	case ready < wanted:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonHostsMissing
-		c.Message = clipMessage(fmt.Sprintf("%d of %d hosts are ready; ", ready, wanted) + strings.Join(texts, "; "))
+		c.Message = plan.Clip(fmt.Sprintf("%d of %d hosts are ready; ", ready, wanted) + strings.Join(texts, "; "))
 	}
 	return c
 }
@@ -206,11 +207,4 @@ func whyNotReady(p *corev1.Pod, in placement.Input) string {
 		return strings.TrimSuffix(h.Reason+": "+h.Message, ": ")
 	}
 	return "is starting"
-}
-
-func clipMessage(s string) string {
-	if len(s) <= plan.MessageLimit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:plan.MessageLimit-4], "") + " ..."
 }

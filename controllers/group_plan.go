@@ -54,7 +54,9 @@ func (r *groupReconciler) loadPlan(ctx context.Context, s *groupScope) error {
 }
 
 // readRevision asks the API server if the cache has not caught up.
-func (r *groupReconciler) readRevision(ctx context.Context, key types.NamespacedName, into *appsv1.ControllerRevision) error {
+func (r *groupReconciler) readRevision(
+	ctx context.Context, key types.NamespacedName, into *appsv1.ControllerRevision,
+) error {
 	*into = appsv1.ControllerRevision{}
 	err := r.Get(ctx, key, into)
 	if apierrors.IsNotFound(err) {
@@ -90,7 +92,7 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 	s.problems, s.planned = problems, true
 	if len(problems) == 0 {
 		name := plan.Name(result.Plan)
-		if name != s.group.Status.PlanRevision || s.plan == nil {
+		if name != s.group.Status.PlanRevision || s.plan == nil || s.host == nil {
 			if err := r.publish(ctx, s, name, result); err != nil {
 				return err
 			}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -39,10 +40,16 @@ func (r *groupReconciler) record(ctx context.Context, s *groupScope) error {
 	s.lease = lease
 	s.quiet = r.leases.quiet(s.leaseKey(), lease.ResourceVersion)
 	record, err := leasev1.Decode(fromLease(lease))
-	if err != nil {
-		s.recordErr = err
-		return nil
+	if err == nil {
+		return r.releaseRecord(ctx, s, record)
 	}
+	s.recordErr = err // for people to mend: the condition says so
+	return nil
+}
+
+// releaseRecord marks a record that nobody ever held as free, once it stood still
+// for W.
+func (r *groupReconciler) releaseRecord(ctx context.Context, s *groupScope, record leasev1.Record) error {
 	s.recorded = &record
 	s.wait = leasev1.W(max(record.Duration, s.duration()))
 	released, possible := leasev1.ReleaseInitial(record)
@@ -53,8 +60,8 @@ func (r *groupReconciler) record(ctx context.Context, s *groupScope) error {
 		s.again(s.wait - s.quiet)
 		return nil
 	}
-	update := lease.DeepCopy()
-	intoLease(leasev1.Encode(released, fromLease(lease)), update)
+	update := s.lease.DeepCopy()
+	intoLease(leasev1.Encode(released, fromLease(s.lease)), update)
 	if err := r.Update(ctx, update, client.FieldOwner(fieldManager)); err != nil {
 		return fmt.Errorf("releasing the new Lease: %w", err)
 	}
@@ -104,9 +111,7 @@ func (r *groupReconciler) adoptRecord(ctx context.Context, s *groupScope) error 
 		if l.Labels == nil {
 			l.Labels = map[string]string{}
 		}
-		for k, v := range builders.Labels(s.group.Name) {
-			l.Labels[k] = v
-		}
+		maps.Copy(l.Labels, builders.Labels(s.group.Name))
 	})
 }
 

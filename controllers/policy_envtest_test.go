@@ -70,7 +70,7 @@ func take(ctx context.Context, monitor client.Client, ns string, pod *corev1.Pod
 		return err
 	}
 	record := leasev1.Unheld(epoch, 2*time.Second)
-	record.Inc, record.Seq = "inc", 1
+	record.Inc, record.Seq = "inc", time.Now().UnixNano()
 	if pod != nil {
 		record.HolderName, record.HolderUID = pod.Name, string(pod.UID)
 	} else {
@@ -96,6 +96,7 @@ func leaseOf(l *coordinationv1.Lease) leasev1.Lease {
 
 // The rules of the record, each from both sides.
 func TestLeasePolicy(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts, monitors := twoHosts(g, t, ns)
@@ -131,6 +132,7 @@ func TestLeasePolicy(t *testing.T) {
 // status.owner is the owner's alone, and a captured write of the old owner is
 // refused when it is replayed.
 func TestStatusOwnerPolicy(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts, monitors := twoHosts(g, t, ns)
@@ -171,6 +173,7 @@ func TestStatusOwnerPolicy(t *testing.T) {
 
 // The endpoint is the owner's, under its epoch.
 func TestEndpointSlicePolicy(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	hosts, monitors := twoHosts(g, t, ns)
@@ -207,6 +210,7 @@ func TestEndpointSlicePolicy(t *testing.T) {
 
 // The Role is as small as RBAC can say it.
 func TestMonitorsReachTheirGroupAlone(t *testing.T) {
+	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	_, monitors := twoHosts(g, t, ns)

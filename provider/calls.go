@@ -68,7 +68,9 @@ func (s *service) Online(ctx context.Context, req *pb.OnlineRequest) (*pb.Online
 		return &pb.OnlineResponse{Status: uint32(ErrorClusterShuttingDown), Message: "ownership ends"}, nil
 	}
 	o := in.start(ctx, StateOnline, req.GetEpoch(), func(ctx context.Context) (Work, error) {
-		return in.res.Online(ctx, OnlineArgs{Flags: req.GetOnlineFlags(), Properties: req.GetProperties(), Epoch: req.GetEpoch()})
+		return in.res.Online(ctx, OnlineArgs{
+			Flags: req.GetOnlineFlags(), Properties: req.GetProperties(), Epoch: req.GetEpoch(),
+		})
 	})
 	if o.err != nil {
 		return nil, o.err
@@ -118,13 +120,16 @@ func (s *service) IsAlive(ctx context.Context, req *pb.IsAliveRequest) (*pb.IsAl
 		return &pb.IsAliveResponse{Message: unknown(req.GetResourceId())}, nil
 	}
 	_, err := guarded(in.name, func() (struct{}, error) { return struct{}{}, in.res.IsAlive(ctx) })
+	answer := &pb.IsAliveResponse{Alive: err == nil}
 	if e := asError(err); e != nil {
-		return &pb.IsAliveResponse{Message: e.Message}, nil
+		answer.Message = e.Message
 	}
-	return &pb.IsAliveResponse{Alive: true}, nil
+	return answer, nil
 }
 
-func (s *service) BeginResourceControl(ctx context.Context, req *pb.BeginResourceControlRequest) (*pb.BeginResourceControlResponse, error) {
+func (s *service) BeginResourceControl(
+	ctx context.Context, req *pb.BeginResourceControlRequest,
+) (*pb.BeginResourceControlResponse, error) {
 	in, ok := s.find(req.GetResourceId())
 	if !ok {
 		return ended(&pb.ControlOutput{Status: uint32(ErrorResourceNotFound)}), nil

@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
-	"github.com/understudy-dev/understudy/internal/testmonitor"
 	"github.com/understudy-dev/understudy/provider"
 )
 
@@ -242,8 +242,8 @@ func TestTerminateCancelsACallThatHangs(t *testing.T) {
 	answer := make(chan *pb.OnlineResponse, 1)
 	go func() { r, _ := s.online(); answer <- r }()
 	hear(t, "Online runs", inside)
-	if _, err := s.online(); status.Code(err) != codes.Aborted {
-		t.Errorf("a second Online: %v", err)
+	if _, err := s.Offline(s.ctx(), &pb.OfflineRequest{ResourceId: s.id}); status.Code(err) != codes.Aborted {
+		t.Errorf("Offline meanwhile: %v", err)
 	}
 	s.mustTerminate()
 	if r := hear(t, "Online answers", answer); r.GetStatus() != 995 {
@@ -274,32 +274,72 @@ func TestTerminateThatCannotProve(t *testing.T) {
 	s.mustTerminate()
 }
 
+// The monitor dies with a call under way. The call goes on, and whoever comes next
+// and asks hears how it ended.
 func TestCallOutlivesItsCaller(t *testing.T) {
+	for name, ask := range map[string]func(t *testing.T, s *stage){
+		"Open": func(t *testing.T, s *stage) {
+			if r := s.open(1); r.GetState() != provider.StateOnlinePending {
+				t.Errorf("Open: %v", r)
+			}
+		},
+		"Online": func(_ *testing.T, s *stage) { s.mustOnline(997) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside, finish := make(chan struct{}), make(chan struct{})
+			f := &fake{online: func(ctx context.Context, _ provider.OnlineArgs) (provider.Work, error) {
+				close(inside)
+				<-finish
+				return nil, ctx.Err()
+			}}
+			s := newStage(t, f)
+			ctx, cancel := context.WithCancel(s.ctx())
+			answer := make(chan error, 1)
+			go func() {
+				_, err := s.Online(ctx, &pb.OnlineRequest{ResourceId: s.id, Epoch: 1})
+				answer <- err
+			}()
+			hear(t, "Online runs", inside)
+			cancel()
+			if err := hear(t, "the call is cut", answer); status.Code(err) != codes.Canceled {
+				t.Errorf("Online: %v", err)
+			}
+			ask(t, s)
+			close(finish)
+			if st := s.monitor.WaitState(t, provider.StateOnline); !st.GetEventHandle() {
+				t.Errorf("the end: %v", st)
+			}
+			s.mustOnline(0)
+			if n := f.count("Online"); n != 1 {
+				t.Errorf("Online reached the resource %d times", n)
+			}
+		})
+	}
+}
+
+// What is being terminated is not online any more.
+func TestOpenWhileTerminating(t *testing.T) {
 	inside, finish := make(chan struct{}), make(chan struct{})
-	f := &fake{online: func(ctx context.Context, _ provider.OnlineArgs) (provider.Work, error) {
-		close(inside)
+	var once sync.Once
+	f := &fake{terminate: func(context.Context) error {
+		once.Do(func() { close(inside) })
 		<-finish
-		return nil, ctx.Err()
+		return nil
 	}}
 	s := newStage(t, f)
+	s.mustOnline(0)
 	ctx, cancel := context.WithCancel(s.ctx())
-	answer := make(chan error, 1)
-	go func() {
-		_, err := s.Online(ctx, &pb.OnlineRequest{ResourceId: s.id, Epoch: 1})
-		answer <- err
-	}()
-	hear(t, "Online runs", inside)
-	cancel() // as when the monitor dies
-	if err := hear(t, "the call is cut", answer); status.Code(err) != codes.Canceled {
-		t.Errorf("Online: %v", err)
+	go func() { _, _ = s.Terminate(ctx, &pb.TerminateRequest{ResourceId: s.id}) }()
+	hear(t, "Terminate runs", inside)
+	cancel()
+	if r := s.open(1); r.GetState() != provider.StateFailed {
+		t.Errorf("Open: %v", r)
 	}
 	close(finish)
-	for end := time.Now().Add(testmonitor.Patience); s.open(1).GetState() != provider.StateOnline; {
-		if time.Now().After(end) {
-			t.Fatalf("the call died with its caller: %v", s.open(1))
-		}
+	s.mustTerminate()
+	if r := s.open(1); r.GetState() != provider.StateOffline {
+		t.Errorf("Open: %v", r)
 	}
-	s.mustOnline(0)
 }
 
 func TestSoftGuardTerminatesAll(t *testing.T) {

@@ -27,7 +27,9 @@ type control struct {
 }
 
 // beginControl serves BeginResourceControl, RA 2.1 and 6.3.
-func (in *instance) beginControl(ctx context.Context, input *pb.ControlInput, id int64) (*pb.BeginResourceControlResponse, error) {
+func (in *instance) beginControl(
+	ctx context.Context, input *pb.ControlInput, id int64,
+) (*pb.BeginResourceControlResponse, error) {
 	c, ok := in.res.(Controller)
 	if !ok {
 		return ended(&pb.ControlOutput{Status: uint32(ErrorInvalidFunction)}), nil
@@ -51,7 +53,9 @@ func (in *instance) beginControl(ctx context.Context, input *pb.ControlInput, id
 	in.controls[id] = open
 	in.mu.Unlock()
 
-	call := ControlCall{Code: input.GetControlCode(), In: input.GetInBuffer(), OutSize: min(input.GetOutBufferSize(), maxBuffer)}
+	call := ControlCall{
+		Code: input.GetControlCode(), In: input.GetInBuffer(), OutSize: min(input.GetOutBufferSize(), maxBuffer),
+	}
 	var work ControlWork
 	out, err := guarded(in.name, func() (out []byte, err error) {
 		out, work, err = c.Control(ctx, call)

@@ -52,8 +52,7 @@ func asError(err error) *Error {
 	if err == nil {
 		return nil
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		full := *e
 		if full.Code == Success {
 			full.Code = ErrorResourceFailed

@@ -53,6 +53,9 @@ type operation struct {
 	cancelled bool
 	// working: the call was answered with 997 and a worker goes on.
 	working bool
+	// told: somebody other than its caller was told that it is pending, so its end
+	// is reported even if it ends in the call.
+	told bool
 	// failure was signalled before the operation had ended.
 	failure *Failure
 	// done is closed when neither call nor worker runs any more.
@@ -177,11 +180,19 @@ func (in *instance) fail(f Failure) {
 	}})
 }
 
-// snapshot is what a repeated Open answers.
+// snapshot is what a repeated Open answers. An operation whose caller died goes
+// on, and its end will be reported to whoever asked here.
 func (in *instance) snapshot() *pb.OpenResponse {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return &pb.OpenResponse{ResourceId: in.id, State: in.state, CheckPoint: in.checkPoint}
+	state := in.state
+	if in.op != nil {
+		in.op.told = true
+	}
+	if in.terminating > 0 {
+		state = StateFailed // on its way down, whatever it was
+	}
+	return &pb.OpenResponse{ResourceId: in.id, State: state, CheckPoint: in.checkPoint}
 }
 
 // pendingOf is the pending state on the way to a state.

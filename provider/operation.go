@@ -35,13 +35,16 @@ type outcome struct {
 
 // start runs an Online or Offline and waits for the answer, or for the caller to
 // go away: then the operation goes on, and a repeated call learns how far it is.
-func (in *instance) start(ctx context.Context, kind State, epoch int64, call func(context.Context) (Work, error)) outcome {
+func (in *instance) start(
+	ctx context.Context, kind State, epoch int64, call func(context.Context) (Work, error),
+) outcome {
 	in.mu.Lock()
 	switch {
 	case in.closing || in.terminating > 0:
 		in.mu.Unlock()
 		return outcome{err: in.busy()}
-	case in.op != nil && in.op.kind == kind && in.op.working && !in.op.cancelled:
+	case in.op != nil && in.op.kind == kind && !in.op.cancelled && (kind == StateOffline || epoch == in.epoch):
+		in.op.told = true // a repetition continues where it was left off
 		in.mu.Unlock()
 		return outcome{code: ErrorIOPending}
 	case in.op != nil:
@@ -49,7 +52,8 @@ func (in *instance) start(ctx context.Context, kind State, epoch int64, call fun
 		return outcome{err: in.busy()}
 	case in.state == kind && kind == StateOnline && epoch != in.epoch:
 		defer in.mu.Unlock()
-		return outcome{code: ErrorInvalidState, message: fmt.Sprintf("already online under epoch %d, asked for %d: terminate it first", in.epoch, epoch)}
+		message := fmt.Sprintf("already online under epoch %d, asked for %d: terminate it first", in.epoch, epoch)
+		return outcome{code: ErrorInvalidState, message: message}
 	case in.state == kind:
 		in.mu.Unlock()
 		return outcome{code: Success}
@@ -79,30 +83,32 @@ func (in *instance) start(ctx context.Context, kind State, epoch int64, call fun
 
 // settle ends the call part of op and starts its worker if there is one.
 func (in *instance) settle(op *operation, work Work, err error) outcome {
+	failed := asError(err)
+	// The provider's code runs without mu: it may hold a lock of its own while it
+	// calls back.
+	eventHandle := failed == nil && work == nil && op.kind == StateOnline && in.eventHandle()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	failed := asError(err)
 	if op.cancelled && failed == nil {
 		failed = Errorf(ErrorOperationAborted, "terminated meanwhile")
 	}
-	switch {
-	case failed != nil:
-		in.end(op, StateFailed)
-		return outcome{code: failed.Code, message: failed.Message}
-	case work == nil:
-		in.end(op, op.kind)
-		if op.failure != nil {
-			in.fail(*op.failure)
-		}
-		return outcome{code: Success}
+	if failed == nil && work != nil {
+		op.working = true
+		// The deadline was the call's; the worker has none but PendingTimeout.
+		workCtx, cancel := context.WithCancel(in.ctx)
+		callCancel := op.cancel
+		op.cancel = func() { callCancel(); cancel() }
+		go in.work(workCtx, op, work)
+		return outcome{code: ErrorIOPending}
 	}
-	op.working = true
-	// The deadline was the call's; the worker has none but PendingTimeout.
-	workCtx, cancel := context.WithCancel(in.ctx)
-	callCancel := op.cancel
-	op.cancel = func() { callCancel(); cancel() }
-	go in.work(workCtx, op, work)
-	return outcome{code: ErrorIOPending}
+	if op.told && !op.cancelled {
+		in.reportEnd(op, failed, eventHandle)
+	}
+	in.finish(op, failed)
+	if failed != nil {
+		return outcome{code: failed.Code, message: failed.Message}
+	}
+	return outcome{code: Success}
 }
 
 // work runs a worker and reports its end, RA 1.18 and 2.2.
@@ -110,37 +116,44 @@ func (in *instance) work(ctx context.Context, op *operation, work Work) {
 	_, err := guarded(in.name, func() (struct{}, error) {
 		return struct{}{}, work(ctx, &Worker{in: in, op: op})
 	})
-	// The provider's code runs without mu: it may hold a lock of its own while it
-	// calls back.
-	eventHandle := op.kind == StateOnline && err == nil && in.eventHandle()
+	failed := asError(err)
+	eventHandle := failed == nil && op.kind == StateOnline && in.eventHandle()
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if op.cancelled {
-		in.end(op, 0)
-		return
+	if !op.cancelled {
+		in.reportEnd(op, failed, eventHandle)
 	}
+	in.finish(op, failed)
+}
+
+// reportEnd queues the final report of op. The caller holds mu.
+func (in *instance) reportEnd(op *operation, failed *Error, eventHandle bool) {
 	in.checkPoint++
 	st := &pb.ResourceStatusEx{ResourceState: op.kind, CheckPoint: in.checkPoint, EventHandle: eventHandle}
-	state := op.kind
-	if failed := asError(err); failed != nil {
-		state = StateFailed
-		st = &pb.ResourceStatusEx{
-			ResourceState:                StateFailed,
-			CheckPoint:                   in.checkPoint,
-			ApplicationSpecificErrorCode: failed.AppCode,
-			Flags:                        failed.Flags,
-			Message:                      failed.Message,
-		}
-		if st.ApplicationSpecificErrorCode == 0 {
-			st.ApplicationSpecificErrorCode = uint32(failed.Code)
-		}
+	if failed != nil {
+		st.ResourceState = StateFailed
 		if failed.State != 0 {
 			st.ResourceState = failed.State
 		}
+		st.ApplicationSpecificErrorCode = failed.AppCode
+		if failed.AppCode == 0 {
+			st.ApplicationSpecificErrorCode = uint32(failed.Code)
+		}
+		st.Flags, st.Message = failed.Flags, failed.Message
 	}
-	in.end(op, state)
 	in.report(op, finalReport, st)
-	if state == StateOnline && op.failure != nil {
+}
+
+// finish ends op, and signals the failure that came before it had ended. The caller
+// holds mu.
+func (in *instance) finish(op *operation, failed *Error) {
+	state := op.kind
+	if failed != nil {
+		state = StateFailed
+	}
+	cancelled := op.cancelled
+	in.end(op, state)
+	if failed == nil && !cancelled && op.failure != nil {
 		in.fail(*op.failure)
 	}
 }
@@ -206,6 +219,7 @@ func (in *instance) terminateAll(ctx context.Context, op *operation) error {
 	case <-op.done:
 		return call()
 	case <-ctx.Done():
-		return errors.Join(err, Errorf(ErrorResourceCallTimedOut, "the operation that was under way when %s was terminated still runs", in.name))
+		return errors.Join(err, Errorf(ErrorResourceCallTimedOut,
+			"the operation that was under way when %s was terminated still runs", in.name))
 	}
 }

@@ -72,8 +72,9 @@ func WithLogger(l *slog.Logger) Option { return func(o *options) { o.logger = l 
 // Main serves p until SIGTERM, then ends the process.
 func Main(p Provider, opts ...Option) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
-	if err := Serve(ctx, p, opts...); err != nil {
+	err := Serve(ctx, p, opts...)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "provider:", err)
 		os.Exit(1)
 	}
@@ -98,8 +99,8 @@ func Serve(ctx context.Context, p Provider, opts ...Option) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // the process ends
-	listener, err := listen(o.socket)
+	defer conn.Close()
+	listener, err := listen(ctx, o.socket)
 	if err != nil {
 		return err
 	}
@@ -143,18 +144,18 @@ func (p Provider) check(o options) error {
 }
 
 // listen listens on a socket that another user, the monitor, can connect to.
-func listen(path string) (net.Listener, error) {
+func listen(ctx context.Context, path string) (net.Listener, error) {
 	// An earlier life of this process may have left its file.
 	if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("remove the stale socket: %w", err)
 		}
 	}
-	l, err := net.Listen("unix", path)
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // its folder is what guards it
+	if err := os.Chmod(path, 0o666); err != nil {
 		_ = l.Close()
 		return nil, err
 	}

@@ -69,7 +69,7 @@ func newService(ctx context.Context, p Provider, monitor pb.MonitorServiceClient
 }
 
 func (s *service) typeNames() []string {
-	var names []string
+	names := make([]string, 0, len(s.provider.Types))
 	for name := range s.provider.Types {
 		names = append(names, name)
 	}
@@ -102,7 +102,8 @@ func (t *resourceType) startup(ctx context.Context, name string) error {
 func (s *service) open(ctx context.Context, req *pb.OpenRequest) (*pb.OpenResponse, error) {
 	t := s.types[strings.ToLower(req.GetResourceType())]
 	if t == nil {
-		return &pb.OpenResponse{Status: uint32(ErrorNameNotFound), Message: fmt.Sprintf("no resource type %q here", clip(req.GetResourceType(), 64))}, nil
+		message := fmt.Sprintf("no resource type %q here", clip(req.GetResourceType(), 64))
+		return &pb.OpenResponse{Status: uint32(ErrorNameNotFound), Message: message}, nil
 	}
 	if req.GetResourceHandle() == "" {
 		return &pb.OpenResponse{Status: uint32(ErrorInvalidParameter), Message: "no resource handle"}, nil
@@ -217,7 +218,7 @@ func (s *service) close(ctx context.Context, in *instance) error {
 func (s *service) terminateAll(timeout time.Duration) error {
 	s.mu.Lock()
 	s.stopping = true
-	var all []*instance
+	all := make([]*instance, 0, len(s.byID))
 	for _, in := range s.byID {
 		in.mu.Lock()
 		in.closing = true // an Online that is just coming in finds the door shut
@@ -248,7 +249,9 @@ func (s *service) isStopping() bool {
 }
 
 // recoverCalls is the last resort: what guarded did not catch.
-func recoverCalls(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (resp any, err error) {
+func recoverCalls(
+	ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler,
+) (resp any, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			slog.Error("panic in a call", "method", info.FullMethod, "panic", r, "stack", string(debug.Stack()))

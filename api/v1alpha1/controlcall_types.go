@@ -145,6 +145,7 @@ type ControlCallOwner struct {
 // +kubebuilder:validation:XValidation:rule="has(self.spec.resourceName) || self.spec.code == 'MOVE'",message="a group has the code MOVE only; name a resource for other codes",fieldPath=".spec.code"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.destination) || self.spec.code == 'MOVE'",message="only MOVE has a destination",fieldPath=".spec.destination"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.completionTime) || (has(self.status) && self.status == oldSelf.status)",message="a finished call does not change",fieldPath=".status"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && (self.status.owner == oldSelf.status.owner || self.status.owner.epoch > oldSelf.status.owner.epoch))",message="a claimed call is its claimer's, until an owner with a larger epoch finishes it",fieldPath=".status.owner"
 type ControlCall struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata is the standard object's metadata.

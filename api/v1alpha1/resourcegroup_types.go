@@ -54,6 +54,9 @@ type ResourceGroupSpec struct {
 }
 
 // GroupService describes the Service of a group.
+//
+// +kubebuilder:validation:XValidation:rule="size(self.ports) < 2 || self.ports.all(p, has(p.name))",message="each of several ports needs a name",fieldPath=".ports"
+// +kubebuilder:validation:XValidation:rule="self.ports.all(p, !has(p.name) || self.ports.exists_one(q, has(q.name) && q.name == p.name))",message="the names of ports differ",fieldPath=".ports"
 type GroupService struct {
 	// ports that the Service offers.
 	// +required
@@ -340,8 +343,10 @@ type OwnershipEntry struct {
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="a group's name is that of its Service: lower-case letters, digits and hyphens, a letter first"
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="a group's name has at most 40 characters",fieldPath=".metadata"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || !has(self.status) || !has(self.status.owner) || self.status.owner.epoch != oldSelf.status.owner.epoch || self.status.owner.podUID == oldSelf.status.owner.podUID",message="an epoch has one owner: another pod needs a larger one",fieldPath=".status.owner.podUID"
 type ResourceGroup struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata is the standard object's metadata.

@@ -5,7 +5,9 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -221,6 +223,9 @@ func TestChildsWorld(t *testing.T) {
 			}
 		}
 		got = append(got, line)
+		if want.prefix == "SigIgn:" {
+			line = withoutThreadSignals(line)
+		}
 		if !strings.HasPrefix(line, want.prefix) || !strings.Contains(line, want.rest) {
 			t.Errorf("the child found %q, want %s %s", line, want.prefix, want.rest)
 		}
@@ -233,6 +238,18 @@ func TestChildsWorld(t *testing.T) {
 	if f := strings.Fields(group); f[1] != f[3] {
 		t.Errorf("the child is not in a process group of its own: %s", group)
 	}
+}
+
+// withoutThreadSignals leaves signals 32 and 33 out of a mask: the C library keeps
+// them for itself, Go touches neither, and make starts its children with the first
+// one ignored.
+func withoutThreadSignals(line string) string {
+	name, mask, _ := strings.Cut(line, "\t")
+	n, err := strconv.ParseUint(mask, 16, 64)
+	if err != nil {
+		return line
+	}
+	return fmt.Sprintf("%s\t%016x", name, n&^(1<<31|1<<32))
 }
 
 // TestWithoutProc: without a /proc nothing can be proven, so nothing starts.

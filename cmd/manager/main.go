@@ -37,7 +37,7 @@ func run() error {
 	var (
 		o       controllers.Options
 		metrics = flag.String("metrics-address", ":8080", "Address on which metrics are served; 0 turns them off.")
-		health  = flag.String("health-address", ":8081", "Address on which /healthz and /readyz are served; 0 turns them off.")
+		health  = flag.String("health-address", ":8081", "Address on which health is served; 0 turns it off.")
 		elect   = flag.Bool("leader-elect", true, "Elect a leader among several managers.")
 		logging = textlogger.NewConfig()
 	)

@@ -60,7 +60,7 @@ func Hosts(in Input, wanted int, hostName string) Decision {
 			}
 		}
 	}
-	slices.SortFunc(counted, func(a, b *corev1.Pod) int { return worst(a, b, in) })
+	slices.SortFunc(counted, func(a, b *corev1.Pod) int { return worst(a, b, in, hostName) })
 	if missing := wanted - len(counted); missing > 0 {
 		d.Create = missing
 		return d
@@ -77,12 +77,13 @@ func Hosts(in Input, wanted int, hostName string) Decision {
 	return d
 }
 
-// worst orders hosts by how little is lost with them: not ready, then standby,
-// then the newest. The owner is last whatever it is.
-func worst(a, b *corev1.Pod, in Input) int {
+// worst orders hosts by how little is lost with them: not ready, then built from
+// another template, then the newest. The owner is last whatever it is.
+func worst(a, b *corev1.Pod, in Input, hostName string) int {
 	return cmp.Or(
 		compareBool(string(a.UID) == in.OwnerUID, string(b.UID) == in.OwnerUID),
 		compareBool(Ready(a, in), Ready(b, in)),
+		compareBool(current(a, hostName), current(b, hostName)),
 		cmp.Compare(number(b), number(a)),
 	)
 }
@@ -91,7 +92,7 @@ func worst(a, b *corev1.Pod, in Input) int {
 // owner comes when all others are renewed.
 func outdated(counted []*corev1.Pod, in Input, hostName string) *corev1.Pod {
 	for _, p := range counted {
-		if p.Annotations[understudyv1alpha1.AnnotationHost] == hostName {
+		if current(p, hostName) {
 			continue
 		}
 		if string(p.UID) != in.OwnerUID && !Ready(p, in) {
@@ -104,6 +105,10 @@ func outdated(counted []*corev1.Pod, in Input, hostName string) *corev1.Pod {
 		return p
 	}
 	return nil
+}
+
+func current(p *corev1.Pod, hostName string) bool {
+	return p.Annotations[understudyv1alpha1.AnnotationHost] == hostName
 }
 
 // lost says that the pod's node has been away so long that the host is replaced;

@@ -17,7 +17,10 @@ import (
 // dependencies turns names into UIDs: all terms, any of each.
 func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
 	say := b.reporter(r)
-	var terms [][]string
+	if len(r.Spec.Dependencies) == 0 {
+		return nil
+	}
+	terms := make([][]string, 0, len(r.Spec.Dependencies))
 	for i, d := range r.Spec.Dependencies {
 		var term []string
 		for j, name := range d.AnyOf {

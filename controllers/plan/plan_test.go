@@ -15,7 +15,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
-	v1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/plan"
 )
 
@@ -34,14 +34,14 @@ const schema = `{
 // input is a group of two resources of one type, the second depending on the first.
 func input(change ...func(*plan.Input)) plan.Input {
 	in := plan.Input{
-		Group: &v1.ResourceGroup{
+		Group: &understudyv1alpha1.ResourceGroup{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db", UID: "uid-db"},
-			Spec: v1.ResourceGroupSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			Spec: understudyv1alpha1.ResourceGroupSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
 				Containers: []corev1.Container{{Name: "app"}, {Name: "side"}},
 			}}},
 		},
-		Resources: []v1.ClusterResource{resource("web", "disk"), resource("disk")},
-		Types:     map[string]*v1.ResourceType{"volume": resourceType("volume")},
+		Resources: []understudyv1alpha1.ClusterResource{resource("web", "disk"), resource("disk")},
+		Types:     map[string]*understudyv1alpha1.ResourceType{"volume": resourceType("volume")},
 	}
 	for _, f := range change {
 		f(&in)
@@ -49,44 +49,44 @@ func input(change ...func(*plan.Input)) plan.Input {
 	return in
 }
 
-func resource(name string, dependencies ...string) v1.ClusterResource {
-	r := v1.ClusterResource{
+func resource(name string, dependencies ...string) understudyv1alpha1.ClusterResource {
+	r := understudyv1alpha1.ClusterResource{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID("uid-" + name), Generation: 3},
-		Spec: v1.ClusterResourceSpec{
+		Spec: understudyv1alpha1.ClusterResourceSpec{
 			GroupName: "db", TypeName: "volume", ContainerName: "app",
 			Properties: &runtime.RawExtension{Raw: []byte(`{"path":"/data"}`)},
 		},
 	}
 	for _, d := range dependencies {
-		r.Spec.Dependencies = append(r.Spec.Dependencies, v1.Dependency{AnyOf: []string{d}})
+		r.Spec.Dependencies = append(r.Spec.Dependencies, understudyv1alpha1.Dependency{AnyOf: []string{d}})
 	}
 	return r
 }
 
-func resourceType(name string) *v1.ResourceType {
-	return &v1.ResourceType{
+func resourceType(name string) *understudyv1alpha1.ResourceType {
+	return &understudyv1alpha1.ResourceType{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec: v1.ResourceTypeSpec{
-			Provider:         v1.ProviderSource{Inject: v1.InjectedProvider{Command: []string{"/provider", name}}},
+		Spec: understudyv1alpha1.ResourceTypeSpec{
+			Provider:         understudyv1alpha1.ProviderSource{Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/provider", name}}},
 			PropertiesSchema: &runtime.RawExtension{Raw: []byte(schema)},
-			ControlCodes:     []v1.ControlCode{{Name: "COUNT", Code: 0x01800005, Access: v1.ControlRead}},
+			ControlCodes:     []understudyv1alpha1.ControlCode{{Name: "COUNT", Code: 0x01800005, Access: understudyv1alpha1.ControlRead}},
 		},
 	}
 }
 
-func group(f func(*v1.ResourceGroupSpec)) func(*plan.Input) {
+func group(f func(*understudyv1alpha1.ResourceGroupSpec)) func(*plan.Input) {
 	return func(in *plan.Input) { f(&in.Group.Spec) }
 }
 
-func web(f func(*v1.ClusterResourceSpec)) func(*plan.Input) {
+func web(f func(*understudyv1alpha1.ClusterResourceSpec)) func(*plan.Input) {
 	return func(in *plan.Input) { f(&in.Resources[0].Spec) }
 }
 
-func disk(f func(*v1.ClusterResourceSpec)) func(*plan.Input) {
+func disk(f func(*understudyv1alpha1.ClusterResourceSpec)) func(*plan.Input) {
 	return func(in *plan.Input) { f(&in.Resources[1].Spec) }
 }
 
-func volume(f func(*v1.ResourceTypeSpec)) func(*plan.Input) {
+func volume(f func(*understudyv1alpha1.ResourceTypeSpec)) func(*plan.Input) {
 	return func(in *plan.Input) { f(&in.Types["volume"].Spec) }
 }
 
@@ -95,7 +95,9 @@ func template(f func(*corev1.PodSpec)) func(*plan.Input) {
 }
 
 func properties(json string) func(*plan.Input) {
-	return web(func(s *v1.ClusterResourceSpec) { s.Properties = &runtime.RawExtension{Raw: []byte(json)} })
+	return web(func(s *understudyv1alpha1.ClusterResourceSpec) {
+		s.Properties = &runtime.RawExtension{Raw: []byte(json)}
+	})
 }
 
 // What is not said is WSFC's default, and nothing of it is in the user's spec.
@@ -129,21 +131,23 @@ func TestDefaults(t *testing.T) {
 func TestOverrides(t *testing.T) {
 	g := NewWithT(t)
 	result, problems := plan.Build(input(
-		volume(func(s *v1.ResourceTypeSpec) {
+		volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.IsAlivePollIntervalMilliseconds, s.PendingTimeoutMilliseconds = 2000, 3000
 			s.TerminateTimeoutMilliseconds = 1500
 		}),
-		web(func(s *v1.ClusterResourceSpec) {
+		web(func(s *understudyv1alpha1.ClusterResourceSpec) {
 			s.PendingTimeoutMilliseconds = ptr.To[int64](4000)
 			s.RestartThreshold = ptr.To[int32](0)
 			s.RestartPeriodMilliseconds = ptr.To[int64](7_200_000)
-			s.DesiredState = v1.DesiredOffline
+			s.DesiredState = understudyv1alpha1.DesiredOffline
 		}),
-		disk(func(s *v1.ClusterResourceSpec) { s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](4294967295) }),
-		group(func(s *v1.ResourceGroupSpec) {
-			s.DesiredState, s.Hosts = v1.DesiredOffline, ptr.To[int32](4)
+		disk(func(s *understudyv1alpha1.ClusterResourceSpec) {
+			s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](4294967295)
+		}),
+		group(func(s *understudyv1alpha1.ResourceGroupSpec) {
+			s.DesiredState, s.Hosts = understudyv1alpha1.DesiredOffline, ptr.To[int32](4)
 			s.FailoverPeriodHours = ptr.To[int32](1)
-			s.Service = &v1.GroupService{Ports: []v1.GroupServicePort{{Port: 80}}}
+			s.Service = &understudyv1alpha1.GroupService{Ports: []understudyv1alpha1.GroupServicePort{{Port: 80}}}
 		}),
 	))
 	g.Expect(problems).To(BeEmpty())
@@ -172,91 +176,97 @@ func TestProblems(t *testing.T) {
 		field, reason, message string
 	}{
 		"unknown property": {properties(`{"path":"/x","sise":1}`),
-			plan.KindResource, "web", "spec.properties.sise", v1.ReasonInvalid, "no property of this type"},
+			plan.KindResource, "web", "spec.properties.sise", understudyv1alpha1.ReasonInvalid, "no property of this type"},
 		"unknown nested property": {properties(`{"path":"/x","nested":{"dep":true}}`),
-			plan.KindResource, "web", "spec.properties.nested.dep", v1.ReasonInvalid, "no property of this type"},
+			plan.KindResource, "web", "spec.properties.nested.dep", understudyv1alpha1.ReasonInvalid, "no property of this type"},
 		"missing property": {properties(`{}`),
-			plan.KindResource, "web", "spec.properties.path", v1.ReasonInvalid, "Required"},
+			plan.KindResource, "web", "spec.properties.path", understudyv1alpha1.ReasonInvalid, "Required"},
 		"wrong type": {properties(`{"path":"/x","size":"big"}`),
-			plan.KindResource, "web", "spec.properties.size", v1.ReasonInvalid, "integer"},
+			plan.KindResource, "web", "spec.properties.size", understudyv1alpha1.ReasonInvalid, "integer"},
 		"pattern": {properties(`{"path":"x"}`),
-			plan.KindResource, "web", "spec.properties.path", v1.ReasonInvalid, "should match"},
+			plan.KindResource, "web", "spec.properties.path", understudyv1alpha1.ReasonInvalid, "should match"},
 		"minimum": {properties(`{"path":"/x","size":0}`),
-			plan.KindResource, "web", "spec.properties.size", v1.ReasonInvalid, "greater than or equal to 1"},
+			plan.KindResource, "web", "spec.properties.size", understudyv1alpha1.ReasonInvalid, "greater than or equal to 1"},
 		"CEL rule": {properties(`{"path":"/x","low":2,"high":1}`),
-			plan.KindResource, "web", "spec.properties", v1.ReasonInvalid, "low must not exceed high"},
-		"absent properties": {web(func(s *v1.ClusterResourceSpec) { s.Properties = nil }),
-			plan.KindResource, "web", "spec.properties.path", v1.ReasonInvalid, "Required"},
+			plan.KindResource, "web", "spec.properties", understudyv1alpha1.ReasonInvalid, "low must not exceed high"},
+		"absent properties": {web(func(s *understudyv1alpha1.ClusterResourceSpec) { s.Properties = nil }),
+			plan.KindResource, "web", "spec.properties.path", understudyv1alpha1.ReasonInvalid, "Required"},
 		"properties that are no object": {properties(`[1]`),
-			plan.KindResource, "web", "spec.properties", v1.ReasonInvalid, "no JSON object"},
-		"missing type": {web(func(s *v1.ClusterResourceSpec) { s.TypeName = "nfs" }),
-			plan.KindResource, "web", "spec.typeName", v1.ReasonTypeNotFound, `"nfs" does not exist: create it`},
-		"rejected type": {volume(func(s *v1.ResourceTypeSpec) { s.PropertiesSchema.Raw = []byte(`{"type":"string"}`) }),
-			plan.KindResource, "web", "spec.typeName", v1.ReasonTypeRejected, "not accepted"},
-		"depends on itself": {disk(func(s *v1.ClusterResourceSpec) { s.Dependencies = []v1.Dependency{{AnyOf: []string{"disk"}}} }),
-			plan.KindResource, "disk", "spec.dependencies[0].anyOf[0]", v1.ReasonCircularDependency, "on itself"},
-		"circle": {disk(func(s *v1.ClusterResourceSpec) { s.Dependencies = []v1.Dependency{{AnyOf: []string{"web"}}} }),
-			plan.KindResource, "disk", "spec.dependencies", v1.ReasonCircularDependency, "disk -> web -> disk"},
-		"missing dependency": {disk(func(s *v1.ClusterResourceSpec) { s.Dependencies = []v1.Dependency{{AnyOf: []string{"ip"}}} }),
-			plan.KindResource, "disk", "spec.dependencies[0].anyOf[0]", v1.ReasonInvalid, `no ClusterResource "ip"`},
+			plan.KindResource, "web", "spec.properties", understudyv1alpha1.ReasonInvalid, "no JSON object"},
+		"missing type": {web(func(s *understudyv1alpha1.ClusterResourceSpec) { s.TypeName = "nfs" }),
+			plan.KindResource, "web", "spec.typeName", understudyv1alpha1.ReasonTypeNotFound, `"nfs" does not exist: create it`},
+		"rejected type": {volume(func(s *understudyv1alpha1.ResourceTypeSpec) { s.PropertiesSchema.Raw = []byte(`{"type":"string"}`) }),
+			plan.KindResource, "web", "spec.typeName", understudyv1alpha1.ReasonTypeRejected, "not accepted"},
+		"depends on itself": {disk(func(s *understudyv1alpha1.ClusterResourceSpec) {
+			s.Dependencies = []understudyv1alpha1.Dependency{{AnyOf: []string{"disk"}}}
+		}),
+			plan.KindResource, "disk", "spec.dependencies[0].anyOf[0]", understudyv1alpha1.ReasonCircularDependency, "on itself"},
+		"circle": {disk(func(s *understudyv1alpha1.ClusterResourceSpec) {
+			s.Dependencies = []understudyv1alpha1.Dependency{{AnyOf: []string{"web"}}}
+		}),
+			plan.KindResource, "disk", "spec.dependencies", understudyv1alpha1.ReasonCircularDependency, "disk -> web -> disk"},
+		"missing dependency": {disk(func(s *understudyv1alpha1.ClusterResourceSpec) {
+			s.Dependencies = []understudyv1alpha1.Dependency{{AnyOf: []string{"ip"}}}
+		}),
+			plan.KindResource, "disk", "spec.dependencies[0].anyOf[0]", understudyv1alpha1.ReasonInvalid, `no ClusterResource "ip"`},
 		"dependency that is going": {func(in *plan.Input) { in.Resources[1].DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} },
-			plan.KindResource, "web", "spec.dependencies[0].anyOf[0]", v1.ReasonInvalid, "being deleted"},
-		"retry before the period ends": {web(func(s *v1.ClusterResourceSpec) {
+			plan.KindResource, "web", "spec.dependencies[0].anyOf[0]", understudyv1alpha1.ReasonInvalid, "being deleted"},
+		"retry before the period ends": {web(func(s *understudyv1alpha1.ClusterResourceSpec) {
 			s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](1000)
-		}), plan.KindResource, "web", "spec.retryPeriodOnFailureMilliseconds", v1.ReasonInvalid, "raise it"},
-		"unknown container": {web(func(s *v1.ClusterResourceSpec) { s.ContainerName = "ap" }),
-			plan.KindResource, "web", "spec.containerName", v1.ReasonInvalid, "it has: app, side"},
+		}), plan.KindResource, "web", "spec.retryPeriodOnFailureMilliseconds", understudyv1alpha1.ReasonInvalid, "raise it"},
+		"unknown container": {web(func(s *understudyv1alpha1.ClusterResourceSpec) { s.ContainerName = "ap" }),
+			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonInvalid, "it has: app, side"},
 		"two providers in one container": {func(in *plan.Input) {
 			in.Types["other"] = resourceType("other")
 			in.Resources[0].Spec.TypeName = "other"
-		}, plan.KindResource, "web", "spec.containerName", v1.ReasonInvalid, `of the ClusterResource "disk" already`},
+		}, plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonInvalid, `of the ClusterResource "disk" already`},
 		"shared process namespace": {template(func(s *corev1.PodSpec) { s.ShareProcessNamespace = ptr.To(true) }),
-			plan.KindGroup, "db", "spec.template.spec.shareProcessNamespace", v1.ReasonTemplateRefused, "remove the field"},
+			plan.KindGroup, "db", "spec.template.spec.shareProcessNamespace", understudyv1alpha1.ReasonTemplateRefused, "remove the field"},
 		"host PID": {template(func(s *corev1.PodSpec) { s.HostPID = true }),
-			plan.KindGroup, "db", "spec.template.spec.hostPID", v1.ReasonTemplateRefused, "remove the field"},
+			plan.KindGroup, "db", "spec.template.spec.hostPID", understudyv1alpha1.ReasonTemplateRefused, "remove the field"},
 		"restart policy": {template(func(s *corev1.PodSpec) { s.RestartPolicy = corev1.RestartPolicyNever }),
-			plan.KindGroup, "db", "spec.template.spec.restartPolicy", v1.ReasonTemplateRefused, "Always"},
+			plan.KindGroup, "db", "spec.template.spec.restartPolicy", understudyv1alpha1.ReasonTemplateRefused, "Always"},
 		"deadline": {template(func(s *corev1.PodSpec) { s.ActiveDeadlineSeconds = ptr.To[int64](1) }),
-			plan.KindGroup, "db", "spec.template.spec.activeDeadlineSeconds", v1.ReasonTemplateRefused, "remove"},
+			plan.KindGroup, "db", "spec.template.spec.activeDeadlineSeconds", understudyv1alpha1.ReasonTemplateRefused, "remove"},
 		"node name": {template(func(s *corev1.PodSpec) { s.NodeName = "a" }),
-			plan.KindGroup, "db", "spec.template.spec.nodeName", v1.ReasonTemplateRefused, "nodeSelector"},
+			plan.KindGroup, "db", "spec.template.spec.nodeName", understudyv1alpha1.ReasonTemplateRefused, "nodeSelector"},
 		"liveness probe": {template(func(s *corev1.PodSpec) { s.Containers[0].LivenessProbe = probe }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].livenessProbe", v1.ReasonTemplateRefused, "checks"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].livenessProbe", understudyv1alpha1.ReasonTemplateRefused, "checks"},
 		"readiness probe": {template(func(s *corev1.PodSpec) { s.Containers[0].ReadinessProbe = probe }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].readinessProbe", v1.ReasonTemplateRefused, "checks"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].readinessProbe", understudyv1alpha1.ReasonTemplateRefused, "checks"},
 		"startup probe": {template(func(s *corev1.PodSpec) { s.Containers[0].StartupProbe = probe }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].startupProbe", v1.ReasonTemplateRefused, "checks"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].startupProbe", understudyv1alpha1.ReasonTemplateRefused, "checks"},
 		"lifecycle hook": {template(func(s *corev1.PodSpec) { s.Containers[0].Lifecycle = &corev1.Lifecycle{} }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].lifecycle", v1.ReasonTemplateRefused, "start and stop"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].lifecycle", understudyv1alpha1.ReasonTemplateRefused, "start and stop"},
 		"reserved name": {template(func(s *corev1.PodSpec) { s.Containers[1].Name = "understudy-x" }),
-			plan.KindGroup, "db", "spec.template.spec.containers[1].name", v1.ReasonTemplateRefused, "rename"},
+			plan.KindGroup, "db", "spec.template.spec.containers[1].name", understudyv1alpha1.ReasonTemplateRefused, "rename"},
 		"reserved volume": {template(func(s *corev1.PodSpec) { s.Volumes = []corev1.Volume{{Name: "understudy-bin"}} }),
-			plan.KindGroup, "db", "spec.template.spec.volumes[0].name", v1.ReasonTemplateRefused, "rename"},
+			plan.KindGroup, "db", "spec.template.spec.volumes[0].name", understudyv1alpha1.ReasonTemplateRefused, "rename"},
 		"reserved folder": {template(func(s *corev1.PodSpec) {
 			s.Containers[1].VolumeMounts = []corev1.VolumeMount{{Name: "x", MountPath: "/understudy/bin"}}
-		}), plan.KindGroup, "db", "spec.template.spec.containers[1].volumeMounts[0].mountPath", v1.ReasonTemplateRefused, "elsewhere"},
-		"ports without names": {group(func(s *v1.ResourceGroupSpec) {
-			s.Service = &v1.GroupService{Ports: []v1.GroupServicePort{{Name: "a", Port: 1}, {Port: 2}}}
-		}), plan.KindGroup, "db", "spec.service.ports[1].name", v1.ReasonInvalid, "give each port a name"},
-		"T2 with 6 s": {volume(func(s *v1.ResourceTypeSpec) { s.TerminateTimeoutMilliseconds = 1501 }),
-			plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "at most 1500 ms"},
+		}), plan.KindGroup, "db", "spec.template.spec.containers[1].volumeMounts[0].mountPath", understudyv1alpha1.ReasonTemplateRefused, "elsewhere"},
+		"ports without names": {group(func(s *understudyv1alpha1.ResourceGroupSpec) {
+			s.Service = &understudyv1alpha1.GroupService{Ports: []understudyv1alpha1.GroupServicePort{{Name: "a", Port: 1}, {Port: 2}}}
+		}), plan.KindGroup, "db", "spec.service.ports[1].name", understudyv1alpha1.ReasonInvalid, "give each port a name"},
+		"T2 with 6 s": {volume(func(s *understudyv1alpha1.ResourceTypeSpec) { s.TerminateTimeoutMilliseconds = 1501 }),
+			plan.KindGroup, "db", "spec.leaseDurationSeconds", understudyv1alpha1.ReasonInvalid, "at most 1500 ms"},
 		"T2 with 2 s": {func(in *plan.Input) {
 			in.Group.Spec.LeaseDurationSeconds = 2
 			in.Types["volume"].Spec.TerminateTimeoutMilliseconds = 401
-		}, plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "at most 400 ms"},
+		}, plan.KindGroup, "db", "spec.leaseDurationSeconds", understudyv1alpha1.ReasonInvalid, "at most 400 ms"},
 		"T2 with 15 s": {func(in *plan.Input) {
 			in.Group.Spec.LeaseDurationSeconds = 15
 			in.Types["volume"].Spec.TerminateTimeoutMilliseconds = 4001
-		}, plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "at most 4000 ms"},
-		"another duration": {group(func(s *v1.ResourceGroupSpec) { s.LeaseDurationSeconds = 7 }),
-			plan.KindGroup, "db", "spec.leaseDurationSeconds", v1.ReasonInvalid, "choose one of them"},
+		}, plan.KindGroup, "db", "spec.leaseDurationSeconds", understudyv1alpha1.ReasonInvalid, "at most 4000 ms"},
+		"another duration": {group(func(s *understudyv1alpha1.ResourceGroupSpec) { s.LeaseDurationSeconds = 7 }),
+			plan.KindGroup, "db", "spec.leaseDurationSeconds", understudyv1alpha1.ReasonInvalid, "choose one of them"},
 		"too large": {func(in *plan.Input) {
 			big := make([]byte, planv1.MaxBytes)
 			for i := range big {
 				big[i] = 'x'
 			}
 			in.Resources[0].Spec.Properties.Raw = []byte(`{"path":"/` + string(big) + `"}`)
-		}, plan.KindGroup, "db", "spec", v1.ReasonInvalid, "split the group"},
+		}, plan.KindGroup, "db", "spec", understudyv1alpha1.ReasonInvalid, "split the group"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -274,8 +284,8 @@ func TestTimingLimits(t *testing.T) {
 	for seconds, limit := range map[int32]int64{2: 400, 6: 1500, 15: 4000} {
 		g := NewWithT(t)
 		_, problems := plan.Build(input(
-			group(func(s *v1.ResourceGroupSpec) { s.LeaseDurationSeconds = seconds }),
-			volume(func(s *v1.ResourceTypeSpec) { s.TerminateTimeoutMilliseconds = limit })))
+			group(func(s *understudyv1alpha1.ResourceGroupSpec) { s.LeaseDurationSeconds = seconds }),
+			volume(func(s *understudyv1alpha1.ResourceTypeSpec) { s.TerminateTimeoutMilliseconds = limit })))
 		g.Expect(problems).To(BeEmpty())
 	}
 }
@@ -325,9 +335,9 @@ func TestRevisionName(t *testing.T) {
 // The grace period is that of the longest chain, within bounds.
 func TestGraceSeconds(t *testing.T) {
 	g := NewWithT(t)
-	result, _ := plan.Build(input(volume(func(s *v1.ResourceTypeSpec) { s.PendingTimeoutMilliseconds = 20_000 })))
+	result, _ := plan.Build(input(volume(func(s *understudyv1alpha1.ResourceTypeSpec) { s.PendingTimeoutMilliseconds = 20_000 })))
 	g.Expect(plan.GraceSeconds(&result.Plan)).To(BeEquivalentTo(51), "2 * (20 s + 0.4 s) + 10 s, rounded up")
-	result, _ = plan.Build(input(volume(func(s *v1.ResourceTypeSpec) { s.PendingTimeoutMilliseconds = 4294967295 })))
+	result, _ = plan.Build(input(volume(func(s *understudyv1alpha1.ResourceTypeSpec) { s.PendingTimeoutMilliseconds = 4294967295 })))
 	g.Expect(plan.GraceSeconds(&result.Plan)).To(BeEquivalentTo(plan.MaxGraceSeconds))
 	g.Expect(plan.GraceSeconds(&planv1.Plan{})).To(BeEquivalentTo(10))
 }
@@ -335,33 +345,33 @@ func TestGraceSeconds(t *testing.T) {
 // A type is judged on its own.
 func TestCheckType(t *testing.T) {
 	for name, test := range map[string]struct {
-		change         func(*v1.ResourceTypeSpec)
+		change         func(*understudyv1alpha1.ResourceTypeSpec)
 		field, message string
 	}{
-		"not structural": {func(s *v1.ResourceTypeSpec) {
+		"not structural": {func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.PropertiesSchema.Raw = []byte(`{"type":"object","properties":{"a":{"minimum":1}}}`)
 		}, "spec.propertiesSchema.properties[a].type", "must not be empty"},
-		"not an object": {func(s *v1.ResourceTypeSpec) { s.PropertiesSchema.Raw = []byte(`{"type":"string"}`) },
+		"not an object": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.PropertiesSchema.Raw = []byte(`{"type":"string"}`) },
 			"spec.propertiesSchema.type", "must be object"},
-		"misspelt keyword": {func(s *v1.ResourceTypeSpec) {
+		"misspelt keyword": {func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.PropertiesSchema.Raw = []byte(`{"type":"object","propertys":{}}`)
 		}, "spec.propertiesSchema", "propertys"},
-		"CEL that does not compile": {func(s *v1.ResourceTypeSpec) {
+		"CEL that does not compile": {func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.PropertiesSchema.Raw = []byte(`{"type":"object","x-kubernetes-validations":[{"rule":"self.x == 1"}]}`)
 		}, "spec.propertiesSchema.x-kubernetes-validations[0].rule", "compilation failed"},
-		"CEL that costs too much": {func(s *v1.ResourceTypeSpec) {
+		"CEL that costs too much": {func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.PropertiesSchema.Raw = []byte(`{"type":"object","properties":{"a":{"type":"array","items":{"type":"string"}}},` +
 				`"x-kubernetes-validations":[{"rule":"self.a.all(x, self.a.all(y, x == y || x.matches('a*b*c*')))"}]}`)
 		}, "spec.propertiesSchema.x-kubernetes-validations[0].rule", "cost"},
-		"default that breaks the schema": {func(s *v1.ResourceTypeSpec) {
+		"default that breaks the schema": {func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.PropertiesSchema.Raw = []byte(`{"type":"object","properties":{"a":{"type":"integer","minimum":2,"default":1}}}`)
 		}, "spec.propertiesSchema.properties[a].default", "greater than or equal to 2"},
-		"code used twice": {func(s *v1.ResourceTypeSpec) {
-			s.ControlCodes = append(s.ControlCodes, v1.ControlCode{Name: "OTHER", Code: s.ControlCodes[0].Code})
+		"code used twice": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes = append(s.ControlCodes, understudyv1alpha1.ControlCode{Name: "OTHER", Code: s.ControlCodes[0].Code})
 		}, "spec.controlCodes[1].code", "COUNT too"},
-		"code without the user's mark": {func(s *v1.ResourceTypeSpec) { s.ControlCodes[0].Code = 0x01000005 },
+		"code without the user's mark": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.ControlCodes[0].Code = 0x01000005 },
 			"spec.controlCodes[0].code", "mark of a user-defined code"},
-		"MOVE": {func(s *v1.ResourceTypeSpec) { s.ControlCodes[0].Name = v1.CodeMove },
+		"MOVE": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.ControlCodes[0].Name = understudyv1alpha1.CodeMove },
 			"spec.controlCodes[0].name", "code of groups"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -60,7 +60,7 @@ func (ps Problems) Message() string {
 	for _, p := range ps {
 		texts = append(texts, p.String())
 	}
-	return clip(strings.Join(texts, "; "))
+	return Clip(strings.Join(texts, "; "))
 }
 
 // Names of the objects in which the problems lie, as kind and name, each once.
@@ -74,7 +74,8 @@ func (ps Problems) Names() []string {
 	return names
 }
 
-func clip(s string) string {
+// Clip shortens a text to what a condition may hold.
+func Clip(s string) string {
 	if len(s) <= MessageLimit {
 		return s
 	}

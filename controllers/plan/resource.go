@@ -47,10 +47,15 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	if t == nil {
 		return
 	}
-	out.LooksAlivePollInterval = first(r.Spec.LooksAlivePollIntervalMilliseconds, t.spec.LooksAlivePollIntervalMilliseconds, defaultLooksAlivePoll)
-	out.IsAlivePollInterval = first(r.Spec.IsAlivePollIntervalMilliseconds, t.spec.IsAlivePollIntervalMilliseconds, defaultIsAlivePoll)
-	out.PendingTimeout = first(r.Spec.PendingTimeoutMilliseconds, t.spec.PendingTimeoutMilliseconds, defaultPendingTimeout)
-	out.DeadlockTimeout = first(r.Spec.DeadlockTimeoutMilliseconds, t.spec.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
+	own, common := &r.Spec, &t.spec
+	out.LooksAlivePollInterval = first(
+		own.LooksAlivePollIntervalMilliseconds, common.LooksAlivePollIntervalMilliseconds, defaultLooksAlivePoll)
+	out.IsAlivePollInterval = first(
+		own.IsAlivePollIntervalMilliseconds, common.IsAlivePollIntervalMilliseconds, defaultIsAlivePoll)
+	out.PendingTimeout = first(
+		own.PendingTimeoutMilliseconds, common.PendingTimeoutMilliseconds, defaultPendingTimeout)
+	out.DeadlockTimeout = first(
+		own.DeadlockTimeoutMilliseconds, common.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
 	out.TerminateTimeout = t.terminateTimeout
 	for _, c := range t.spec.ControlCodes {
 		out.Controls = append(out.Controls, planv1.Control{
@@ -145,9 +150,10 @@ const userCodeMark = 1<<23 | 1<<21
 
 // CheckType judges a ResourceType on its own, and compiles its schema.
 func CheckType(t *understudyv1alpha1.ResourceType) (*Schema, Problems) {
-	var problems Problems
-	say, spec := reporter{kind: KindType, name: t.Name, problems: &problems}, field.NewPath("spec")
+	spec := field.NewPath("spec")
 	s, errs := CompileSchema(t.Spec.PropertiesSchema, spec.Child("propertiesSchema"))
+	problems := make(Problems, 0, len(errs))
+	say := reporter{kind: KindType, name: t.Name, problems: &problems}
 	for _, e := range errs {
 		problems = append(problems, Problem{
 			Kind: KindType, Name: t.Name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
@@ -157,7 +163,8 @@ func CheckType(t *understudyv1alpha1.ResourceType) (*Schema, Problems) {
 	for i, c := range t.Spec.ControlCodes {
 		at := spec.Child("controlCodes").Index(i).Child("code")
 		if other, twice := codes[c.Code]; twice {
-			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf("%d is the code of %s too: give each its own", c.Code, other))
+			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+				"%d is the code of %s too: give each its own", c.Code, other))
 		}
 		codes[c.Code] = c.Name
 		if c.Code&userCodeMark == 0 {

@@ -6,7 +6,6 @@ package plan
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sort"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -53,7 +52,8 @@ func CompileSchema(raw *runtime.RawExtension, at *field.Path) (*Schema, field.Er
 		return nil, errs
 	}
 	var internal apiextensions.JSONSchemaProps
-	if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&v1, &internal, nil); err != nil {
+	err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&v1, &internal, nil)
+	if err != nil {
 		return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, err.Error())}
 	}
 	structural, err := schema.NewStructural(&internal)
@@ -150,7 +150,7 @@ func (s *Schema) Apply(raw *runtime.RawExtension, at *field.Path) ([]byte, field
 	}
 	out, err := json.Marshal(value)
 	if err != nil {
-		return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, fmt.Sprintf("cannot be written as JSON: %v", err))}
+		return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, "cannot be written as JSON: "+err.Error())}
 	}
 	return out, nil
 }

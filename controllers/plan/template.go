@@ -26,7 +26,8 @@ func checkTemplate(say reporter, spec *understudyv1alpha1.ResourceGroupSpec) {
 			"must not be true: the guard ends a container by its own process namespace; remove the field")
 	}
 	if pod.HostPID {
-		refuse(at.Child("hostPID"), "must not be true: the guard ends a container by its own process namespace; remove the field")
+		refuse(at.Child("hostPID"),
+			"must not be true: the guard ends a container by its own process namespace; remove the field")
 	}
 	if pod.RestartPolicy != "" && pod.RestartPolicy != corev1.RestartPolicyAlways {
 		refuse(at.Child("restartPolicy"), "must be Always or absent: a host stays until its group ends")
@@ -45,7 +46,8 @@ func checkTemplate(say reporter, spec *understudyv1alpha1.ResourceGroupSpec) {
 	}
 	for i, v := range pod.Volumes {
 		if strings.HasPrefix(v.Name, layout.Reserved) {
-			refuse(at.Child("volumes").Index(i).Child("name"), fmt.Sprintf("names that begin with %q are taken: rename it", layout.Reserved))
+			refuse(at.Child("volumes").Index(i).Child("name"),
+				fmt.Sprintf("names that begin with %q are taken: rename it", layout.Reserved))
 		}
 	}
 }

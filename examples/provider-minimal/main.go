@@ -19,11 +19,8 @@ import (
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 )
 
-const (
-	offline = pb.ResourceState_RESOURCE_STATE_OFFLINE
-	online  = pb.ResourceState_RESOURCE_STATE_ONLINE
-	ping    = 0x01800005 // resource, user-defined, function 1, read: RA 6.2
-)
+const ping = 0x01800005 // resource, user-defined, function 1, read: RA 6.2
+const offline, online = pb.ResourceState_RESOURCE_STATE_OFFLINE, pb.ResourceState_RESOURCE_STATE_ONLINE
 
 var states sync.Map // by handle, which is the resource id, too
 var monitor pb.MonitorServiceClient
@@ -32,7 +29,8 @@ var monitor pb.MonitorServiceClient
 func call(ctx context.Context, req any, _ *grpc.UnaryServerInfo, rest grpc.UnaryHandler) (any, error) {
 	switch r := req.(type) {
 	case *pb.GetInfoRequest:
-		return &pb.GetInfoResponse{Name: "minimal.example.com", ProtocolVersions: []uint32{1}, ResourceTypes: []string{"minimal"}}, nil
+		name, versions, types := "minimal.example.com", []uint32{1}, []string{"minimal"}
+		return &pb.GetInfoResponse{Name: name, ProtocolVersions: versions, ResourceTypes: types}, nil
 	case *pb.GetCapabilitiesRequest:
 		return &pb.GetCapabilitiesResponse{Capabilities: []pb.Capability{pb.Capability_CAPABILITY_RESOURCE_CONTROL}}, nil
 	case *pb.ProbeRequest:
@@ -62,7 +60,7 @@ func call(ctx context.Context, req any, _ *grpc.UnaryServerInfo, rest grpc.Unary
 			return &pb.BeginResourceControlResponse{Output: &pb.ControlOutput{Status: 1}}, nil // ERROR_INVALID_FUNCTION
 		}
 		end := &pb.EndControlCallRequest{Context: r.GetContext(), OutBuffer: r.GetInput().GetInBuffer()}
-		go monitor.EndControlCall(context.Background(), end, grpc.WaitForReady(true))
+		go func() { _, _ = monitor.EndControlCall(context.WithoutCancel(ctx), end, grpc.WaitForReady(true)) }()
 		return &pb.BeginResourceControlResponse{Output: &pb.ControlOutput{}, ReturnedAsynchronously: true}, nil
 	}
 	return rest(ctx, req)
@@ -71,8 +69,9 @@ func call(ctx context.Context, req any, _ *grpc.UnaryServerInfo, rest grpc.Unary
 func main() {
 	socket := os.Getenv("UNDERSTUDY_PROVIDER_SOCKET")
 	_ = os.Remove(socket) // of an earlier life
-	conn, err1 := grpc.NewClient("unix:"+os.Getenv("UNDERSTUDY_MONITOR_SOCKET"), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	listener, err2 := net.Listen("unix", socket)
+	plain := grpc.WithTransportCredentials(insecure.NewCredentials())
+	conn, err1 := grpc.NewClient("unix:"+os.Getenv("UNDERSTUDY_MONITOR_SOCKET"), plain)
+	listener, err2 := net.Listen("unix", socket)                             //nolint:noctx // lives as long as we do
 	if err := errors.Join(err1, err2, os.Chmod(socket, 0o666)); err != nil { // the monitor is another user
 		log.Fatal(err)
 	}

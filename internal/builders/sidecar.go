@@ -38,7 +38,7 @@ func volumes(spec *corev1.PodSpec, supervised []string) {
 			Medium: corev1.StorageMediumMemory, SizeLimit: ptr.To(resource.MustParse("16Mi")),
 		}},
 	})
-	names := []string{binVolume}
+	names := append(make([]string, 0, 1+2*len(supervised)), binVolume)
 	for i := range supervised {
 		names = append(names, monitorVolume(i), providerVolume(i))
 	}
@@ -58,7 +58,9 @@ func volumes(spec *corev1.PodSpec, supervised []string) {
 				}},
 				{ConfigMap: &corev1.ConfigMapProjection{
 					LocalObjectReference: corev1.LocalObjectReference{Name: "kube-root-ca.crt"},
-					Items:                []corev1.KeyToPath{{Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey}},
+					Items: []corev1.KeyToPath{{
+						Key: corev1.ServiceAccountRootCAKey, Path: corev1.ServiceAccountRootCAKey,
+					}},
 				}},
 				{DownwardAPI: &corev1.DownwardAPIProjection{Items: []corev1.DownwardAPIVolumeFile{{
 					Path: corev1.ServiceAccountNamespaceKey, FieldRef: fieldRef("metadata.namespace"),
@@ -79,10 +81,9 @@ func fieldEnv(name, path string) corev1.EnvVar {
 // monitor is the native sidecar. Init is its PID 1: kubelet's second restart
 // would take longer than the lease.
 func monitor(in PodInput, supervised []string) corev1.Container {
-	mounts := []corev1.VolumeMount{
-		{Name: stateVolume, MountPath: layout.StateDir},
-		{Name: tokenVolume, MountPath: layout.TokenDir, ReadOnly: true},
-	}
+	mounts := append(make([]corev1.VolumeMount, 0, 2+2*len(supervised)),
+		corev1.VolumeMount{Name: stateVolume, MountPath: layout.StateDir},
+		corev1.VolumeMount{Name: tokenVolume, MountPath: layout.TokenDir, ReadOnly: true})
 	for i, name := range supervised {
 		mounts = append(mounts,
 			corev1.VolumeMount{Name: monitorVolume(i), MountPath: layout.ContainerMonitorDir(name)},

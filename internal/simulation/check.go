@@ -20,6 +20,8 @@ type checker struct {
 	epochs    map[int64]string // who was granted it
 	largest   int64
 	deleted   bool // the Lease was, since the largest epoch was granted
+	record    leasev1.Record
+	changed   time.Duration // when the record last changed
 }
 
 func (k *checker) fail(w *World, format string, args ...any) {
@@ -67,7 +69,9 @@ func (k *checker) committed(w *World, l *leasev1.Lease) {
 		w.log("store: %v", err)
 		return
 	}
-	w.log("store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName, r.Epoch, r.Inc, r.Seq, r.ReleasedEpoch)
+	k.silent(w, r)
+	w.log("store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName, r.Epoch,
+		r.Inc, r.Seq, r.ReleasedEpoch)
 	for _, h := range w.hosts {
 		if r.Free() && h.alive() {
 			k.fail(w, "the record of epoch %d is free while %s is alive", r.Epoch, h.name)
@@ -75,13 +79,34 @@ func (k *checker) committed(w *World, l *leasev1.Lease) {
 	}
 }
 
+// silent: nobody takes a record of a silent owner before that one is dead, on
+// the slowest clock.
+func (k *checker) silent(w *World, r leasev1.Record) {
+	old, since := k.record, w.now-k.changed
+	k.record, k.changed = r, w.now
+	if old.UID != r.UID || old.Free() || old.Fenced() || !r.Held() || r.HolderUID == old.HolderUID {
+		return
+	}
+	if least := time.Duration(float64(w.timing.D) / (1 - A1)); since < least && w.options.Drift <= A1 {
+		k.fail(w, "%s takes the record of %s after %v", r.HolderName, old.HolderName, since)
+	}
+}
+
 // stepped looks at what a machine made of an event.
-func (k *checker) stepped(w *World, m *monitor, now instant.Instant, before ownership.Snapshot, e ownership.Event, actions []ownership.Action) {
+func (k *checker) stepped(w *World, m *monitor, now instant.Instant, before ownership.Snapshot, e ownership.Event,
+	actions []ownership.Action) {
 	after := m.node.Snapshot()
 	// ValidUntil is an estimate on one of two clocks that need not agree, so that
 	// it wanders a little.
-	if wander := int64(w.timing.D) / 20; before.Epoch == after.Epoch && before.ValidUntil != 0 && before.ValidUntil < now.Boot && after.ValidUntil > before.ValidUntil+wander {
-		k.fail(w, "%s: epoch %d is revived after it had run out, by %s: before %+v, after %+v", m.host.name, after.Epoch, text(e), text(before), text(after))
+	wander := int64(w.timing.D) / 20
+	if before.Epoch == after.Epoch && before.ValidUntil != 0 && before.ValidUntil < now.Boot &&
+		after.ValidUntil > before.ValidUntil+wander {
+		k.fail(w, "%s: epoch %d is revived after it had run out, by %s: before %+v, after %+v", m.host.name,
+			after.Epoch, text(e), text(before), text(after))
+	}
+	stop := after.ValidUntil - int64(w.timing.D-w.timing.N)
+	if after.Granted && after.ValidUntil != 0 && now.Boot > stop+wander {
+		k.fail(w, "%s: still granted %v after its stop was due", m.host.name, time.Duration(now.Boot-stop))
 	}
 	killed, guard := false, ownership.Guard{G2: now.Boot + 1}
 	for _, a := range actions {
@@ -94,6 +119,8 @@ func (k *checker) stepped(w *World, m *monitor, now instant.Instant, before owne
 			k.grant(w, m, a.Grant)
 		case a.Put != nil:
 			k.put(w, m, a.Put)
+		case a.Fact != nil && a.Fact.Kind == ownership.FactSelfStop && !m.excused():
+			k.fail(w, "%s: stops itself although nothing was in its way", m.host.name)
 		case a.Fact != nil && a.Fact.Kind == ownership.FactLost:
 			k.lost(w, m, a.Fact)
 		case a.Revoke != nil && a.Revoke.Mode == ownership.Kill && a.Revoke.Reason != ownership.RevokeNotOwner:
@@ -135,9 +162,21 @@ func (k *checker) grant(w *World, m *monitor, g *ownership.Grant) {
 	}
 }
 
-// put: an engine that hangs must not keep a lease alive. Its last tick allows one
+// excused reports whether anything was in the way of the last renewals.
+func (m *monitor) excused() bool {
+	h, w := m.host, m.host.world
+	last := max(h.link.cutIn, h.link.cutOut, h.link.slow, h.link.lost, w.manager.apiDown, m.paused, m.engine.hung,
+		h.diskFull)
+	return w.now-last < w.timing.D
+}
+
+// put: nothing is written while an emergency stop is under way. An engine that hangs must not keep a lease alive.
+// Its last tick allows one
 // more series of writes.
 func (k *checker) put(w *World, m *monitor, p *ownership.Put) {
+	if s := m.node.Snapshot(); s.Role == ownership.SelfStopping && !s.StopFailed {
+		k.fail(w, "%s: writes although its stop is not proven", m.host.name)
+	}
 	if since := w.now - m.engine.hungSince; p.Record.Held() && p.Record.Epoch == m.node.Snapshot().Epoch &&
 		w.now < m.engine.hung && m.node.Snapshot().Granted && since > m.host.clock.stretch(w.timing.N+w.timing.R) {
 		k.fail(w, "%s: renews although its engine hangs for %v", m.host.name, since)
@@ -150,7 +189,8 @@ func (k *checker) lost(w *World, m *monitor, f *ownership.Fact) {
 	if l == nil {
 		return
 	}
-	if r, err := leasev1.Decode(*l); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc && r.Epoch == f.Epoch && !r.Fenced() {
+	if r, err := leasev1.Decode(*l); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc &&
+		r.Epoch == f.Epoch && !r.Fenced() {
 		k.fail(w, "%s: gives epoch %d up for lost although the record is still its own", m.host.name, f.Epoch)
 	}
 }

@@ -19,6 +19,9 @@ type clock struct {
 	wall      int64 // offset from true time
 }
 
+// A1 is the largest drift of clock rates within the assumptions.
+const A1 = 0.01
+
 // epochZero is the wall clock time at which schedules begin.
 const epochZero = int64(1_900_000_000_000_000_000)
 

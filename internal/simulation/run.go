@@ -18,7 +18,7 @@ import (
 type Options struct {
 	// New makes the node of one host.
 	New func(ownership.Config, ownership.Disk) Node
-	// Drift is the largest drift of clock rates: 1 % in assumption A1.
+	// Drift is the largest drift of clock rates.
 	Drift float64
 	// Durations is how many lease durations a schedule lasts before it gets quiet.
 	Durations int
@@ -41,7 +41,7 @@ type Step struct {
 func Default() Options {
 	return Options{
 		New:       func(c ownership.Config, d ownership.Disk) Node { return ownership.New(c, d) },
-		Drift:     0.01,
+		Drift:     A1,
 		Durations: 50,
 	}
 }
@@ -120,14 +120,19 @@ func (w *World) runUntil(end time.Duration) {
 func (w *World) calm() {
 	w.log("calm from here on")
 	w.quiet = true
-	w.manager.down, w.manager.apiDown = 0, 0
+	ends := func(until ...*time.Duration) {
+		for _, t := range until {
+			*t = min(*t, w.now)
+		}
+	}
+	ends(&w.manager.down, &w.manager.apiDown)
 	w.wantOnline = true
 	w.mend()
 	for _, h := range w.hosts {
-		h.link.cutIn, h.link.cutOut, h.link.slow, h.link.loseAnswer, h.link.strike = 0, 0, 0, 0, nil
-		h.barred, h.diskFull, h.release = false, 0, nil
+		ends(&h.link.cutIn, &h.link.cutOut, &h.link.slow, &h.diskFull)
+		h.link.loseAnswer, h.link.strike, h.barred, h.release = 0, nil, false, nil
 		for _, c := range h.containers {
-			c.hang, c.broken = 0, 0
+			ends(&c.hang, &c.broken)
 			if h.up && !c.up {
 				c.begin()
 			}
@@ -136,7 +141,8 @@ func (w *World) calm() {
 		h.boot()
 		h.startMonitor()
 		if m := h.monitor; m != nil {
-			m.paused, m.pauseAt, m.engine.hung = 0, 0, 0
+			ends(&m.paused, &m.engine.hung)
+			m.pauseAt = 0
 			m.run()
 			m.postWish()
 		}

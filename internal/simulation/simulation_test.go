@@ -4,14 +4,18 @@
 package simulation
 
 import (
-	"fmt"
+	"encoding/json"
 	"os"
 	"reflect"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
 // schedules runs n schedules, or the one of the environment variable SEED, and
@@ -78,6 +82,9 @@ func add(sum *Coverage, reached map[string]int, c Coverage) {
 // SEED replays one schedule, SCHEDULES sets how many.
 func TestSchedules(t *testing.T) {
 	n := 1000
+	if testing.Short() { // with the race detector; make test runs them all without
+		n = 50
+	}
 	sum, reached, bad := schedules(t, Default(), n)
 	if bad != nil {
 		o := Default()
@@ -92,9 +99,65 @@ func TestSchedules(t *testing.T) {
 			t.Errorf("no schedule reached %s", name)
 		}
 	}
+}
+
+// TestPositiveControl: the adversary can win. With clocks that drift further than
+// A1 allows, two hosts run the group.
+func TestPositiveControl(t *testing.T) {
 	if os.Getenv("SEED") != "" {
+		t.Skip("one schedule is replayed")
+	}
+	o := Default()
+	o.Drift = 0.06
+	for seed := range uint64(300) {
+		if r := Run(seed, o); strings.HasPrefix(r.Violation, "I1") {
+			t.Logf("seed %d: %s", seed, r.Violation)
+			return
+		}
+	}
+	t.Error("no schedule violates I1 although A1 does not hold")
+}
+
+// TestReplay: a run that was recorded as JSON lines is the same when it is read
+// back and replayed, and so is a schedule that is run again.
+func TestReplay(t *testing.T) {
+	for seed := range uint64(20) {
+		var lines [][]byte
 		o := Default()
-		o.Trace = true
-		fmt.Println(Run(1, o))
+		o.Durations = 20
+		o.Record = func(s Step) {
+			b, err := json.Marshal(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines = append(lines, b)
+		}
+		disks, timing := map[string]ownership.Disk{}, leasev1.Timing{}
+		o.New = func(c ownership.Config, d ownership.Disk) Node {
+			disks[c.Inc], timing = d, c.Timing
+			return ownership.New(c, d)
+		}
+		first := Run(seed, o)
+		recorded := lines
+		lines = nil
+		if again := Run(seed, o); again != first || !reflect.DeepEqual(lines, recorded) {
+			t.Fatalf("seed %d: run twice, it differs: %+v, %+v", seed, first, again)
+		}
+		machines := map[string]Node{}
+		for i, line := range recorded {
+			var s Step
+			if err := json.Unmarshal(line, &s); err != nil {
+				t.Fatal(err)
+			}
+			m := machines[s.Inc]
+			if m == nil {
+				m = o.New(ownership.Config{PodName: s.Host, PodUID: s.Inc[:strings.Index(s.Inc, "-inc-")], Inc: s.Inc, Timing: timing}, disks[s.Inc])
+				machines[s.Inc] = m
+			}
+			want, _ := json.Marshal(s.Actions)
+			if got, _ := json.Marshal(m.Step(s.Now, s.Event)); string(got) != string(want) && len(s.Actions) > 0 {
+				t.Fatalf("seed %d, line %d:\n got %s\nwant %s", seed, i, got, want)
+			}
+		}
 	}
 }

@@ -4,6 +4,7 @@
 package simulation
 
 import (
+	"maps"
 	"strconv"
 	"time"
 
@@ -67,9 +68,7 @@ func (s *store) edit(change func(*leasev1.Lease)) {
 	}
 	l := *s.lease
 	l.Annotations = map[string]string{}
-	for k, v := range s.lease.Annotations {
-		l.Annotations[k] = v
-	}
+	maps.Copy(l.Annotations, s.lease.Annotations)
 	change(&l)
 	s.commit(l, l.UID)
 }
@@ -91,6 +90,7 @@ type link struct {
 	world         *World
 	cutOut, cutIn time.Duration // until when requests, answers are lost
 	slow          time.Duration // until when everything takes up to three attempts
+	lost          time.Duration // when an answer last was
 	loseAnswer    int           // the answers to that many next writes are lost
 	strike        func()        // called at the next commit
 }
@@ -125,6 +125,7 @@ func (l *link) call(write bool, execute func() answer, deliver func(answer)) {
 		if write && a.outcome == ownership.Committed {
 			if l.loseAnswer > 0 {
 				l.loseAnswer--
+				l.lost = w.now
 				w.Coverage.UnknownCommit++
 				return
 			}

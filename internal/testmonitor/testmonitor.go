@@ -61,7 +61,7 @@ func NewIn(t *testing.T, dir string) *Monitor {
 // Start listens, after Stop again.
 func (m *Monitor) Start(t *testing.T) {
 	t.Helper()
-	l, err := net.Listen("unix", m.Socket)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "unix", m.Socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,9 @@ func (m *Monitor) Dial(t *testing.T) pb.ProviderServiceClient {
 	t.Helper()
 	conn, err := grpc.NewClient("unix:"+m.Provider,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 5 * time.Millisecond, Multiplier: 1.5, MaxDelay: 50 * time.Millisecond}}),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{
+			BaseDelay: 5 * time.Millisecond, Multiplier: 1.5, MaxDelay: 50 * time.Millisecond,
+		}}),
 		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
 	if err != nil {
 		t.Fatal(err)
@@ -166,12 +168,18 @@ func (m *Monitor) Dial(t *testing.T) pb.ProviderServiceClient {
 	return pb.NewProviderServiceClient(conn)
 }
 
-func (m *Monitor) SetResourceStatusEx(ctx context.Context, req *pb.SetResourceStatusExRequest) (*pb.SetResourceStatusExResponse, error) {
-	return typed[*pb.SetResourceStatusExResponse](m.take(ctx, req, &pb.SetResourceStatusExResponse{ExitState: pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE}))
+const goOn = pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE
+
+func (m *Monitor) SetResourceStatusEx(
+	ctx context.Context, req *pb.SetResourceStatusExRequest,
+) (*pb.SetResourceStatusExResponse, error) {
+	return typed[*pb.SetResourceStatusExResponse](m.take(ctx, req, &pb.SetResourceStatusExResponse{ExitState: goOn}))
 }
 
-func (m *Monitor) SetResourceStatus(ctx context.Context, req *pb.SetResourceStatusRequest) (*pb.SetResourceStatusResponse, error) {
-	return typed[*pb.SetResourceStatusResponse](m.take(ctx, req, &pb.SetResourceStatusResponse{ExitState: pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE}))
+func (m *Monitor) SetResourceStatus(
+	ctx context.Context, req *pb.SetResourceStatusRequest,
+) (*pb.SetResourceStatusResponse, error) {
+	return typed[*pb.SetResourceStatusResponse](m.take(ctx, req, &pb.SetResourceStatusResponse{ExitState: goOn}))
 }
 
 func (m *Monitor) SignalFailure(ctx context.Context, req *pb.SignalFailureRequest) (*pb.SignalFailureResponse, error) {
@@ -182,7 +190,9 @@ func (m *Monitor) LogEvent(ctx context.Context, req *pb.LogEventRequest) (*pb.Lo
 	return typed[*pb.LogEventResponse](m.take(ctx, req, &pb.LogEventResponse{}))
 }
 
-func (m *Monitor) EndControlCall(ctx context.Context, req *pb.EndControlCallRequest) (*pb.EndControlCallResponse, error) {
+func (m *Monitor) EndControlCall(
+	ctx context.Context, req *pb.EndControlCallRequest,
+) (*pb.EndControlCallResponse, error) {
 	return typed[*pb.EndControlCallResponse](m.take(ctx, req, &pb.EndControlCallResponse{}))
 }
 

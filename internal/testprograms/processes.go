@@ -4,6 +4,7 @@
 package testprograms
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -57,7 +58,7 @@ func Daemon(args []string) error {
 	if err != nil {
 		return err
 	}
-	next := exec.Command(self, "daemon", "--lock", *lock, "--step", strconv.Itoa(*step+1))
+	next := exec.CommandContext(context.Background(), self, "daemon", "--lock", *lock, "--step", strconv.Itoa(*step+1))
 	next.Stdout, next.Stderr = os.Stdout, os.Stderr
 	next.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if *step == 1 {
@@ -133,7 +134,7 @@ func Runaway(args []string) error {
 	if err != nil {
 		return err
 	}
-	next := exec.Command(self, append([]string{"runaway"}, args...)...)
+	next := exec.CommandContext(context.Background(), self, "runaway", args[0], args[1]) //nolint:gosec // itself
 	next.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return next.Start()
 }

@@ -4,6 +4,7 @@
 package testprograms
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"net"
@@ -31,11 +32,12 @@ func Server(args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	web, err := net.Listen("tcp", "127.0.0.1:0")
+	var listen net.ListenConfig
+	web, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	rpc, err := net.Listen("tcp", "127.0.0.1:0")
+	rpc, err := listen.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,18 @@ const (
 	endpointKey = "endpoint"
 )
 
+// revision is the plan that this host can answer for: the accepted one once all
+// that it no longer has is closed, because the manager lets those objects go then.
+func (c *Core) revision() string {
+	for _, r := range c.snapshot.Resources {
+		if r.Removed {
+			return c.reported
+		}
+	}
+	c.reported = c.snapshot.PlanRevision
+	return c.reported
+}
+
 // describe says what every document shall be now. It only ever tells what the
 // machines know.
 func (c *Core) describe() {
@@ -28,6 +40,10 @@ func (c *Core) describe() {
 	}
 	c.describeHost()
 	if c.story.Epoch == 0 {
+		return
+	}
+	if o := c.group.Status.Owner; o != nil && o.Epoch > c.story.Epoch {
+		c.documents.drop()
 		return
 	}
 	for _, r := range c.snapshot.Resources {
@@ -43,7 +59,7 @@ func (c *Core) describeHost() {
 	unfit := c.unfit()
 	h := v1alpha1.HostStatus{
 		PodUID: c.config.PodUID, NodeName: c.config.NodeName, Ready: unfit == "",
-		PlanRevision: c.planRevision, Reason: unfit,
+		PlanRevision: c.revision(), Reason: unfit,
 	}
 	c.documents.set(hostKey, Write{Host: &HostDocument{GroupUID: c.group.UID, Name: c.config.PodName, Host: h}}, urgent)
 	if _, ok := c.group.Status.Hosts[c.config.PodName]; !ok {
@@ -54,7 +70,7 @@ func (c *Core) describeHost() {
 func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	o := v1alpha1.ResourceOwnerStatus{
 		Epoch: c.story.Epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
-		PlanRevision: c.planRevision, State: v1alpha1.ResourceState(r.State), StateTime: micro(r.Since),
+		PlanRevision: c.revision(), State: v1alpha1.ResourceState(r.State), StateTime: micro(r.Since),
 		Reason: string(r.Waiting), Message: c.waitingFor(r),
 		CheckPoint: int64(r.CheckPoint), ApplicationErrorCode: int64(r.ApplicationErrorCode),
 		StatusFlags: int64(r.StatusFlags), LastOperationStatusCode: int64(r.LastOperationStatusCode),
@@ -94,7 +110,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 
 // waitingFor is what to look at when a resource is not as it is wanted.
 func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
-	var names []string
+	names := make([]string, 0, len(r.WaitingFor))
 	for _, uid := range r.WaitingFor {
 		names = append(names, c.resourceName(uid))
 	}
@@ -109,14 +125,16 @@ func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
 
 func (c *Core) describeGroup() {
 	state := v1alpha1.GroupState(c.snapshot.Group)
-	o := c.story.ownerStatus(c.config, state, c.planRevision)
+	o := c.story.ownerStatus(c.config, state, c.revision())
 	if c.need != nil {
 		o.Message = "fails over: " + string(c.need.Reason) + " of " + c.resourceName(c.need.Resource)
 		if s := c.owner.Snapshot(); s.NotReleased != "" {
 			o.Message = "cannot fail over: " + s.NotReleased
 		}
 	}
-	ready := Condition{Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message}
+	ready := Condition{
+		Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message,
+	}
 	failed := Condition{Type: v1alpha1.ConditionStopFailed, Reason: "StopProven"}
 	if c.stopFailed {
 		_, left := c.unstopped()

@@ -11,7 +11,9 @@ import (
 // callback serves the callback functions of RA section 1.
 func (e *Engine) callback(cb Callback) {
 	n := 0
-	for _, set := range []bool{cb.SetResourceStatus != nil, cb.SignalFailure != nil, cb.LogEvent != nil, cb.EndControlCall != nil} {
+	for _, set := range []bool{
+		cb.SetResourceStatus != nil, cb.SignalFailure != nil, cb.LogEvent != nil, cb.EndControlCall != nil,
+	} {
 		if set {
 			n++
 		}
@@ -135,7 +137,9 @@ func (e *Engine) reportStopping(r *resource, s SetResourceStatus) ExitState {
 		e.stopped(r)
 		return ExitContinue
 	}
-	f := failure{reason: ReasonForcedOffline, code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode}
+	f := failure{
+		reason: ReasonForcedOffline, code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode,
+	}
 	if s.State != ReportedFailed {
 		f.reason, f.message = ReasonWrongDirection, fmt.Sprintf("state %d was reported while it was going offline", s.State)
 	}
@@ -199,7 +203,8 @@ func (e *Engine) inform(r *resource, bit uint64, why Reason, s SignalFailure) {
 	if r.information&bit == 0 {
 		r.information |= bit
 		e.touch(r, true)
-		e.note(LevelWarning, r, why, fmt.Sprintf("%s: application error %d: %s", r.spec.Name, s.ApplicationErrorCode, s.Message), true)
+		e.note(LevelWarning, r, why,
+			fmt.Sprintf("%s: application error %d: %s", r.spec.Name, s.ApplicationErrorCode, s.Message), true)
 	}
 }
 
@@ -221,7 +226,8 @@ type logs struct {
 func (e *Engine) logEvent(r *resource, l LogEvent) {
 	if r.logSince == 0 || add(r.logSince, logRateEvery) <= e.now.Boot {
 		if r.logDropped > 0 {
-			e.note(LevelWarning, r, ReasonLogDropped, fmt.Sprintf("%d lines of %s were dropped", r.logDropped, r.spec.Name), false)
+			e.note(LevelWarning, r, ReasonLogDropped,
+				fmt.Sprintf("%d lines of %s were dropped", r.logDropped, r.spec.Name), false)
 		}
 		r.logSince, r.logLines, r.logDropped = e.now.Boot, 0, 0
 	}

@@ -73,6 +73,7 @@ func TestProviderCrash(t *testing.T) {
 	g.want(len(g.restarts()) == 1 && g.restarts()[0].Nonce == "c1", "what merely hangs must go: %v", g.restarts())
 	g.up("c", "c1")
 	g.flying() // the dying process is of no use
+	g.want(!g.e.Snapshot(g.now).Containers[0].Up, "up")
 	g.empty("c", "c2")
 	g.want(g.snap("a").StopProven, "not proven")
 	g.up("c", "c2")

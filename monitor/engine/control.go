@@ -45,7 +45,8 @@ func (e *Engine) control(a Control) {
 	e.controls = append(e.controls, k)
 	e.journal = true
 	if a.Claimed {
-		e.finishControl(k, FinishUnknown, CodeOperationAborted, "the monitor was restarted before it was known to have run", nil)
+		e.finishControl(k, FinishUnknown, CodeOperationAborted,
+			"the monitor was restarted before it was known to have run", nil)
 		return
 	}
 	k.r = e.find(a.Resource)
@@ -183,18 +184,25 @@ func (e *Engine) finishControl(k *control, kind FinishKind, status Code, message
 	e.out = append(e.out, Action{Finish: f})
 
 	finished := 0
-	for i := len(e.controls) - 1; i >= 0; i-- {
-		if e.controls[i].phase == ControlFinished {
-			if finished++; finished > maxFinished {
-				e.controls = slices.Delete(e.controls, i, i+1)
-			}
+	for _, x := range e.controls {
+		if x.phase == ControlFinished {
+			finished++
 		}
 	}
+	e.controls = slices.DeleteFunc(e.controls, func(x *control) bool { // the oldest go first
+		over := x.phase == ControlFinished && finished > maxFinished
+		if over {
+			finished--
+		}
+		return over
+	})
 }
 
 func (e *Engine) recorded(id string) {
 	n := len(e.controls)
-	e.controls = slices.DeleteFunc(e.controls, func(k *control) bool { return k.ask.ID == id && k.phase == ControlFinished })
+	e.controls = slices.DeleteFunc(e.controls, func(k *control) bool {
+		return k.ask.ID == id && k.phase == ControlFinished
+	})
 	e.journal = e.journal || len(e.controls) != n
 }
 

@@ -248,3 +248,13 @@ func TestGroupStates(t *testing.T) {
 	g.ok(OpOnline, "b")
 	group(GroupOnline)
 }
+
+func TestRestartWaitsForADependentThatFailedToo(t *testing.T) {
+	g := online(t, with(res("a"), func(r *Resource) { r.RestartDelay = 0 }), res("b", "a"))
+	g.signal("b", true)
+	g.signal("a", true)
+	g.ok(OpTerminate, "a")
+	g.flying("Terminate b")
+	g.ok(OpTerminate, "b")
+	g.flying("Online a")
+}

@@ -179,7 +179,8 @@ func (e *Engine) finish() []Action {
 	if e.journal || e.barrier {
 		e.out = append(e.out, Action{Journal: &Journal{Barrier: e.barrier}})
 	}
-	out := append(e.out, e.held...)
+	e.out = append(e.out, e.held...)
+	out := e.out
 	e.out, e.held = nil, nil
 	return out
 }

@@ -55,9 +55,8 @@ func must(t *testing.T, e *Engine, now instant.Instant, ev Event) {
 }
 
 func actionKinds(a Action) (n int) {
-	v := reflect.ValueOf(a)
-	for i := range v.NumField() {
-		if !v.Field(i).IsNil() {
+	for _, v := range reflect.ValueOf(a).Fields() {
+		if !v.IsNil() {
 			n++
 		}
 	}
@@ -115,9 +114,9 @@ func (m maker) fill(v reflect.Value, depth int) {
 			m.fill(v.Field(3+m.IntN(v.NumField()-3)), depth)
 			return
 		}
-		for i := range v.NumField() {
+		for _, f := range v.Fields() {
 			if m.IntN(5) > 0 {
-				m.fill(v.Field(i), depth+1)
+				m.fill(f, depth+1)
 			}
 		}
 	case reflect.Slice:

@@ -276,3 +276,72 @@ func TestProvenWaitsForStopFailed(t *testing.T) {
 	g.empty("c", "c2")
 	g.want(g.proven == 1, "not proven")
 }
+
+func TestKillWhileComingOnline(t *testing.T) {
+	g := ready(t, res("a"))
+	c := *g.call(OpOnline, "a")
+	g.revoke(Kill)
+	g.revoke(Ordered) // does not soften it
+	g.send(Event{Returned: &Returned{Call: c.ID}})
+	g.is("a", OfflinePending)
+	g.want(g.call(OpTerminate, "a") == nil && g.call(OpOffline, "a") == nil, "called: %v", g.inFlight())
+}
+
+func TestFailureWhileStoppingIsNotCounted(t *testing.T) {
+	g := online(t, with(res("a"), func(r *Resource) { r.RestartThreshold = 0 }), res("b", "a"))
+	g.revoke(Ordered)
+	g.signal("a", true)
+	g.is("a", Failed)
+	s := g.snap("a")
+	g.want(len(s.Failures) == 0 && s.Verdict == VerdictNone && s.LastFailure.Reason == ReasonExited, "%+v", s)
+	g.ok(OpTerminate, "a")
+	g.grant(1)
+	g.ok(OpOffline, "b")
+	g.flying("Online a")
+	g.want(!g.need.Failover, "need %+v", g.need)
+}
+
+func TestGrantedAgainFinishesTheWholeStop(t *testing.T) {
+	g := online(t, res("a"), res("b"))
+	g.revoke(Emergency)
+	g.ok(OpTerminate, "a")
+	g.grant(1)
+	g.flying("Terminate b") // a does not come back before b is down
+	g.ok(OpTerminate, "b")
+	g.flying("Online a", "Online b")
+}
+
+func TestOfflineDeadlockEndsFailed(t *testing.T) {
+	g := online(t, with(res("a"), func(r *Resource) { r.PendingTimeout = 100 * sec }), res("b"))
+	g.plan(offline(with(res("a"), func(r *Resource) { r.PendingTimeout = 100 * sec })), res("b"))
+	g.answer(OpOffline, "a", Returned{Outcome: DeadlineExceeded})
+	g.is("a", Failed)
+	s := g.snap("a")
+	g.want(s.LastFailure.Reason == ReasonForcedOffline && s.LastOperationStatusCode == CodeCallTimedOut && len(s.Failures) == 0, "%+v", s)
+	g.want(len(g.restarts()) == 1 && g.restarts()[0].Reason == ReasonDeadlock, "restarts %v", g.restarts())
+}
+
+func TestOrderedStopGoesAroundWhatCannotBeKilled(t *testing.T) {
+	g := online(t, res("a"), with(res("b", "a"), func(r *Resource) { r.Container = "d" }))
+	g.revoke(Ordered)
+	g.answer(OpOffline, "b", Returned{Status: 5})
+	g.answer(OpTerminate, "b", Returned{Status: 5})
+	g.flying()
+	g.pass(500 * ms) // init does not answer: StopFailed
+	g.flying("Offline a")
+	g.ok(OpOffline, "a")
+	g.empty("c", "c2")
+	g.want(g.proven == 0, "proven")
+	g.empty("d", "d2")
+	g.want(g.proven == 1, "not proven")
+}
+
+func TestTimeNeverGoesBack(t *testing.T) {
+	g := online(t, res("a"))
+	g.now.Boot += int64(100 * sec)
+	g.send(Event{Tick: &Tick{}})
+	high := g.now.Boot
+	g.now.Boot -= int64(99 * sec)
+	g.e.Step(g.now, Event{Callback: &Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Exited: true}}})
+	g.want(g.snap("a").NextTry.Boot == high+int64(500*ms), "%+v", g.snap("a").NextTry)
+}

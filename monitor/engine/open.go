@@ -38,7 +38,8 @@ func (e *Engine) openOrClose(r *resource) {
 // open calls Open: recovering, if what is running may be left running. "Make sure
 // that it is offline" is Open's task otherwise (RA section 2.1).
 func (e *Engine) open(r *resource) {
-	if len(r.c.types) > 0 && !slices.ContainsFunc(r.c.types, func(t string) bool { return strings.EqualFold(t, r.spec.TypeName) }) {
+	same := func(t string) bool { return strings.EqualFold(t, r.spec.TypeName) }
+	if len(r.c.types) > 0 && !slices.ContainsFunc(r.c.types, same) {
 		e.openFailed(r, failure{reason: ReasonTypeMissing, code: CodeTypeNotSupported,
 			message: fmt.Sprintf("the provider in container %s does not serve type %s", r.c.name, r.spec.TypeName)})
 		return

@@ -14,10 +14,14 @@ import (
 // planChanged takes a plan as a whole, or not at all.
 func (e *Engine) planChanged(p Plan) {
 	if err := p.check(); err != nil {
-		e.note(LevelError, nil, ReasonPlanRefused, fmt.Sprintf("plan %s is refused, the last one goes on: %v", p.Revision, err), true)
+		e.note(LevelError, nil, ReasonPlanRefused,
+			fmt.Sprintf("plan %s is refused, the last one goes on: %v", p.Revision, err), true)
 		return
 	}
 	e.revision = p.Revision
+	if p.KillBound > 0 {
+		e.cfg.KillBound = p.KillBound
+	}
 	e.group, e.journal, e.again = true, true, true
 	planned := map[string]bool{}
 	var fresh []*resource

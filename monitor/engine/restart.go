@@ -78,7 +78,7 @@ func (e *Engine) judge(r *resource, why Reason) {
 		r.failures = append([]instant.Instant(nil), r.failures[n-maxFailures:]...)
 	}
 	r.failover, r.immediate = false, false
-	within := int64(len(r.failures)) <= r.spec.RestartThreshold || r.spec.RestartThreshold >= maxFailures
+	within := int64(len(r.failures)) <= r.spec.RestartThreshold
 	switch {
 	case r.spec.RestartAction == DontRestart:
 		r.verdict, r.nextTry = VerdictStay, instant.Instant{}

@@ -214,3 +214,30 @@ func TestHugeThresholdIsNeverExceeded(t *testing.T) {
 	g.want(s.TotalFailures == 300 && len(s.Failures) == maxFailures && len(s.Transitions) == maxTransitions, "%d %d", s.TotalFailures, len(s.Failures))
 	g.is("a", Online)
 }
+
+func TestRetrySoonerThanThePeriodBeginsANewSeries(t *testing.T) {
+	g := online(t, with(res("a"), func(r *Resource) { r.RetryPeriodOnFailure = 100 * sec }))
+	g.fails("a")
+	g.exit("a")
+	g.pass(100 * sec)
+	g.answer(OpOnline, "a", Returned{Status: 5})
+	g.want(g.snap("a").Verdict == VerdictRestart && len(g.snap("a").Failures) == 1, "%+v", g.snap("a"))
+}
+
+func TestNewEpochForgetsFailuresThatWereSurvived(t *testing.T) {
+	g := online(t, res("a"))
+	g.fails("a")
+	g.grant(2)
+	g.want(len(g.snap("a").Failures) == 0, "%+v", g.snap("a"))
+}
+
+func TestOpenFailingAgainIsNotCountedTwice(t *testing.T) {
+	g := online(t, res("a"))
+	g.fails("a")
+	g.exit("a") // one too many: waits for the retry period
+	g.empty("c", "c2")
+	g.up("c", "c2")
+	n := g.snap("a").TotalFailures
+	g.answer(OpOpen, "a", Returned{Status: 5})
+	g.want(g.snap("a").TotalFailures == n && g.snap("a").Verdict == VerdictRetry, "%+v", g.snap("a"))
+}

@@ -17,7 +17,9 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 	e.now = now
 	defer func() { e.now = was }()
 
-	s := Snapshot{Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext}
+	s := Snapshot{
+		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
+	}
 	if n := e.need; n.Failover {
 		s.Need = &n
 	}
@@ -31,7 +33,9 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 		s.Resources = append(s.Resources, e.resourceSnapshot(r))
 	}
 	for _, k := range e.controls {
-		ks := ControlSnapshot{Control: k.ask, Spec: k.spec, Phase: k.phase, Context: k.context, Deadline: k.deadline, Nonce: k.nonce}
+		ks := ControlSnapshot{
+			Control: k.ask, Spec: k.spec, Phase: k.phase, Context: k.context, Deadline: k.deadline, Nonce: k.nonce,
+		}
 		if k.c != nil {
 			ks.Container = k.c.name
 		}
@@ -151,8 +155,6 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
 	}
-	// A resource that had failed is still to be made sure of.
-	r.kill = r.state == Failed && !s.StopProven
 	return r
 }
 

@@ -308,3 +308,43 @@ func TestSnapshotRoundTrip(t *testing.T) {
 		t.Fatalf("want %s\ngot %s", a, b)
 	}
 }
+
+func TestMonitorRestartStartsNothingBeforeOwnershipSpoke(t *testing.T) {
+	h := online(t, res("a"))
+	h.exit("a")
+	g := restored(t, h)
+	g.up("c", "c1")
+	g.answer(OpOpen, "a", Returned{State: ReportedOffline})
+	g.guard("c", 1) // left from the earlier life
+	g.pass(sec)
+	g.flying()
+	g.waits("a", ReasonUndecided)
+	g.grant(1)
+	g.flying("Online a")
+}
+
+func TestStopOfWhatCannotBeOpened(t *testing.T) {
+	g := restored(t, ready(t, offline(res("a"))))
+	g.up("c", "c1")
+	g.answer(OpOpen, "a", Returned{Status: 5})
+	g.want(len(g.restarts()) == 0, "nothing says that it runs")
+	g.revoke(Ordered)
+	g.want(g.proven == 0 && len(g.restarts()) == 1, "nobody can say that it does not run: only init can")
+	g.empty("c", "c2")
+	g.want(g.proven == 1, "not proven")
+}
+
+func TestContextsOutliveALostJournal(t *testing.T) {
+	g := online(t, controlled("a"))
+	g.ask(Control{ID: "1", Resource: "a", Name: "SAVE", Input: []byte("secret")})
+	g.claim("1", true)
+	first := g.call(OpBeginResourceControl, "a").Control.Context
+	g.answer(OpBeginResourceControl, "a", Returned{})
+	g.want(g.e.Snapshot(g.now).Controls[0].Control.Input == nil, "the input of a finished call is kept")
+	now := g.now.Add(sec)
+	g = online(t, controlled("a"))
+	g.now = now
+	g.ask(Control{ID: "2", Resource: "a", Name: "SAVE"})
+	g.claim("2", true)
+	g.want(g.call(OpBeginResourceControl, "a").Control.Context > first, "a context is used twice")
+}

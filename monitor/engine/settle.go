@@ -99,34 +99,39 @@ func (e *Engine) next() int64 {
 		}
 	}
 	for _, r := range e.resources {
-		sooner(r.pendingBy)
-		if r.terminating {
-			sooner(r.stopBy)
-		}
-		if r.waitSince != 0 {
-			sooner(add(r.waitSince, r.spec.PendingTimeout))
-		}
-		if !r.opened && r.c.callable() {
-			sooner(r.openAt)
-		}
-		if e.phase == Owner && r.state == Failed {
-			sooner(r.nextTry.Boot)
-		}
-		if e.phase == Owner && r.wanted() && r.down() {
-			_, until := e.lingering(r)
-			sooner(until)
-		}
-		if r.polls() {
-			if r.verifyAgain && r.verify == nil {
-				sooner(r.verifyAt)
-			}
-			if r.alive == nil {
-				sooner(r.aliveAt)
-			}
-			if !r.eventHandle && r.looks == nil {
-				sooner(r.looksAt)
-			}
-		}
+		e.nextOf(r, sooner)
 	}
 	return at
+}
+
+// nextOf tells the times of one resource.
+func (e *Engine) nextOf(r *resource, sooner func(int64)) {
+	sooner(r.pendingBy)
+	if r.terminating {
+		sooner(r.stopBy)
+	}
+	if r.waitSince != 0 {
+		sooner(add(r.waitSince, r.spec.PendingTimeout))
+	}
+	if !r.opened && r.c.callable() {
+		sooner(r.openAt)
+	}
+	if e.phase == Owner && r.state == Failed {
+		sooner(r.nextTry.Boot)
+	}
+	if e.phase == Owner && r.wanted() && r.down() {
+		_, until := e.lingering(r)
+		sooner(until)
+	}
+	if r.polls() {
+		if r.verifyAgain && r.verify == nil {
+			sooner(r.verifyAt)
+		}
+		if r.alive == nil {
+			sooner(r.aliveAt)
+		}
+		if !r.eventHandle && r.looks == nil {
+			sooner(r.looksAt)
+		}
+	}
 }

@@ -39,11 +39,12 @@ func (m *Machine) lookAt(at int64) {
 
 // arm orders the timer if the next deadline is not the one it is set to.
 func (m *Machine) arm() {
-	if m.armed != 0 && m.armed <= m.now.Boot {
-		m.armed = 0
-	}
 	if m.wake != 0 && m.wake != m.armed {
 		m.armed = m.wake
 		m.do(Action{Arm: &Arm{At: m.wake}})
 	}
 }
+
+// onTimer: the timer is not set any more, also if it came too early. What is due
+// is for drive to see.
+func (m *Machine) onTimer(Event) { m.armed = 0 }

@@ -19,7 +19,7 @@ func init() { // here, because the handlers lead back to the table
 		// Every role learns what the manager, the engine and the API server say.
 		base = row{
 			Started:    ignore, // the first event of all, whatever it is, begins the run
-			Timer:      ignore, // drive looks at the clocks
+			Timer:      (*Machine).onTimer,
 			Observed:   (*Machine).onObserved,
 			Wrote:      (*Machine).onWrote,
 			Persisted:  (*Machine).onPersisted,

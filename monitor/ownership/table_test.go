@@ -28,8 +28,8 @@ func TestEveryEventInEveryRole(t *testing.T) {
 		if drives[role] == nil {
 			t.Errorf("%s: no drive", role)
 		}
-		for i := range events.NumField() {
-			name := events.Field(i).Name
+		for field := range events.Fields() {
+			name := field.Name
 			h := reflect.ValueOf(table[role]).FieldByName(name)
 			if !h.IsValid() || h.IsNil() {
 				t.Errorf("%s: event %s is not defined", role, name)
@@ -66,6 +66,25 @@ func TestRecordable(t *testing.T) {
 			if err := json.Unmarshal(b, back.Interface()); err != nil || !reflect.DeepEqual(v.Interface(), back.Interface()) {
 				t.Errorf("%s: %s: %v", f.Name, b, err)
 			}
+		}
+	}
+}
+
+// The timer is set again when it came too early, and only then.
+func TestTimer(t *testing.T) {
+	x := owner(t)
+	first := x.armed
+	for i := range 3 {
+		x.at(x.now.Boot + int64(100*ms))
+		x.armed = 0
+		x.step(Event{Timer: &Timer{}})
+		if x.armed != first {
+			t.Errorf("%d: set to %d, want %d", i, x.armed, first)
+		}
+		x.armed = 0
+		x.step(Event{Succession: &abc})
+		if x.armed != 0 {
+			t.Errorf("%d: set once more", i)
 		}
 	}
 }

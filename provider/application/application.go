@@ -128,7 +128,8 @@ func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, prog
 		select {
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return provider.Errorf(provider.ErrorOnlineFailed, "not ready within startTimeoutMilliseconds %d: %v", props.StartTimeoutMilliseconds, err)
+				return provider.Errorf(provider.ErrorOnlineFailed, "not ready within startTimeoutMilliseconds %d: %v",
+					props.StartTimeoutMilliseconds, err)
 			}
 			return provider.ErrTerminated
 		case <-program.Exited():

@@ -14,6 +14,7 @@ import (
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/internal/testmonitor"
+	"github.com/understudy-dev/understudy/provider/application"
 )
 
 func TestStartAndStop(t *testing.T) {
@@ -44,6 +45,12 @@ func TestStartAndStop(t *testing.T) {
 	}
 	if a := h.isAlive(); !a.GetAlive() {
 		t.Errorf("IsAlive: %v", a)
+	}
+	c, err := h.BeginResourceControl(context.Background(), &pb.BeginResourceControlRequest{
+		ResourceId: h.id, Input: &pb.ControlInput{ControlCode: application.ControlProcess, OutBufferSize: 1 << 16},
+	})
+	if out := string(c.GetOutput().GetOutBuffer()); err != nil || !strings.Contains(out, `"running":true`) {
+		t.Errorf("PROCESS: %v, %v", c, err)
 	}
 	h.mustOffline()
 	if a := h.isAlive(); a.GetAlive() || a.GetMessage() != "the program does not run" && !strings.Contains(a.GetMessage(), "signal 15") {

@@ -5,7 +5,6 @@ package application
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -77,7 +76,7 @@ func (n *NetCheck) http(ctx context.Context) error {
 	req.Header.Set("User-Agent", "understudy")
 	client := http.Client{
 		// A connection of its own each time: what is kept alive proves little.
-		Transport: &http.Transport{DisableKeepAlives: true, Proxy: nil, TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}},
+		Transport: &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error {
 			return http.ErrUseLastResponse
 		},
@@ -86,7 +85,7 @@ func (n *NetCheck) http(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("http: %w", err)
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
+	defer resp.Body.Close()
 	if resp.StatusCode < 200 || resp.StatusCode > 399 {
 		return fmt.Errorf("http: GET %s was answered with %s", url, resp.Status)
 	}
@@ -102,7 +101,7 @@ func (n *NetCheck) grpc(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("grpc: %w", err)
 	}
-	defer conn.Close() //nolint:errcheck // only asked
+	defer conn.Close()
 	resp, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: n.Service})
 	if err != nil {
 		return fmt.Errorf("grpc: %s", status.Convert(err).Message())

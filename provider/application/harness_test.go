@@ -45,8 +45,7 @@ func TestMain(m *testing.M) {
 func serve() {
 	family, err := supervise.NewFamily("supervise")
 	if err == nil {
-		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-		defer stop()
+		ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		err = provider.Serve(ctx, provider.Provider{
 			Name:  "application.test",
 			Types: map[string]provider.Type{application.Name: application.New(family)},

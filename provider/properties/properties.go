@@ -59,7 +59,10 @@ func Parse(text []byte) (*Schema, error) {
 	if err := d.Decode(s); err != nil {
 		return nil, fmt.Errorf("schema: %w", err)
 	}
-	return s, s.compile()
+	if err := s.compile(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // MustParse is Parse for a schema that is part of the program.

@@ -42,14 +42,14 @@ func (s *shim) check(c *check) {
 		refuse(err.Error())
 		return
 	}
-	defer write.Close() //nolint:errcheck // the child has its own
+	defer write.Close()
 	null, err := os.Open(os.DevNull)
 	if err != nil {
 		_ = read.Close()
 		refuse(err.Error())
 		return
 	}
-	defer null.Close() //nolint:errcheck // only read
+	defer null.Close()
 	pid, err := s.fork(c.Command, []uintptr{null.Fd(), write.Fd(), write.Fd()})
 	if err != nil {
 		_ = read.Close()

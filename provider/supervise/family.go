@@ -47,7 +47,7 @@ func (f *Family) fork(socket *os.File) (*os.Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer null.Close() //nolint:errcheck // only read
+	defer null.Close()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	shim, err := os.StartProcess(f.argv[0], f.argv, &os.ProcAttr{

@@ -77,7 +77,7 @@ func (f *Family) Start(ctx context.Context, spec Spec) (*Program, error) {
 		checks: map[int64]chan string{},
 	}
 	started := make(chan error, 1)
-	go p.read(started)
+	go p.read(started)                    //nolint:gosec // it sweeps up after the shim, whatever becomes of the call
 	_ = p.out.send(command{Start: &spec}) // a shim that is gone is seen by read
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

@@ -148,7 +148,7 @@ func (s *shim) start(spec *Spec) {
 	s.spec = spec
 	null, err := os.Open(os.DevNull)
 	if err == nil {
-		defer null.Close() //nolint:errcheck // only read
+		defer null.Close()
 		s.program, err = s.fork(spec.Command, []uintptr{null.Fd(), 1, 2})
 	}
 	if err != nil {

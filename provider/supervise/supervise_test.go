@@ -114,7 +114,7 @@ func TestRunaway(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, proc := range all {
-		line, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(proc.pid), "cmdline"))
+		line, _ := os.ReadFile("/proc/" + strconv.Itoa(proc.pid) + "/cmdline")
 		if strings.Contains(string(line), file) && !proc.dead() {
 			t.Errorf("%s is left", proc)
 		}

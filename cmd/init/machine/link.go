@@ -96,7 +96,8 @@ func (g *Guard) received(now int64, m guardv1.Message) {
 func (g *Guard) welcomed(now int64, m guardv1.Message) {
 	switch {
 	case m.Version > guardv1.Version:
-		g.log("the monitor speaks version %d of the guard's format, init %d: use the init of the monitor's release", m.Version, guardv1.Version)
+		g.log("the monitor speaks version %d of the guard's format, init %d: use the init of the monitor's release",
+			m.Version, guardv1.Version)
 		g.hangup(now, refusedMax)
 		return
 	case m.Secret == "" && g.link.secret == "":

@@ -15,7 +15,9 @@ import (
 const TypeName = "misbehaving"
 
 func (p *Provider) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
-	return &pb.GetInfoResponse{Name: "misbehaving.test", ProtocolVersions: []uint32{1}, ResourceTypes: []string{TypeName}}, nil
+	return &pb.GetInfoResponse{
+		Name: "misbehaving.test", ProtocolVersions: []uint32{1}, ResourceTypes: []string{TypeName},
+	}, nil
 }
 
 func (p *Provider) GetCapabilities(context.Context, *pb.GetCapabilitiesRequest) (*pb.GetCapabilitiesResponse, error) {
@@ -33,6 +35,7 @@ func (p *Provider) Startup(context.Context, *pb.StartupRequest) (*pb.StartupResp
 func (p *Provider) Open(_ context.Context, req *pb.OpenRequest) (*pb.OpenResponse, error) {
 	props, err := decode(req.GetProperties())
 	if err != nil {
+		//nolint:nilerr // the status says it
 		return &pb.OpenResponse{Status: 13, Message: err.Error()}, nil
 	}
 	id := req.GetResourceHandle()
@@ -64,7 +67,7 @@ func (p *Provider) set(r *resource, state pb.ResourceState) {
 	p.mu.Unlock()
 }
 
-func (p *Provider) Online(_ context.Context, req *pb.OnlineRequest) (*pb.OnlineResponse, error) {
+func (p *Provider) Online(ctx context.Context, req *pb.OnlineRequest) (*pb.OnlineResponse, error) {
 	r, err := p.enter("Online", req.GetResourceId())
 	if err != nil {
 		return nil, err
@@ -72,6 +75,7 @@ func (p *Provider) Online(_ context.Context, req *pb.OnlineRequest) (*pb.OnlineR
 	if req.GetProperties() != nil {
 		props, err := decode(req.GetProperties())
 		if err != nil {
+			//nolint:nilerr // the status says it
 			return &pb.OnlineResponse{Status: 13, Message: err.Error()}, nil
 		}
 		p.mu.Lock()
@@ -86,6 +90,7 @@ func (p *Provider) Online(_ context.Context, req *pb.OnlineRequest) (*pb.OnlineR
 		return &pb.OnlineResponse{Status: 5038, Message: "as told"}, nil
 	}
 	if err := p.run(r); err != nil {
+		//nolint:nilerr // the status says it
 		return &pb.OnlineResponse{Status: 5018, Message: err.Error()}, nil
 	}
 	if r.props.Steps == 0 && !r.props.Stuck {
@@ -93,12 +98,12 @@ func (p *Provider) Online(_ context.Context, req *pb.OnlineRequest) (*pb.OnlineR
 		return &pb.OnlineResponse{}, nil
 	}
 	p.set(r, pb.ResourceState_RESOURCE_STATE_ONLINE_PENDING)
-	go p.pending(r)
+	go p.pending(context.WithoutCancel(ctx), r)
 	return &pb.OnlineResponse{Status: 997}, nil
 }
 
 // pending reports checkpoints, then online.
-func (p *Provider) pending(r *resource) {
+func (p *Provider) pending(ctx context.Context, r *resource) {
 	for i := uint32(1); r.props.Stuck || int(i) <= r.props.Steps+1; i++ {
 		st := &pb.ResourceStatusEx{ResourceState: pb.ResourceState_RESOURCE_STATE_ONLINE_PENDING, CheckPoint: i}
 		switch {
@@ -109,7 +114,8 @@ func (p *Provider) pending(r *resource) {
 			p.set(r, st.GetResourceState())
 		}
 		time.Sleep(time.Duration(max(r.props.StepMilliseconds, 1)) * time.Millisecond)
-		answer, err := p.monitor.SetResourceStatusEx(context.Background(), &pb.SetResourceStatusExRequest{ResourceHandle: r.handle, ResourceStatus: st})
+		req := &pb.SetResourceStatusExRequest{ResourceHandle: r.handle, ResourceStatus: st}
+		answer, err := p.monitor.SetResourceStatusEx(ctx, req)
 		if err == nil && answer.GetExitState() == pb.ResourceExitState_RESOURCE_EXIT_STATE_TERMINATE && !r.props.Deaf {
 			return
 		}
@@ -138,7 +144,7 @@ func (p *Provider) end(call, id string) (uint32, error) {
 		return r.status(call), nil
 	}
 	if err := p.stop(r); err != nil {
-		return 5038, nil
+		return 5038, nil //nolint:nilerr // the status says it
 	}
 	p.set(r, pb.ResourceState_RESOURCE_STATE_OFFLINE)
 	return 0, nil
@@ -174,7 +180,9 @@ func (p *Provider) Close(_ context.Context, req *pb.CloseRequest) (*pb.CloseResp
 
 // BeginResourceControl answers nothing but its misbehaviour: any code is left open
 // for ever.
-func (p *Provider) BeginResourceControl(_ context.Context, req *pb.BeginResourceControlRequest) (*pb.BeginResourceControlResponse, error) {
+func (p *Provider) BeginResourceControl(
+	_ context.Context, req *pb.BeginResourceControlRequest,
+) (*pb.BeginResourceControlResponse, error) {
 	r, err := p.enter("BeginResourceControl", req.GetResourceId())
 	if err != nil {
 		return nil, err

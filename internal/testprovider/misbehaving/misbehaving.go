@@ -87,15 +87,15 @@ func (p *Provider) Serve(ctx context.Context, socket, monitor string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close() //nolint:errcheck // for tests
+	defer conn.Close()
 	p.monitor = pb.NewMonitorServiceClient(conn)
 	p.all = map[string]*resource{}
 	_ = os.Remove(socket)
-	l, err := net.Listen("unix", socket)
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
 	if err != nil {
 		return err
 	}
-	if err := os.Chmod(socket, 0o666); err != nil { //nolint:gosec // as every provider does
+	if err := os.Chmod(socket, 0o666); err != nil {
 		return err
 	}
 	s := grpc.NewServer()
@@ -155,7 +155,8 @@ func (p *Provider) run(r *resource) error {
 	r.cancel = cancel
 	p.mu.Unlock()
 	if r.props.Lock != "" {
-		cmd := exec.Command(p.Daemon[0], append(slices.Clone(p.Daemon[1:]), "--leave", "--lock", r.props.Lock)...) //nolint:gosec // for tests
+		args := append(slices.Clone(p.Daemon[1:]), "--leave", "--lock", r.props.Lock)
+		cmd := exec.CommandContext(ctx, p.Daemon[0], args...)
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return err

@@ -35,7 +35,8 @@ func serve(t *testing.T) (*Provider, pb.ProviderServiceClient, *testmonitor.Moni
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	go func() { _ = p.Serve(ctx, m.Provider, m.Socket) }()
-	return p, m.Dial(t), m
+	client := m.Dial(t)
+	return p, client, m
 }
 
 func open(t *testing.T, p pb.ProviderServiceClient, props map[string]any) string {

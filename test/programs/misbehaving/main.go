@@ -19,9 +19,10 @@ import (
 func main() {
 	testprograms.Dispatch() // its daemon is itself
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
 	p := &misbehaving.Provider{Daemon: []string{"/proc/self/exe", "daemon"}}
-	if err := p.Serve(ctx, os.Getenv("UNDERSTUDY_PROVIDER_SOCKET"), os.Getenv("UNDERSTUDY_MONITOR_SOCKET")); err != nil {
+	err := p.Serve(ctx, os.Getenv("UNDERSTUDY_PROVIDER_SOCKET"), os.Getenv("UNDERSTUDY_MONITOR_SOCKET"))
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "misbehaving:", err)
 		os.Exit(1)
 	}

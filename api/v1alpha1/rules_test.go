@@ -1,0 +1,236 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build envtest
+
+package v1alpha1
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+// The least that each kind is made of.
+var least = map[string]string{
+	"ResourceGroup":   `{template: {spec: {containers: [{name: app, image: app}]}}}`,
+	"ClusterResource": `{groupName: db, typeName: application, containerName: app}`,
+	"ResourceType":    `{provider: {inject: {command: [/provider]}}}`,
+	"ControlCall":     `{groupName: db, code: MOVE}`,
+}
+
+// object makes one from YAML: the least spec with changes merged in.
+func object(t *testing.T, kind, name, changes string) *unstructured.Unstructured {
+	t.Helper()
+	spec, change := map[string]any{}, map[string]any{}
+	for text, into := range map[string]*map[string]any{least[kind]: &spec, changes: &change} {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for k, v := range change {
+		if spec[k] = v; v == nil {
+			delete(spec, k)
+		}
+	}
+	u := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	u.SetGroupVersionKind(GroupVersion.WithKind(kind))
+	u.SetName(name)
+	if kind != "ResourceType" {
+		u.SetNamespace("default")
+	}
+	return u
+}
+
+func check(t *testing.T, err error, refused string) {
+	t.Helper()
+	switch {
+	case refused == "" && err != nil:
+		t.Errorf("refused: %v", err)
+	case refused != "" && err == nil:
+		t.Errorf("accepted, want it refused with %q", refused)
+	case refused != "" && !strings.Contains(err.Error(), refused):
+		t.Errorf("want it refused with %q, got %v", refused, err)
+	}
+}
+
+// What the schema can say about a spec, each from both sides.
+func TestSpecs(t *testing.T) {
+	for _, c := range []struct{ kind, spec, refused string }{
+		{"ResourceGroup", `{}`, ""},
+		{"ResourceGroup", `{template: null}`, "spec.template: Required"},
+		{"ResourceGroup", `{desiredState: Offline}`, ""},
+		{"ResourceGroup", `{desiredState: online}`, "spec.desiredState: Unsupported"},
+		{"ResourceGroup", `{hosts: 1}`, ""},
+		{"ResourceGroup", `{hosts: 16}`, ""},
+		{"ResourceGroup", `{hosts: 0}`, "spec.hosts"},
+		{"ResourceGroup", `{hosts: 17}`, "spec.hosts"},
+		{"ResourceGroup", `{leaseDurationSeconds: 2}`, ""},
+		{"ResourceGroup", `{leaseDurationSeconds: 15}`, ""},
+		{"ResourceGroup", `{leaseDurationSeconds: 7}`, "spec.leaseDurationSeconds: Unsupported"},
+		{"ResourceGroup", `{failoverThreshold: 0, failoverPeriodHours: 1193}`, ""},
+		{"ResourceGroup", `{failoverThreshold: -1}`, "spec.failoverThreshold"},
+		{"ResourceGroup", `{failoverPeriodHours: 1194}`, "spec.failoverPeriodHours"},
+		{"ResourceGroup", `{service: {ports: [{port: 80}]}}`, ""},
+		{"ResourceGroup", `{service: {ports: []}}`, "spec.service.ports"},
+		{"ResourceGroup", `{service: {ports: [{port: 65536}]}}`, "spec.service.ports[0].port"},
+		{"ResourceGroup", `{service: {ports: [{port: 80}, {port: 80}]}}`, "Duplicate value"},
+		{"ResourceGroup", `{service: {ports: [{port: 80}, {port: 81}]}}`, "each of several ports needs a name"},
+		{"ResourceGroup", `{service: {ports: [{port: 80, name: a}, {port: 81, name: b}]}}`, ""},
+		{"ResourceGroup", `{service: {ports: [{port: 80, name: a}, {port: 81, name: a}]}}`, "names of ports differ"},
+		{"ResourceGroup", `{service: {ports: [{port: 80, name: A}]}}`, "spec.service.ports[0].name"},
+
+		{"ClusterResource", `{}`, ""},
+		{"ClusterResource", `{groupName: null}`, "spec.groupName: Required"},
+		{"ClusterResource", `{groupName: ""}`, "spec.groupName"},
+		{"ClusterResource", `{typeName: null}`, "spec.typeName: Required"},
+		{"ClusterResource", `{containerName: null}`, "spec.containerName: Required"},
+		{"ClusterResource", `{properties: {any: {thing: [1]}}}`, ""},
+		{"ClusterResource", `{properties: [1]}`, "spec.properties"},
+		{"ClusterResource", `{dependencies: [{anyOf: [a, b]}]}`, ""},
+		{"ClusterResource", `{dependencies: []}`, "spec.dependencies"},
+		{"ClusterResource", `{dependencies: [{anyOf: []}]}`, "spec.dependencies[0].anyOf"},
+		{"ClusterResource", `{dependencies: [{anyOf: [a, a]}]}`, "Duplicate value"},
+		{"ClusterResource", `{looksAlivePollIntervalMilliseconds: 10}`, ""},
+		{"ClusterResource", `{looksAlivePollIntervalMilliseconds: 9}`, "spec.looksAlivePollIntervalMilliseconds"},
+		{"ClusterResource", `{isAlivePollIntervalMilliseconds: 4294967295}`, ""},
+		{"ClusterResource", `{isAlivePollIntervalMilliseconds: 4294967296}`, "spec.isAlivePollIntervalMilliseconds"},
+		{"ClusterResource", `{pendingTimeoutMilliseconds: 9}`, "spec.pendingTimeoutMilliseconds"},
+		{"ClusterResource", `{deadlockTimeoutMilliseconds: 999}`, "spec.deadlockTimeoutMilliseconds"},
+		{"ClusterResource", `{restartAction: RestartNoNotify}`, ""},
+		{"ClusterResource", `{restartAction: Restart}`, "spec.restartAction: Unsupported"},
+		{"ClusterResource", `{restartThreshold: -1}`, "spec.restartThreshold"},
+		{"ClusterResource", `{restartDelayMilliseconds: 0, restartPeriodMilliseconds: 0}`, ""},
+		{"ClusterResource", `{retryPeriodOnFailureMilliseconds: -1}`, "spec.retryPeriodOnFailureMilliseconds"},
+
+		{"ResourceType", `{}`, ""},
+		{"ResourceType", `{provider: null}`, "spec.provider: Required"},
+		{"ResourceType", `{provider: {inject: {command: []}}}`, "spec.provider.inject.command"},
+		{"ResourceType", `{terminateTimeoutMilliseconds: 4000}`, ""},
+		{"ResourceType", `{terminateTimeoutMilliseconds: 4001}`, "spec.terminateTimeoutMilliseconds"},
+		{"ResourceType", `{controlCodes: [{name: COUNT, code: 25165828}]}`, ""},
+		{"ResourceType", `{controlCodes: [{name: count, code: 25165828}]}`, "spec.controlCodes[0].name"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 0}]}`, "spec.controlCodes[0].code"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 4294967296}]}`, "spec.controlCodes[0].code"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 1}, {name: A, code: 2}]}`, "Duplicate value"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 1, access: Any}]}`, "spec.controlCodes[0].access"},
+
+		{"ControlCall", `{}`, ""},
+		{"ControlCall", `{destination: node-1}`, ""},
+		{"ControlCall", `{code: COUNT}`, "a group has the code MOVE only"},
+		{"ControlCall", `{code: COUNT, resourceName: web}`, ""},
+		{"ControlCall", `{code: COUNT, resourceName: web, destination: node-1}`, "only MOVE has a destination"},
+		{"ControlCall", `{timeoutMilliseconds: 99}`, "spec.timeoutMilliseconds"},
+		{"ControlCall", `{ttlSecondsAfterFinished: 0}`, ""},
+		{"ControlCall", `{ttlSecondsAfterFinished: -1}`, "spec.ttlSecondsAfterFinished"},
+	} {
+		t.Run(c.kind+" "+c.spec, func(t *testing.T) {
+			check(t, api.Create(t.Context(), object(t, c.kind, "spec", c.spec), client.DryRunAll), c.refused)
+		})
+	}
+}
+
+// A group's name becomes that of a Service.
+func TestGroupNames(t *testing.T) {
+	for name, refused := range map[string]string{
+		"db": "", "d": "", "my-db-2": "", "2db": "a letter first", "my.db": "a letter first", "db-": "metadata.name",
+	} {
+		t.Run(name, func(t *testing.T) {
+			check(t, api.Create(t.Context(), object(t, "ResourceGroup", name, `{}`), client.DryRunAll), refused)
+		})
+	}
+}
+
+// What may not change, and what may.
+func TestSpecChanges(t *testing.T) {
+	for _, c := range []struct{ kind, before, patch, refused string }{
+		{"ClusterResource", `{}`, `{"spec":{"groupName":"other"}}`, "is immutable"},
+		{"ClusterResource", `{}`, `{"spec":{"typeName":"other"}}`, "is immutable"},
+		{"ClusterResource", `{}`, `{"spec":{"containerName":"other","restartThreshold":3}}`, ""},
+		{"ControlCall", `{}`, `{"spec":{"destination":"other"}}`, "is immutable"},
+		{"ControlCall", `{}`, `{"spec":{"timeoutMilliseconds":500}}`, "is immutable"},
+		{"ControlCall", `{input: {a: 1}}`, `{"spec":{"input":{"a":2}}}`, "is immutable"},
+		{"ControlCall", `{}`, `{"spec":{"input":{"a":2}}}`, "is immutable"},
+		{"ControlCall", `{}`, `{"metadata":{"labels":{"a":"b"}}}`, ""},
+		{"ResourceGroup", `{}`, `{"spec":{"leaseDurationSeconds":15,"hosts":3}}`, ""},
+	} {
+		t.Run(c.kind+" "+c.patch, func(t *testing.T) {
+			o := make1(t, c.kind, c.before)
+			check(t, api.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(c.patch))), c.refused)
+		})
+	}
+}
+
+func make1(t *testing.T, kind, spec string) *unstructured.Unstructured {
+	t.Helper()
+	o := object(t, kind, "", spec)
+	o.SetGenerateName("rules-")
+	if err := api.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = api.Delete(t.Context(), o) }) // the API server ends with the tests
+	return o
+}
+
+// status.owner is fenced by its epoch, whoever writes.
+func TestOwnerEpochs(t *testing.T) {
+	owner := func(epoch int, pod string, state string) map[string]any {
+		return map[string]any{"epoch": epoch, "podUID": pod, "state": state}
+	}
+	for _, kind := range []string{"ResourceGroup", "ClusterResource"} {
+		t.Run(kind, func(t *testing.T) {
+			o := make1(t, kind, `{}`)
+			for _, step := range []struct {
+				what    string
+				owner   any
+				refused string
+			}{
+				{"the first", owner(5, "a", "Online"), ""},
+				{"the same again", owner(5, "a", "Offline"), ""},
+				{"a smaller epoch", owner(4, "b", "Online"), "a smaller epoch than the stored one"},
+				{"another pod under the same epoch", owner(5, "b", "Online"), "an epoch has one owner"},
+				{"a larger epoch", owner(6, "b", "Online"), ""},
+				{"the old owner, replayed", owner(5, "a", "Online"), "a smaller epoch than the stored one"},
+				{"removal", nil, "a smaller epoch than the stored one"},
+				{"no epoch", map[string]any{"podUID": "c", "state": "Online", "epoch": nil}, "epoch"},
+				{"epoch 0", owner(0, "c", "Online"), "epoch"},
+				{"no such state", owner(7, "c", "Running"), "state: Unsupported"},
+			} {
+				data, err := json.Marshal(map[string]any{"status": map[string]any{"owner": step.owner}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				err = api.Status().Patch(t.Context(), o.DeepCopy(), client.RawPatch(types.MergePatchType, data))
+				t.Run(step.what, func(t *testing.T) { check(t, err, step.refused) })
+			}
+			data := []byte(`{"status":{"conditions":[{"type":"Accepted","status":"True","reason":"Accepted","message":"",` +
+				`"lastTransitionTime":"` + metav1.Now().UTC().Format("2006-01-02T15:04:05Z") + `"}]}}`)
+			check(t, api.Status().Patch(t.Context(), o, client.RawPatch(types.MergePatchType, data)), "")
+		})
+	}
+}
+
+// A call is claimed once, and what is finished stays as it is.
+func TestCallClaims(t *testing.T) {
+	o := make1(t, "ControlCall", `{}`)
+	for _, step := range []struct{ what, status, refused string }{
+		{"the claim", `{"owner":{"epoch":5,"podUID":"a"},"startTime":"2026-01-01T00:00:00.000000Z"}`, ""},
+		{"another's claim", `{"owner":{"epoch":5,"podUID":"b"}}`, "its claimer's"},
+		{"an older one", `{"owner":{"epoch":4,"podUID":"b"}}`, "its claimer's"},
+		{"its removal", `{"owner":null}`, "its claimer's"},
+		{"a later owner", `{"owner":{"epoch":6,"podUID":"b"}}`, ""},
+		{"the end", `{"statusCode":0,"completionTime":"2026-01-01T00:00:01.000000Z"}`, ""},
+		{"a change of the end", `{"statusCode":1}`, "a finished call does not change"},
+		{"a late claim", `{"owner":{"epoch":7,"podUID":"c"}}`, "a finished call does not change"},
+	} {
+		err := api.Status().Patch(t.Context(), o.DeepCopy(),
+			client.RawPatch(types.MergePatchType, []byte(`{"status":`+step.status+`}`)))
+		t.Run(step.what, func(t *testing.T) { check(t, err, step.refused) })
+	}
+}

@@ -1,0 +1,289 @@
+//go:build envtest
+
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+// node makes a node that is ready, or not.
+func node(g Gomega, t *testing.T, name string, ready corev1.ConditionStatus) {
+	t.Helper()
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if err := c.Create(t.Context(), n); !apierrors.IsAlreadyExists(err) {
+		g.Expect(err).NotTo(HaveOccurred())
+		t.Cleanup(func() { _ = c.Delete(t.Context(), n) })
+	}
+	g.Expect(c.Get(t.Context(), types.NamespacedName{Name: name}, n)).To(Succeed())
+	// Without a controller, new nodes keep the taint that says so; nobody schedules here.
+	n.Status.Conditions = []corev1.NodeCondition{{
+		Type: corev1.NodeReady, Status: ready, LastTransitionTime: metav1.Now(), LastHeartbeatTime: metav1.Now(),
+	}}
+	g.Expect(c.Status().Update(t.Context(), n)).To(Succeed())
+}
+
+// run plays scheduler, kubelet and monitor for a pod: it lands on a node, runs
+// and says that it is ready.
+func run(g Gomega, t *testing.T, pod *corev1.Pod, nodeName string) {
+	t.Helper()
+	g.Expect(c.SubResource("binding").Create(t.Context(), pod, &corev1.Binding{
+		Target: corev1.ObjectReference{Kind: "Node", Name: nodeName},
+	})).To(Succeed())
+	g.Expect(c.Get(t.Context(), client.ObjectKeyFromObject(pod), pod)).To(Succeed())
+	pod.Status.Phase = corev1.PodRunning
+	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	g.Expect(c.Status().Update(t.Context(), pod)).To(Succeed())
+	patch := client.RawPatch(types.MergePatchType, []byte(
+		`{"status":{"hosts":{"`+pod.Name+`":{"podUID":"`+string(pod.UID)+`","nodeName":"`+nodeName+`","ready":true}}}}`))
+	name := pod.Labels[understudyv1alpha1.LabelGroup]
+	monitor := monitorOf(g, t, pod)
+	g.Eventually(func() error {
+		return monitor.Status().Patch(t.Context(), &understudyv1alpha1.ResourceGroup{
+			ObjectMeta: metav1.ObjectMeta{Namespace: pod.Namespace, Name: name},
+		}, patch)
+	}, soon, "100ms").Should(Succeed())
+}
+
+// line waits for a succession and returns it as text.
+func succession(g Gomega, t *testing.T, ns string) string {
+	s := group(g, t, ns, "db").Status.Succession
+	g.Expect(s).NotTo(BeNil())
+	words := []string{"line"}
+	for _, one := range s.Line {
+		words = append(words, one.PodName)
+	}
+	words = append(words, "reserve")
+	for _, one := range s.Reserve {
+		words = append(words, one.PodName)
+	}
+	words = append(words, "barred")
+	for _, one := range s.Barred {
+		words = append(words, one.PodName+"="+one.Reason)
+	}
+	return strings.Join(words, " ")
+}
+
+// readyGroup makes a group whose hosts all run, each on a node of its own.
+func readyGroup(g Gomega, t *testing.T, ns string) []corev1.Pod {
+	t.Helper()
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	var hosts []corev1.Pod
+	g.Eventually(func(g Gomega) {
+		hosts = pods(g, t, ns, "db")
+		g.Expect(hosts).To(HaveLen(2), hostsMessage(g, t, ns, "db"))
+	}, soon, "50ms").Should(Succeed())
+	slices.SortFunc(hosts, func(a, b corev1.Pod) int { return strings.Compare(a.Name, b.Name) })
+	for i := range hosts {
+		name := ns + "-" + hosts[i].Name
+		node(g, t, name, corev1.ConditionTrue)
+		run(g, t, &hosts[i], name)
+	}
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 db-1 reserve barred"))
+		condition := apimeta.FindStatusCondition(
+			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionHostsReady)
+		g.Expect(condition).To(HaveValue(HaveField("Status", metav1.ConditionTrue)))
+	}, soon, "50ms").Should(Succeed())
+	return hosts
+}
+
+// The succession follows nodes and pods; labels follow the owner; the words of
+// hosts that are gone are dropped.
+func TestSuccessionFollows(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+
+	monitor := monitorOf(g, t, &hosts[0])
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, &hosts[0], 1_000) }, soon, "100ms").Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-1 db-0 reserve barred"), "the owner is asked last")
+		g.Expect(get(g, t, ns, "db-0", &corev1.Pod{}).Labels).To(HaveKeyWithValue(understudyv1alpha1.LabelRole, "owner"))
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).Labels).To(HaveKeyWithValue(understudyv1alpha1.LabelRole, "standby"))
+	}, soon, "50ms").Should(Succeed())
+
+	node(g, t, ns+"-db-1", corev1.ConditionUnknown)
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 reserve barred db-1=NodeNotReady"))
+		g.Expect(hostsMessage(g, t, ns, "db")).To(ContainSubstring("db-1: its node " + ns + "-db-1 is not ready"))
+	}, soon, "50ms").Should(Succeed())
+	node(g, t, ns+"-db-1", corev1.ConditionTrue)
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-1 db-0 reserve barred"))
+	}, soon, "50ms").Should(Succeed())
+
+	g.Expect(c.Delete(t.Context(), &hosts[1], client.GracePeriodSeconds(0))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 reserve barred"))
+		g.Expect(group(g, t, ns, "db").Status.Hosts).To(And(HaveLen(1), HaveKey("db-0")))
+		g.Expect(pods(g, t, ns, "db")).To(ContainElement(HaveField("Name", "db-2")))
+	}, soon, "50ms").Should(Succeed())
+}
+
+// OwnerLost is the manager's judgement, by its own clock.
+func TestOwnerLost(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	lost := func(g Gomega) *metav1.Condition {
+		return apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionOwnerLost)
+	}
+	g.Eventually(func(g Gomega) {
+		g.Expect(lost(g)).To(HaveValue(HaveField("Status", metav1.ConditionFalse)))
+	}, soon, "50ms").Should(Succeed())
+	monitor := monitorOf(g, t, &hosts[0])
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, &hosts[0], 1_000) }, soon, "100ms").Should(Succeed())
+	since := time.Now()
+	g.Eventually(func(g Gomega) {
+		g.Expect(lost(g)).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionTrue), HaveField("Reason", understudyv1alpha1.ReasonOwnerSilent),
+			HaveField("Message", ContainSubstring("db-0")))))
+	}, 2*soon, "50ms").Should(Succeed())
+	g.Expect(time.Since(since)).To(BeNumerically(">", leasev1.W(2*time.Second)))
+	g.Expect(take(t.Context(), monitor, ns, &hosts[0], 1_000)).To(Succeed(), "it was only slow")
+	g.Eventually(func(g Gomega) {
+		g.Expect(lost(g)).To(HaveValue(HaveField("Status", metav1.ConditionFalse)))
+	}, soon, "50ms").Should(Succeed())
+}
+
+// A new template reaches the standby first, and the owner only once that is ready.
+func TestTemplateRolls(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	monitor := monitorOf(g, t, &hosts[1])
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, &hosts[1], 1_000) }, soon, "100ms").Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 db-1 reserve barred"))
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).Labels).To(HaveKeyWithValue(understudyv1alpha1.LabelRole, "owner"))
+	}, soon, "50ms").Should(Succeed())
+
+	g.Eventually(func() error {
+		one := group(g, t, ns, "db")
+		one.Spec.Template.Spec.Containers[0].Image = "example.test/app:2"
+		return c.Update(t.Context(), one)
+	}, soon, "50ms").Should(Succeed())
+	// Kubelet's part: what is deleted goes.
+	leaves := func(name string) {
+		g.Eventually(func(g Gomega) {
+			g.Expect(get(g, t, ns, name, &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+		}, soon, "50ms").Should(Succeed())
+		g.Expect(c.Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}},
+			client.GracePeriodSeconds(0))).To(Succeed())
+	}
+	leaves("db-0")
+	var renewed *corev1.Pod
+	g.Eventually(func(g Gomega) {
+		renewed = get(g, t, ns, "db-2", &corev1.Pod{})
+		g.Expect(renewed.Spec.Containers[0].Image).To(Equal("example.test/app:2"))
+	}, soon, "50ms").Should(Succeed())
+	g.Consistently(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).To(BeNil(), "the owner waits for it")
+	}, "1s", "100ms").Should(Succeed())
+	run(g, t, renewed, ns+"-db-0")
+	leaves("db-1")
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-3", &corev1.Pod{}).Spec.Containers[0].Image).To(Equal("example.test/app:2"))
+	}, soon, "50ms").Should(Succeed())
+}
+
+// A finished host is replaced; fewer hosts are taken from the end.
+func TestHostsAreReplacedAndRemoved(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	hosts[1].Status.Phase = corev1.PodFailed
+	g.Expect(c.Status().Update(t.Context(), &hosts[1])).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(pods(g, t, ns, "db")).To(ContainElement(HaveField("Name", "db-2")))
+		one := &corev1.Pod{}
+		err := c.Get(t.Context(), client.ObjectKeyFromObject(&hosts[1]), one)
+		g.Expect(apierrors.IsNotFound(err) || !one.DeletionTimestamp.IsZero()).To(BeTrue())
+	}, soon, "50ms").Should(Succeed())
+
+	g.Eventually(func() error {
+		one := group(g, t, ns, "db")
+		one.Spec.Hosts = ptr.To[int32](1)
+		return c.Update(t.Context(), one)
+	}, soon, "50ms").Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		for _, p := range pods(g, t, ns, "db") {
+			g.Expect(p.Name == "db-0" || !p.DeletionTimestamp.IsZero()).To(BeTrue(), p.Name)
+		}
+	}, soon, "50ms").Should(Succeed())
+}
+
+// A namespace under the strictest Pod Security takes host pods whose template
+// allows it, and answers for those whose template does not.
+func TestRestrictedNamespace(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	create(g, t, newGroup(ns, "good"), newResource(ns, "good", "redis"))
+	g.Eventually(func(g Gomega) {
+		g.Expect(pods(g, t, ns, "good")).To(HaveLen(2), hostsMessage(g, t, ns, "good"))
+	}, soon, "50ms").Should(Succeed())
+
+	bad := newGroup(ns, "bad")
+	bad.Spec.Template.Spec.Containers[0].SecurityContext = &corev1.SecurityContext{Privileged: ptr.To(true)}
+	create(g, t, bad, newResource(ns, "bad", "mysql"))
+	g.Eventually(func(g Gomega) {
+		condition := apimeta.FindStatusCondition(
+			group(g, t, ns, "bad").Status.Conditions, understudyv1alpha1.ConditionHostsReady)
+		g.Expect(condition).To(HaveValue(And(
+			HaveField("Reason", understudyv1alpha1.ReasonPodRefused),
+			HaveField("Message", ContainSubstring("restricted")))))
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(group(g, t, ns, "bad").Status.NextHost).To(BeZero(), "a refusal uses no number up")
+}
+
+// A Lease that is deleted under an owner is its own to re-create first.
+func TestDeletedRecordIsLeftToItsOwner(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	monitor := monitorOf(g, t, &hosts[0])
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, &hosts[0], 1_000) }, soon, "100ms").Should(Succeed())
+	one := &understudyv1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"}}
+	g.Expect(monitor.Status().Patch(t.Context(), one, client.RawPatch(types.MergePatchType, []byte(
+		`{"status":{"owner":{"epoch":1000,"podUID":"`+string(hosts[0].UID)+`","podName":"db-0","state":"Online"}}}`)))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(group(g, t, ns, "db").Status.Owner).NotTo(BeNil())
+	}).Should(Succeed())
+	time.Sleep(500 * time.Millisecond) // until the manager's cache has it, which nothing shows
+
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: leasev1.Name("db")}}
+	g.Expect(c.Delete(t.Context(), lease)).To(Succeed())
+	since := time.Now()
+	g.Eventually(func(g Gomega) {
+		record, err := leasev1.Decode(leaseOf(get(g, t, ns, leasev1.Name("db"), &coordinationv1.Lease{})))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(record.Held()).To(BeFalse())
+		g.Expect(record.Epoch).To(BeNumerically(">=", 1000), "no epoch is used twice")
+	}, soon, "20ms").Should(Succeed())
+	g.Expect(time.Since(since)).To(BeNumerically(">", leasev1.W(2*time.Second)-200*time.Millisecond))
+}

@@ -1,0 +1,212 @@
+//go:build envtest
+
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+func gone(g Gomega, t *testing.T, o client.Object) {
+	err := c.Get(t.Context(), client.ObjectKeyFromObject(o), o)
+	g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%T %s is still there: %v", o, o.GetName(), err)
+}
+
+// A deleted resource stays until every host runs a plan without it.
+func TestDeletedResourceStaysUntilItIsStopped(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	create(g, t, newResource(ns, "db", "extra"))
+	with := accepted(g, t, ns, "db").Status.PlanRevision
+	g.Eventually(func(g Gomega) {
+		o := get(g, t, ns, "extra", &understudyv1alpha1.ClusterResource{})
+		g.Expect(apimeta.IsStatusConditionTrue(o.Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(BeTrue())
+		with = group(g, t, ns, "db").Status.PlanRevision
+	}, soon, "50ms").Should(Succeed())
+
+	owner := monitorOf(g, t, &hosts[0])
+	one := &understudyv1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"}}
+	report := func(monitor client.Client, patch string) {
+		g.Expect(monitor.Status().Patch(t.Context(), one, client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+	}
+	g.Eventually(func() error { return take(t.Context(), owner, ns, &hosts[0], 1_000) }, soon, "100ms").Should(Succeed())
+	says := func(revision string) {
+		report(owner, `{"status":{"owner":{"epoch":1000,"podUID":"`+string(hosts[0].UID)+
+			`","state":"Online","planRevision":"`+revision+`"},"hosts":{"db-0":{"planRevision":"`+revision+`"}}}}`)
+	}
+	says(with)
+	standby := monitorOf(g, t, &hosts[1])
+	report(standby, `{"status":{"hosts":{"db-1":{"planRevision":"`+with+`"}}}}`)
+
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "extra"))).To(Succeed())
+	var without string
+	g.Eventually(func(g Gomega) {
+		without = group(g, t, ns, "db").Status.PlanRevision
+		g.Expect(without).NotTo(Equal(with))
+	}, soon, "50ms").Should(Succeed())
+	role := get(g, t, ns, "understudy-db", &rbacv1.Role{})
+	g.Expect(role.Rules).To(ContainElement(HaveField("ResourceNames", ContainElement("extra"))), "its end is reported")
+	stays := func() {
+		g.Consistently(func(g Gomega) {
+			g.Expect(take(t.Context(), owner, ns, &hosts[0], 1_000)).To(Succeed()) // the lease is held
+			get(g, t, ns, "extra", &understudyv1alpha1.ClusterResource{})
+		}, "700ms", "100ms").Should(Succeed())
+	}
+	stays()
+	says(without)
+	stays()
+	report(standby, `{"status":{"hosts":{"db-1":{"planRevision":"`+without+`"}}}}`)
+	g.Eventually(func(g Gomega) { gone(g, t, newResource(ns, "db", "extra")) }, soon, "50ms").Should(Succeed())
+}
+
+// A resource without a group says so, and is not held.
+func TestResourceWithoutGroup(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newResource(ns, "nowhere", "lonely"))
+	g.Eventually(func(g Gomega) {
+		condition := apimeta.FindStatusCondition(
+			get(g, t, ns, "lonely", &understudyv1alpha1.ClusterResource{}).Status.Conditions,
+			understudyv1alpha1.ConditionAccepted)
+		g.Expect(condition).To(HaveValue(And(
+			HaveField("Reason", understudyv1alpha1.ReasonGroupNotFound),
+			HaveField("Message", ContainSubstring(`"nowhere" does not exist`)))))
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), newResource(ns, "nowhere", "lonely"))).To(Succeed())
+	gone(g, t, newResource(ns, "nowhere", "lonely"))
+}
+
+// A type is judged, and a correction of it mends the groups that use it.
+func TestTypeIsJudged(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	one := &understudyv1alpha1.ResourceType{
+		ObjectMeta: metav1.ObjectMeta{Name: ns},
+		Spec: understudyv1alpha1.ResourceTypeSpec{
+			Provider:         understudyv1alpha1.ProviderSource{Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/p"}}},
+			PropertiesSchema: &runtime.RawExtension{Raw: []byte(`{"type":"object","properties":{"a":{}}}`)},
+		},
+	}
+	resource := newResource(ns, "db", "thing")
+	resource.Spec.TypeName, resource.Spec.Properties = ns, &runtime.RawExtension{Raw: []byte(`{"a":1}`)}
+	create(g, t, one, newGroup(ns, "db"), resource)
+	t.Cleanup(func() { _ = c.Delete(t.Context(), one) })
+	g.Eventually(func(g Gomega) {
+		condition := apimeta.FindStatusCondition(
+			get(g, t, "", ns, &understudyv1alpha1.ResourceType{}).Status.Conditions, understudyv1alpha1.ConditionAccepted)
+		g.Expect(condition).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionFalse),
+			HaveField("Message", ContainSubstring("spec.propertiesSchema.properties[a].type")))))
+		condition = apimeta.FindStatusCondition(
+			get(g, t, ns, "thing", &understudyv1alpha1.ClusterResource{}).Status.Conditions, understudyv1alpha1.ConditionAccepted)
+		g.Expect(condition).To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonTypeRejected)))
+	}, soon, "50ms").Should(Succeed())
+
+	g.Eventually(func() error {
+		have := get(g, t, "", ns, &understudyv1alpha1.ResourceType{})
+		have.Spec.PropertiesSchema.Raw = []byte(`{"type":"object","properties":{"a":{"type":"integer"}}}`)
+		return c.Update(t.Context(), have)
+	}, soon, "50ms").Should(Succeed())
+	accepted(g, t, ns, "db")
+}
+
+// The built-in types are there and accepted.
+func TestBuiltinTypes(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	g.Eventually(func(g Gomega) {
+		have := get(g, t, "", "application", &understudyv1alpha1.ResourceType{})
+		g.Expect(apimeta.IsStatusConditionTrue(have.Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(BeTrue())
+	}, soon, "50ms").Should(Succeed())
+}
+
+// A Service that is somebody else's is left alone, and named.
+func TestServiceOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"},
+		Spec: corev1.ServiceSpec{
+			Selector: map[string]string{"app": "other"}, Ports: []corev1.ServicePort{{Port: 80}},
+		},
+	}, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	g.Eventually(func(g Gomega) {
+		condition := apimeta.FindStatusCondition(
+			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)
+		g.Expect(condition).To(HaveValue(And(
+			HaveField("Reason", understudyv1alpha1.ReasonServiceTaken),
+			HaveField("Message", ContainSubstring("spec.service")))))
+		g.Expect(pods(g, t, ns, "db")).To(HaveLen(2), "the rest of the group is served")
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{"app": "other"}))
+}
+
+// What somebody changes or deletes of a group's objects is mended.
+func TestChildrenAreMended(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	accepted(g, t, ns, "db")
+	var role *rbacv1.Role
+	g.Eventually(func(g Gomega) {
+		role = get(g, t, ns, "understudy-db", &rbacv1.Role{})
+		get(g, t, ns, "db", &corev1.Service{})
+	}, soon, "50ms").Should(Succeed())
+	rules := role.Rules
+	role.Rules = nil
+	g.Expect(c.Update(t.Context(), role)).To(Succeed())
+	g.Expect(c.Delete(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"}})).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "understudy-db", &rbacv1.Role{}).Rules).To(Equal(rules))
+		get(g, t, ns, "db", &corev1.Service{})
+	}, soon, "50ms").Should(Succeed())
+}
+
+// Calls that nobody can claim are refused with a reason; finished ones expire.
+func TestControlCalls(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"), newGroup(ns, "other"))
+	call := func(name, group, resource, code string) *understudyv1alpha1.ControlCall {
+		return &understudyv1alpha1.ControlCall{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
+			Spec:       understudyv1alpha1.ControlCallSpec{GroupName: group, ResourceName: resource, Code: code},
+		}
+	}
+	short := call("no-group", "nowhere", "", understudyv1alpha1.CodeMove)
+	short.Spec.TTLSecondsAfterFinished = new(int32(4))
+	create(g, t, short, call("no-resource", "db", "mysql", "PROCESS"),
+		call("wrong-group", "other", "redis", "PROCESS"), call("good", "db", "redis", "PROCESS"))
+	for name, code := range map[string]int64{"no-group": 5013, "no-resource": 5007, "wrong-group": 5007} {
+		g.Eventually(func(g Gomega) {
+			have := get(g, t, ns, name, &understudyv1alpha1.ControlCall{})
+			condition := apimeta.FindStatusCondition(have.Status.Conditions, understudyv1alpha1.ConditionFinished)
+			g.Expect(condition).To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonRefused)), name)
+			g.Expect(have.Status.StatusCode).To(HaveValue(Equal(code)), name)
+		}, soon, "50ms").Should(Succeed())
+	}
+	g.Expect(get(g, t, ns, "good", &understudyv1alpha1.ControlCall{}).Status).To(BeZero(), "waits for an owner")
+	g.Eventually(func(g Gomega) { gone(g, t, short) }, soon, "100ms").Should(Succeed())
+	get(g, t, ns, "no-resource", &understudyv1alpha1.ControlCall{})
+}

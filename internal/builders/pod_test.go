@@ -1,0 +1,185 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package builders_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/builders"
+	"github.com/understudy-dev/understudy/internal/layout"
+)
+
+func podInput() builders.PodInput {
+	return builders.PodInput{
+		Group: &understudyv1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db", UID: "uid-db"}},
+		Host: builders.Host{
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{
+					Labels:      map[string]string{"app": "db", understudyv1alpha1.LabelGroup: "lie"},
+					Annotations: map[string]string{"note": "mine"},
+				},
+				Spec: corev1.PodSpec{
+					InitContainers: []corev1.Container{{Name: "prepare"}},
+					Containers: []corev1.Container{
+						{Name: "web", Command: []string{"nginx"}, Args: []string{"-g"}, Env: []corev1.EnvVar{
+							{Name: layout.EnvMonitorSocket, Value: "lie"}, {Name: "A", Value: "b"},
+						}},
+						{Name: "app"},
+						{Name: "logs", Command: []string{"tail"}},
+					},
+					Volumes:     []corev1.Volume{{Name: "data"}},
+					Tolerations: []corev1.Toleration{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoExecute, TolerationSeconds: ptr.To[int64](5)}},
+				},
+			},
+			Providers: map[string][]string{"web": {"/understudy/bin/provider", "application"}, "app": {"/own"}},
+		},
+		HostName: "db-host-123", Number: 7, Image: "operator:1", GraceSeconds: 42,
+	}
+}
+
+func container(g Gomega, list []corev1.Container, name string) corev1.Container {
+	for _, c := range list {
+		if c.Name == name {
+			return c
+		}
+	}
+	g.Expect(name).To(BeEmpty(), "no such container")
+	return corev1.Container{}
+}
+
+func mountsOf(c corev1.Container) map[string]corev1.VolumeMount {
+	out := map[string]corev1.VolumeMount{}
+	for _, m := range c.VolumeMounts {
+		out[m.MountPath] = m
+	}
+	return out
+}
+
+func TestPodIdentity(t *testing.T) {
+	g := NewWithT(t)
+	in := podInput()
+	pod := builders.Pod(in)
+	g.Expect(pod.Namespace + "/" + pod.Name).To(Equal("shop/db-7"))
+	g.Expect(pod.Labels).To(Equal(map[string]string{
+		"app": "db", understudyv1alpha1.LabelGroup: "db", understudyv1alpha1.LabelManagedBy: understudyv1alpha1.ManagedBy, understudyv1alpha1.LabelRole: understudyv1alpha1.RoleStandby,
+	}))
+	g.Expect(pod.Annotations).To(Equal(map[string]string{"note": "mine", understudyv1alpha1.AnnotationHost: "db-host-123"}))
+	g.Expect(pod.OwnerReferences).To(HaveExactElements(And(
+		HaveField("UID", BeEquivalentTo("uid-db")), HaveField("Kind", "ResourceGroup"),
+		HaveField("Controller", HaveValue(BeTrue())), HaveField("BlockOwnerDeletion", HaveValue(BeTrue())))))
+	g.Expect(in).To(Equal(podInput()), "the input is not changed")
+}
+
+func TestPodPlacement(t *testing.T) {
+	g := NewWithT(t)
+	spec := builders.Pod(podInput()).Spec
+	g.Expect(spec.RestartPolicy).To(Equal(corev1.RestartPolicyAlways))
+	g.Expect(spec.AutomountServiceAccountToken).To(HaveValue(BeFalse()))
+	g.Expect(spec.ServiceAccountName).To(Equal("default"))
+	g.Expect(spec.TerminationGracePeriodSeconds).To(HaveValue(BeEquivalentTo(42)))
+	terms := spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	g.Expect(terms).To(HaveExactElements(And(
+		HaveField("TopologyKey", "kubernetes.io/hostname"),
+		HaveField("LabelSelector.MatchLabels", HaveKeyWithValue(understudyv1alpha1.LabelGroup, "db")))))
+	g.Expect(spec.Tolerations).To(ConsistOf(
+		corev1.Toleration{Key: "node.kubernetes.io/not-ready", Operator: "Exists", Effect: "NoExecute"},
+		corev1.Toleration{Key: "node.kubernetes.io/unreachable", Operator: "Exists", Effect: "NoExecute"},
+	), "without limit, also where the template had one")
+
+	in := podInput()
+	in.Host.Template.Spec.TerminationGracePeriodSeconds = ptr.To[int64](100)
+	in.Host.Template.Spec.AutomountServiceAccountToken = ptr.To(true)
+	in.Host.Template.Spec.ServiceAccountName = "own"
+	spec = builders.Pod(in).Spec
+	g.Expect(spec.TerminationGracePeriodSeconds).To(HaveValue(BeEquivalentTo(100)), "the longer one")
+	g.Expect(spec.AutomountServiceAccountToken).To(HaveValue(BeTrue()), "the template's own wish")
+	g.Expect(spec.ServiceAccountName).To(Equal("own"))
+}
+
+func TestPodMonitor(t *testing.T) {
+	g := NewWithT(t)
+	spec := builders.Pod(podInput()).Spec
+	names := []string{}
+	for _, c := range spec.InitContainers {
+		names = append(names, c.Name)
+	}
+	g.Expect(names).To(Equal([]string{"understudy-monitor", "understudy-install", "prepare"}), "stopped last")
+
+	m := spec.InitContainers[0]
+	g.Expect(m.RestartPolicy).To(HaveValue(Equal(corev1.ContainerRestartPolicyAlways)))
+	g.Expect(m.Image).To(Equal("operator:1"))
+	g.Expect(m.Command).To(Equal([]string{"/init", "--", "/monitor"}))
+	g.Expect(m.Resources.Limits).NotTo(HaveKey(corev1.ResourceCPU))
+	g.Expect(m.Env).To(ContainElements(
+		HaveField("Name", "POD_UID"), HaveField("Name", "POD_IP"), HaveField("Name", "NODE_NAME"),
+		corev1.EnvVar{Name: "UNDERSTUDY_GROUP", Value: "db"}))
+	g.Expect(mountsOf(m)).To(And(
+		HaveKeyWithValue("/understudy/state", HaveField("ReadOnly", false)),
+		HaveKeyWithValue("/understudy/containers/app/monitor", HaveField("Name", "understudy-monitor-0")),
+		HaveKeyWithValue("/understudy/containers/app/provider", HaveField("Name", "understudy-provider-0")),
+		HaveKeyWithValue("/understudy/containers/web/monitor", HaveField("Name", "understudy-monitor-1")),
+		HaveKeyWithValue("/var/run/secrets/kubernetes.io/serviceaccount", HaveField("Name", "understudy-token"))))
+
+	install := spec.InitContainers[1]
+	g.Expect(install.Command).To(Equal([]string{"/init", "copy", "/understudy/bin", "/init", "/provider"}))
+	for _, c := range []corev1.Container{m, install} {
+		g.Expect(c.SecurityContext).To(HaveValue(And(
+			HaveField("RunAsNonRoot", HaveValue(BeTrue())), HaveField("RunAsUser", HaveValue(BeEquivalentTo(65532))),
+			HaveField("ReadOnlyRootFilesystem", HaveValue(BeTrue())),
+			HaveField("AllowPrivilegeEscalation", HaveValue(BeFalse())),
+			HaveField("Capabilities.Drop", ConsistOf(corev1.Capability("ALL"))),
+			HaveField("SeccompProfile.Type", corev1.SeccompProfileTypeRuntimeDefault))))
+	}
+}
+
+func TestPodSupervised(t *testing.T) {
+	g := NewWithT(t)
+	spec := builders.Pod(podInput()).Spec
+	web := container(g, spec.Containers, "web")
+	g.Expect(web.Command).To(Equal([]string{
+		"/understudy/bin/init", "--guard-dir", "/understudy/monitor", "--name", "web", "--",
+		"/understudy/bin/provider", "application",
+	}))
+	g.Expect(web.Args).To(BeNil())
+	g.Expect(web.Env).To(Equal([]corev1.EnvVar{
+		{Name: "A", Value: "b"},
+		{Name: "UNDERSTUDY_MONITOR_SOCKET", Value: "/understudy/monitor/monitor.sock"},
+		{Name: "UNDERSTUDY_PROVIDER_SOCKET", Value: "/understudy/provider/provider.sock"},
+	}))
+	g.Expect(mountsOf(web)).To(Equal(map[string]corev1.VolumeMount{
+		"/understudy/bin":      {Name: "understudy-bin", MountPath: "/understudy/bin", ReadOnly: true},
+		"/understudy/monitor":  {Name: "understudy-monitor-1", MountPath: "/understudy/monitor", ReadOnly: true},
+		"/understudy/provider": {Name: "understudy-provider-1", MountPath: "/understudy/provider"},
+	}), "its own folders, and no token")
+	logs := container(g, spec.Containers, "logs")
+	g.Expect(logs).To(Equal(corev1.Container{Name: "logs", Command: []string{"tail"}}), "left alone")
+}
+
+// What a monitor may reach has a name wherever RBAC can say it.
+func TestRules(t *testing.T) {
+	g := NewWithT(t)
+	unnamed := map[string][]string{}
+	for _, r := range builders.Rules(builders.AccessInput{
+		Namespace: "shop", Group: "db", Resources: []string{"redis"}, Revisions: []string{"db-1"},
+	}) {
+		if len(r.ResourceNames) == 0 {
+			unnamed[r.Resources[0]] = r.Verbs
+		}
+		g.Expect(r.Verbs).NotTo(ContainElement("*"))
+		g.Expect(r.Verbs).NotTo(ContainElement("delete"))
+	}
+	g.Expect(unnamed).To(Equal(map[string][]string{
+		"leases": {"create"}, "controlcalls": {"get", "list", "watch"},
+		"controlcalls/status": {"get", "patch", "update"}, "events": {"create", "patch"},
+	}))
+	for _, r := range builders.Rules(builders.AccessInput{Namespace: "shop", Group: "db"}) {
+		g.Expect(r.Resources).NotTo(ContainElement(ContainSubstring("clusterresources")), "no names, no rule")
+	}
+}
