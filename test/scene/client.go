@@ -195,6 +195,14 @@ func (c *Client) Outage(since time.Time) Outage {
 	return outageSince(c.changes, since)
 }
 
+// MissedNothing fails if the client was not served at some time since.
+func (c *Client) MissedNothing(since time.Time) error {
+	if o := c.Outage(since); o.Parts > 0 {
+		return fmt.Errorf("the client missed %s:%s", o, c.Changes(since))
+	}
+	return nil
+}
+
 // Changes are all that the client saw since a time, as text for messages.
 func (c *Client) Changes(since time.Time) string {
 	c.mu.Lock()
