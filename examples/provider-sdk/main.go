@@ -61,10 +61,14 @@ func (l *link) IsAlive(context.Context) error {
 
 // Probe says whether it is there already: a link outlives its provider.
 func (l *link) Probe(context.Context) (provider.State, error) {
-	if _, err := os.Lstat(l.path); err == nil {
+	switch _, err := os.Lstat(l.path); {
+	case err == nil:
 		return provider.StateOnline, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return provider.StateOffline, nil
+	default:
+		return provider.StateFailed, err
 	}
-	return provider.StateOffline, nil
 }
 
 // Close has nothing to free.
