@@ -79,9 +79,9 @@ func NotBefore(log *LeaseLog, epoch int64, e Entry) error {
 	if e.LeaseTakenTime == nil {
 		return errors.New("the timeline has no leaseTakenTime")
 	}
-	if earliest := last.Seen.Add(last.Record.Duration); e.LeaseTakenTime.Time.Before(earliest) {
-		return fmt.Errorf("the lease was taken at %s, before %s: the last renewal was seen at %s and lasts %s",
-			clockOf(e.LeaseTakenTime), stamp(earliest), stamp(last.Seen), last.Record.Duration)
+	if earliest := last.Record.RenewTime.Add(last.Record.Duration); e.LeaseTakenTime.Time.Before(earliest) {
+		return fmt.Errorf("the lease was taken at %s, before %s: the last renewal was begun at %s and lasts %s",
+			clockOf(e.LeaseTakenTime), stamp(earliest), stamp(last.Record.RenewTime), last.Record.Duration)
 	}
 	return nil
 }
