@@ -56,7 +56,7 @@ func TestNoReleaseBeforeProof(t *testing.T) {
 		{990 * ms, ticked, "tick?"},
 		{1000 * ms, nil, "put 3 a e2001"},
 		{10 * ms, ok, "guard e2001 8.2s 9.5s"},
-		{0, event(Event{Stopped: &Stopped{Revoke: x.revoke.ID - 1, Proven: true}}), ""}, // of a stop before the Grant
+		{0, event(Event{Stopped: &Stopped{Revoke: x.revoke.ID, Proven: true}}), ""}, // of the stop before the Grant
 		{100 * ms, stopped, `fact StopProven; guard e2001 off off; put 4  e2001 released 2001 to "uid-b"`},
 	})
 }
@@ -91,6 +91,9 @@ func TestReleaseOutcomes(t *testing.T) {
 			{10 * ms, got, "fact Lost"},
 		},
 		"the Lease is gone": {{10 * ms, all(func(x *bench) { x.lease = nil }, notFound), "fact Deleted; fact Lost"}},
+		"the Lease is another one": {
+			{10 * ms, all(func(x *bench) { r := leasev1.Unheld(2001, 6*time.Second); r.UID = "lease-2"; x.store(r) }, watched), "fact Rewound; fact Lost"},
+		},
 		"the wish is withdrawn: too late": {
 			{0, wish(Wish{WantOnline: true}), ""},
 			{1000 * ms, unknown, again},

@@ -287,3 +287,28 @@ func TestRewound(t *testing.T) {
 		{10 * ms, got, "fact Lost; guard e2001 2.02s 2.02s; kill; revoke Kill Lost"},
 	})
 }
+
+// A read proves only what it knew: news of the watch since then come first; and
+// the answer to a read that was given up is no answer to the next.
+func TestReadsAndWatchInAnyOrder(t *testing.T) {
+	x := observer(t, heldBy(b, 2000))
+	before := x.lease
+	x.run([]line{
+		{0, stopped, ""},
+		{3250 * ms, all(record(heldBy(b, 2000)), watched), "get"},
+		{10 * ms, func(x *bench) { x.step(Event{Observed: &Observed{Get: x.get.ID, Lease: before}}) }, ""},
+		{10 * ms, func(x *bench) { x.step(Event{Observed: &Observed{Get: x.get.ID}}) }, ""},
+		{500 * ms, got, "get"},
+		{2730 * ms, nil, "get"},
+		{1500 * ms, func(x *bench) { x.step(Event{Observed: &Observed{Get: x.get.ID - 1, Failed: true}}) }, "get"},
+		{500 * ms, nil, ""}, // still under way
+	})
+	// A watch that begins with nothing proves nothing.
+	x = newBench(t, Disk{})
+	x.run([]line{
+		{0, event(Event{Observed: &Observed{}}), "revoke Emergency NotOwner"},
+		{0, all(stopped, wish(Wish{WantOnline: true}), succession(abc)), "get"},
+		{10 * ms, got, "fact Deleted"},
+		{3000 * ms, nil, "create 1  e1"},
+	})
+}
