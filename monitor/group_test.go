@@ -459,4 +459,3 @@ func TestTwoGroupsInOneProcess(t *testing.T) {
 			after.Status.Owner.Epoch, before.Status.Owner.Epoch, other.provider.downs.Load())
 	}
 }
-
