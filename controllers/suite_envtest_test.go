@@ -35,6 +35,8 @@ var (
 	// config is the administrator's; c a client for it without a cache.
 	config *rest.Config
 	c      client.Client
+	// requestsOf sees what the manager does.
+	requestsOf = &traffic{}
 )
 
 // TestMain starts one API server with the CRDs, the policies and one manager
@@ -79,8 +81,10 @@ func runSuite(m *testing.M) (code int, err error) {
 	if err := applyFiles("policy"); err != nil {
 		return 0, err
 	}
-	if err := applyFiles("rbac"); err != nil {
-		return 0, err
+	for _, folder := range []string{"rbac", "flowcontrol"} {
+		if err := applyFiles(folder); err != nil {
+			return 0, err
+		}
 	}
 	managers, err := managerConfig(env)
 	if err != nil {
@@ -127,6 +131,7 @@ func managerConfig(env *envtest.Environment) (*rest.Config, error) {
 	}
 	managers := user.Config()
 	managers.QPS, managers.Burst = 200, 400
+	managers.Wrap(requestsOf.wrap)
 	return managers, nil
 }
 

@@ -258,13 +258,13 @@ func guardInput(e guard.Event) core.Input {
 	m := e.Message
 	switch {
 	case e.Gone:
-		return core.Input{InitGone: &core.InitGone{Container: e.Container}}
+		return core.Input{InitGone: &core.InitGone{Container: e.Container, Cut: e.Cut}}
 	case m.Type == guardv1.Hello:
 		return core.Input{Hello: &core.Hello{
 			Container: e.Container, Nonce: m.Nonce, Fresh: e.Fresh, Epoch: m.Epoch, G1: m.G1, G2: m.G2,
 		}}
 	case m.Type == guardv1.Guarded:
-		return core.Input{Guarded: &core.Guarded{Container: e.Container, Epoch: m.Epoch, G2: m.G2}}
+		return core.Input{Guarded: &core.Guarded{Container: e.Container, Nonce: m.Nonce, Epoch: m.Epoch, G2: m.G2}}
 	case m.Type == guardv1.Empty:
 		return core.Input{Emptied: &core.Emptied{Container: e.Container, Nonce: m.Nonce}}
 	case m.Type == guardv1.Stopping:

@@ -92,12 +92,13 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 	if err != nil {
 		return err
 	}
-	key, err := state.Key()
+	key, newKey, err := state.Key()
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		if err := l.serve(ctx, name, key, last != nil && last.Nonces[name] != ""); err != nil {
+		known := last != nil && last.Nonces[name] != ""
+		if err := l.serve(ctx, guard.Config{Container: name, Key: key, NewKey: newKey, Known: known}); err != nil {
 			return err
 		}
 	}
@@ -137,12 +138,12 @@ func setUp(config Config, state *journal.Journal, names []string) (core.Config, 
 }
 
 // serve opens the sockets of one container.
-func (l *loop) serve(ctx context.Context, name string, key []byte, known bool) error {
+func (l *loop) serve(ctx context.Context, config guard.Config) error {
+	name := config.Container
 	dir := filepath.Join(l.config.ContainersDir, name)
-	g, err := guard.Serve(ctx, guard.Config{
-		Container: name, Dir: filepath.Join(dir, MonitorFolder), Key: key, Known: known,
-		Sink: func(e guard.Event) { l.input(guardInput(e)) },
-	})
+	config.Dir = filepath.Join(dir, MonitorFolder)
+	config.Sink = func(e guard.Event) { l.input(guardInput(e)) }
+	g, err := guard.Serve(ctx, config)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func Replay(in io.Reader, show io.Writer) (steps int, err error) {
 	lines := json.NewDecoder(in)
 	for {
 		var l Line
-		if err := lines.Decode(&l); err == io.EOF { //nolint:errorlint // Decode returns it bare
+		if err := lines.Decode(&l); err == io.EOF {
 			return steps, nil
 		} else if err != nil {
 			return steps, fmt.Errorf("line %d: %w", steps+2, err)

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -58,7 +59,7 @@ func (c *child) start() (code int, err error) {
 	}
 	env := c.env
 	if c.nonce != "" {
-		env = append(env[:len(env):len(env)], nonceEnv+"="+c.nonce)
+		env = append(slices.Clip(env), nonceEnv+"="+c.nonce)
 	}
 	attr := &syscall.ProcAttr{
 		Env:   env,
@@ -79,7 +80,8 @@ func (c *child) start() (code int, err error) {
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		return exitNotFound, err
-	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.E2BIG):
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.ENOEXEC),
+		errors.Is(err, syscall.EISDIR), errors.Is(err, syscall.E2BIG):
 		return exitNotExecutable, err
 	}
 	return 0, err

@@ -56,7 +56,8 @@ func (t *timer) arm(at int64) error {
 		value = 1
 	}
 	spec := struct{ interval, value syscall.Timespec }{value: syscall.NsecToTimespec(value)}
-	_, _, errno := syscall.RawSyscall6(syscall.SYS_TIMERFD_SETTIME, uintptr(t.fd), timerAbsolute, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_TIMERFD_SETTIME, uintptr(t.fd), timerAbsolute,
+		uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
 	if errno != 0 {
 		return fmt.Errorf("arm the timer: %w", errno)
 	}

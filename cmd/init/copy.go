@@ -31,13 +31,13 @@ func copyProgram(dir, file string) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close() //nolint:errcheck // only read
+	defer in.Close()
 	out, err := os.CreateTemp(dir, ".copy-*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(out.Name()) //nolint:errcheck // gone if it was renamed
-	defer out.Close()           //nolint:errcheck // closed below if it counts
+	defer os.Remove(out.Name())
+	defer out.Close()
 	if _, err := io.Copy(out, in); err != nil {
 		return err
 	}
@@ -58,6 +58,6 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer d.Close() //nolint:errcheck // only read
+	defer d.Close()
 	return d.Sync()
 }

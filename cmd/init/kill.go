@@ -81,8 +81,9 @@ func killLeftovers() {
 }
 
 var (
-	errNotPID1   = errors.New("init is not PID 1, so it must not kill all")
-	errForeign   = errors.New("a process is left that init may not kill: let the program keep to the user that init runs as")
+	errNotPID1 = errors.New("init is not PID 1, so it must not kill all")
+	errForeign = errors.New("a process is left that init may not kill: let the program keep to the user that " +
+		"init runs as")
 	errSurvivors = errors.New("a process outlived SIGKILL: it may be stuck in a system call, look at the node's storage")
 )
 

@@ -37,7 +37,7 @@ func main() {
 func run(args []string) error {
 	if len(args) > 0 && args[0] == "copy" {
 		if len(args) < 3 {
-			return errors.New("copy needs a folder and at least one file\n" + usage)
+			return errors.New("copy needs a folder and at least one file: usage is init copy DIR FILE [FILE]")
 		}
 		return copyPrograms(args[1], args[2:])
 	}
@@ -75,7 +75,8 @@ func parse(args []string) (options, error) {
 func supervise(o options) error {
 	// First of all: nothing below may be able to kill a whole machine.
 	if o.guardDir != "" && !isPID1() {
-		return errors.New("--guard-dir needs init to be PID 1 of a PID namespace of its own: make it the container's command, without a wrapper, and do not set hostPID or shareProcessNamespace")
+		return errors.New("--guard-dir needs init to be PID 1 of a PID namespace of its own: make it the " +
+			"container's command, without a wrapper, and do not set hostPID or shareProcessNamespace")
 	}
 	// The loop and its helpers never need more; without the bound the runtime
 	// keeps a heap cache for each of the node's processors.

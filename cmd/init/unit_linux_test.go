@@ -49,7 +49,7 @@ func TestNotPID1(t *testing.T) {
 func TestTimer(t *testing.T) {
 	timer, err := newTimer()
 	must(t, err)
-	defer syscall.Close(timer.fd) //nolint:errcheck // a test
+	defer syscall.Close(timer.fd)
 	must(t, syscall.SetNonblock(timer.fd, false))
 	for _, in := range []time.Duration{30 * time.Millisecond, 0, -time.Second, -100 * 365 * 24 * time.Hour} {
 		at := boottime() + int64(in)
@@ -75,7 +75,7 @@ func TestTimer(t *testing.T) {
 func TestScan(t *testing.T) {
 	procs, err := openProcs()
 	must(t, err)
-	defer syscall.Close(procs.fd) //nolint:errcheck // a test
+	defer syscall.Close(procs.fd)
 	for range 2 {
 		if err := procs.empty(); err != errListed {
 			t.Fatalf("%v", err)
@@ -133,14 +133,14 @@ type procs2 struct {
 func (p *procs2) empty() error {
 	fd, err := syscall.Open("/proc/"+p.dir, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
 	must(p.t, err)
-	defer syscall.Close(fd) //nolint:errcheck // a test
+	defer syscall.Close(fd)
 	return (&procs{fd: fd, buf: make([]byte, 4096)}).empty()
 }
 
 func TestKillAllocatesNothing(t *testing.T) {
 	procs, err := openProcs()
 	must(t, err)
-	defer syscall.Close(procs.fd) //nolint:errcheck // a test
+	defer syscall.Close(procs.fd)
 	if n := testing.AllocsPerRun(10, func() { _ = procs.empty(); _ = boottime() }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
@@ -154,7 +154,7 @@ func TestCopy(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(to, "init"), []byte("an old program"), 0o755))
 	old, err := os.Open(filepath.Join(to, "init"))
 	must(t, err)
-	defer old.Close() //nolint:errcheck // a test
+	defer old.Close()
 	must(t, run([]string{"copy", to, filepath.Join(from, "init"), filepath.Join(from, "provider")}))
 	entries, err := os.ReadDir(to)
 	must(t, err)

@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command chart writes the templates of the Helm chart that have their source in
-// config/: CRDs, roles and admission policies. `make manifests` runs it in the
+// config/: CRDs, roles, admission policies and flow control. `make manifests` runs it in the
 // root of the repository. It also takes the descriptions of the pod template out
 // of the CRDs, which would be half a megabyte of Kubernetes' own documentation.
 package main
@@ -56,6 +56,10 @@ func run() error {
 	}
 	if err := render("config/manager/leader_election_role.yaml",
 		filepath.Join(templates, "rbac", "leader_election_role.yaml"), ""); err != nil {
+		return err
+	}
+	if err := render("config/flowcontrol/leases.yaml",
+		filepath.Join(templates, "flowcontrol", "leases.yaml"), ".Values.flowControl.install"); err != nil {
 		return err
 	}
 	policies, err := filepath.Glob("config/policy/*.yaml")

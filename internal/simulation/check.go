@@ -71,7 +71,8 @@ func (k *checker) committed(w *World, l *leasev1.Lease) {
 		return
 	}
 	k.silent(w, r)
-	w.log("store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName, r.Epoch, r.Inc, r.Seq, r.ReleasedEpoch)
+	w.log("store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName, r.Epoch,
+		r.Inc, r.Seq, r.ReleasedEpoch)
 	for _, h := range w.hosts {
 		if r.Free() && h.alive() {
 			k.fail(w, "the record of epoch %d is free while %s is alive", r.Epoch, h.name)
@@ -93,13 +94,16 @@ func (k *checker) silent(w *World, r leasev1.Record) {
 }
 
 // stepped looks at what a machine made of an event.
-func (k *checker) stepped(w *World, m *monitor, now instant.Instant, before ownership.Snapshot, e ownership.Event, actions []ownership.Action) {
+func (k *checker) stepped(w *World, m *monitor, now instant.Instant, before ownership.Snapshot, e ownership.Event,
+	actions []ownership.Action) {
 	after := m.node.Snapshot()
 	// ValidUntil is an estimate on one of two clocks that need not agree, so that
 	// it wanders a little.
 	wander := int64(w.timing.D) / 20
-	if before.Epoch == after.Epoch && before.ValidUntil != 0 && before.ValidUntil < now.Boot && after.ValidUntil > before.ValidUntil+wander {
-		k.fail(w, "%s: epoch %d is revived after it had run out, by %s: before %+v, after %+v", m.host.name, after.Epoch, text(e), text(before), text(after))
+	if before.Epoch == after.Epoch && before.ValidUntil != 0 && before.ValidUntil < now.Boot &&
+		after.ValidUntil > before.ValidUntil+wander {
+		k.fail(w, "%s: epoch %d is revived after it had run out, by %s: before %+v, after %+v", m.host.name,
+			after.Epoch, text(e), text(before), text(after))
 	}
 	stop := after.ValidUntil - int64(w.timing.D-w.timing.N)
 	if after.Granted && after.ValidUntil != 0 && now.Boot > stop+wander {
@@ -162,11 +166,13 @@ func (k *checker) grant(w *World, m *monitor, g *ownership.Grant) {
 // excused reports whether anything was in the way of the last renewals.
 func (m *monitor) excused() bool {
 	h, w := m.host, m.host.world
-	last := max(h.link.cutIn, h.link.cutOut, h.link.slow, h.link.lost, w.manager.apiDown, m.paused, m.engine.hung, h.diskFull)
+	last := max(h.link.cutIn, h.link.cutOut, h.link.slow, h.link.lost, w.manager.apiDown, m.paused, m.engine.hung,
+		h.diskFull)
 	return w.now-last < w.timing.D
 }
 
-// put: nothing is written while an emergency stop is under way. An engine that hangs must not keep a lease alive. Its last tick allows one
+// put: nothing is written while an emergency stop is under way. An engine that hangs must not keep a lease alive.
+// Its last tick allows one
 // more series of writes.
 func (k *checker) put(w *World, m *monitor, p *ownership.Put) {
 	if s := m.node.Snapshot(); s.Role == ownership.SelfStopping && !s.StopFailed {
@@ -185,7 +191,8 @@ func (k *checker) lost(w *World, m *monitor, f *ownership.Fact) {
 	if l == nil || k.deletedAt != 0 && w.now-k.deletedAt < 2*w.timing.D {
 		return
 	}
-	if r, err := leasev1.Decode(*l); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc && r.Epoch == f.Epoch && !r.Fenced() {
+	if r, err := leasev1.Decode(*l); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc &&
+		r.Epoch == f.Epoch && !r.Fenced() {
 		k.fail(w, "%s: gives epoch %d up for lost although the record is still its own", m.host.name, f.Epoch)
 	}
 }

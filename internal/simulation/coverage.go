@@ -43,7 +43,8 @@ func (c *Coverage) fact(f *ownership.Fact) {
 		ownership.FactReadopted: &c.Readopted, ownership.FactNotReadopted: &c.NotReadopted,
 		ownership.FactDeleted: &c.Deleted, ownership.FactRecreated: &c.Recreated, ownership.FactRewound: &c.Rewound,
 		ownership.FactStopFailed: &c.StopFailed, ownership.FactNotReleased: &c.NotReleased,
-		ownership.FactEngineSilent: &c.EngineSilent, ownership.FactDiskFailed: &c.DiskFailed, ownership.FactUnreadable: &c.Unreadable,
+		ownership.FactEngineSilent: &c.EngineSilent, ownership.FactDiskFailed: &c.DiskFailed,
+		ownership.FactUnreadable: &c.Unreadable,
 	}[f.Kind]
 	if counter != nil {
 		*counter++

@@ -189,7 +189,8 @@ func (e *engine) reported(c *container, nonce string, busy bool, asked int) {
 		b.busy, b.asked, b.known = busy, asked, true
 		h := e.monitor.host
 		if fell && e.grant != nil && !h.world.quiet && h.world.chance(0.3) {
-			h.release = &ownership.Release{Cause: leasev1.CauseFailover, Reason: leasev1.Reason{Reason: "ResourceFailed", Resource: c.name}}
+			h.release = &ownership.Release{Cause: leasev1.CauseFailover, Reason: leasev1.Reason{Reason: "ResourceFailed",
+				Resource: c.name}}
 			e.monitor.postWish()
 		}
 		e.advance()

@@ -104,7 +104,8 @@ func (h *host) startMonitor() {
 	h.starts++
 	inc := h.uid + "-inc-" + strconv.Itoa(h.starts)
 	m := &monitor{host: h, inc: inc}
-	m.node = h.world.options.New(ownership.Config{PodName: h.name, PodUID: h.uid, Inc: inc, Timing: h.world.timing}, h.disk)
+	m.node = h.world.options.New(ownership.Config{PodName: h.name, PodUID: h.uid, Inc: inc, Timing: h.world.timing},
+		h.disk)
 	m.engine = newEngine(m)
 	h.monitor = m
 	h.world.log("%s: monitor starts, disk epoch %d", h.name, h.disk.Epoch)
@@ -213,7 +214,8 @@ func (m *monitor) carryOut(a ownership.Action) {
 	case a.Get != nil:
 		g := a.Get
 		m.call(false, g.Timeout, w.store.get, func(r answer) {
-			m.post(ownership.Event{Observed: &ownership.Observed{Get: g.ID, Failed: r.outcome == ownership.Unknown, Lease: r.lease}})
+			m.post(ownership.Event{Observed: &ownership.Observed{Get: g.ID, Failed: r.outcome == ownership.Unknown,
+				Lease: r.lease}})
 		})
 	case a.Persist != nil:
 		m.persist(a.Persist)

@@ -4,6 +4,7 @@
 package simulation
 
 import (
+	"maps"
 	"strconv"
 	"time"
 
@@ -67,9 +68,7 @@ func (s *store) edit(change func(*leasev1.Lease)) {
 	}
 	l := *s.lease
 	l.Annotations = map[string]string{}
-	for k, v := range s.lease.Annotations {
-		l.Annotations[k] = v
-	}
+	maps.Copy(l.Annotations, s.lease.Annotations)
 	change(&l)
 	s.commit(l, l.UID)
 }

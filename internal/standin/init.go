@@ -97,8 +97,12 @@ func (i *Init) take(ctx context.Context, m guardv1.Message) {
 	switch m.Type {
 	case guardv1.Welcome:
 		i.mu.Lock()
+		first := i.secret == ""
 		i.secret = m.Secret
 		i.mu.Unlock()
+		if first {
+			i.empty() // which tells the monitor that the secret arrived
+		}
 		i.spawn(ctx)
 	case guardv1.Guard:
 		i.mu.Lock()
@@ -109,8 +113,7 @@ func (i *Init) take(ctx context.Context, m guardv1.Message) {
 		}
 		i.mu.Unlock()
 		if !late {
-			m.Type = guardv1.Guarded
-			i.send(m)
+			i.guarded(m)
 		}
 	case guardv1.Kill:
 		i.empty()
@@ -152,6 +155,17 @@ func (i *Init) kill() {
 		stop()
 		<-ended
 	}
+}
+
+// guarded acknowledges a guard, unless it kills.
+func (i *Init) guarded(m guardv1.Message) {
+	if m.G2 != 0 && m.G2 <= clock.Now().Boot {
+		return
+	}
+	i.mu.Lock()
+	m.Type, m.Nonce = guardv1.Guarded, i.nonce
+	i.mu.Unlock()
+	i.send(m)
 }
 
 // empty kills, and says so under a new nonce.

@@ -33,13 +33,15 @@ const (
 	// maxMessage bounds a request in bytes.
 	maxMessage = 1 << 20
 	// maxStreams bounds the calls under way on one connection.
-	maxStreams = 64
+	maxStreams = 16
 	// maxConnections bounds the connections of one container.
-	maxConnections = 16
+	maxConnections = 8
 	// maxText bounds a text for people in bytes; RA section 1.4 gives 500
 	// characters for a line of the log.
 	maxText    = 1024
 	maxLogText = 500
+	// maxOutput bounds the result of a control call.
+	maxOutput = 64 << 10
 	// replyTimeout bounds how long a callback waits for the engine.
 	replyTimeout = 5 * time.Second
 )
@@ -67,7 +69,7 @@ func Serve(ctx context.Context, container, dir string, sink Sink) (wait func(), 
 		return nil, fmt.Errorf("callback socket of container %s: %w", container, err)
 	}
 	// The container may run as any user; only it and the monitor see the folder.
-	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(path, 0o666); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	server := grpc.NewServer(
@@ -114,7 +116,8 @@ func (s *Server) SetResourceStatusEx(
 	st := r.GetResourceStatus()
 	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SetResourceStatus: &engine.SetResourceStatus{
 		Ex: true, State: int32(st.GetResourceState()), CheckPoint: st.GetCheckPoint(), EventHandle: st.GetEventHandle(),
-		ApplicationErrorCode: st.GetApplicationSpecificErrorCode(), Flags: st.GetFlags(), Message: clip(st.GetMessage(), maxText),
+		ApplicationErrorCode: st.GetApplicationSpecificErrorCode(), Flags: st.GetFlags(),
+		Message: clip(st.GetMessage(), maxText),
 	}})
 	return &providerv1.SetResourceStatusExResponse{ExitState: exitState(reply)}, err
 }
@@ -125,7 +128,8 @@ func (s *Server) SignalFailure(
 ) (*providerv1.SignalFailureResponse, error) {
 	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SignalFailure: &engine.SignalFailure{
 		Type:                 engine.FailureType(max(r.GetFailureType(), 1) - 1),
-		ApplicationErrorCode: r.GetApplicationSpecificErrorCode(), Exited: r.GetExited(), Message: clip(r.GetMessage(), maxText),
+		ApplicationErrorCode: r.GetApplicationSpecificErrorCode(), Exited: r.GetExited(),
+		Message: clip(r.GetMessage(), maxText),
 	}})
 	return &providerv1.SignalFailureResponse{Status: uint32(reply.Code)}, err
 }
@@ -143,7 +147,8 @@ func (s *Server) EndControlCall(
 	ctx context.Context, r *providerv1.EndControlCallRequest,
 ) (*providerv1.EndControlCallResponse, error) {
 	reply, err := s.call(ctx, engine.Callback{EndControlCall: &engine.EndControlCall{
-		Context: r.GetContext(), Status: engine.Code(r.GetStatus()), Output: r.GetOutBuffer(),
+		Context: r.GetContext(), Status: engine.Code(r.GetStatus()),
+		Output: r.GetOutBuffer()[:min(len(r.GetOutBuffer()), maxOutput)],
 	}})
 	return &providerv1.EndControlCallResponse{Status: uint32(reply.Code)}, err
 }

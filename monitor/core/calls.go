@@ -54,6 +54,8 @@ func (c *Core) takeCall(in ControlCall) {
 func (c *Core) forgetCall(id string) {
 	delete(c.calls, id)
 	delete(c.documents, callKey(id))
+	// A claim of it that is under way has nobody left to answer it.
+	c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id}})
 	c.toEngine(engine.Event{Recorded: &engine.Recorded{ID: id}})
 }
 
@@ -110,14 +112,16 @@ func (c *Core) giveCall(id string, k *call) {
 func (c *Core) inheritCall(id string, k *call) {
 	if k.seen.Code != v1alpha1.CodeMove || k.seen.ResourceName != "" {
 		c.endCall(id, v1alpha1.ReasonOutcomeUnknown, engine.CodeOperationAborted,
-			"host "+k.seen.Owner.PodName+" was lost, or handed over, while the call was under way; it is not run again")
+			"host "+k.seen.Owner.PodName+
+				" was lost, or handed over, while the call was under way; it is not run again")
 		return
 	}
 	if !c.story.Online {
 		return
 	}
 	if d := k.seen.Destination; d != "" && d != c.config.PodName && d != c.config.NodeName {
-		c.endCall(id, v1alpha1.ReasonFailed, engine.CodeHostNodeNotOwner, "the group is online on "+c.config.PodName+" instead")
+		c.endCall(id, v1alpha1.ReasonFailed, engine.CodeHostNodeNotOwner,
+			"the group is online on "+c.config.PodName+" instead")
 		return
 	}
 	c.endCall(id, v1alpha1.ReasonSucceeded, engine.CodeSuccess, "the group is online on "+c.config.PodName)
@@ -201,13 +205,19 @@ func (c *Core) callWritten(id string, w Written) {
 			c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id, OK: stored}})
 		}
 		if w.Outcome == WriteSuperseded {
-			delete(c.calls, id)
+			c.dropCall(id)
 		}
 	case stored:
 		k.moving = true
 	case w.Outcome == WriteSuperseded:
-		delete(c.calls, id)
+		c.dropCall(id)
 	}
+}
+
+// dropCall: it is another host's, as far as we know. The watch brings it again.
+func (c *Core) dropCall(id string) {
+	delete(c.calls, id)
+	delete(c.documents, callKey(id))
 }
 
 // finish is the engine's word on a call.
@@ -271,10 +281,19 @@ func (c *Core) moves() {
 			continue
 		}
 		switch {
-		case s.Role == ownership.Owner && s.NotReleased != "":
+		case s.Role == ownership.Owner && s.NotReleased != "" && k == c.wished:
 			c.endCall(id, v1alpha1.ReasonRefused, codeHostNotAvailable, s.NotReleased)
 		case s.Role == ownership.Owner && c.now.Boot >= k.deadline:
 			c.endCall(id, v1alpha1.ReasonTimedOut, engine.CodeCallTimedOut, "the group could not be released in time")
+		}
+	}
+}
+
+// regiveMoves: in a new epoch, what became of the moves of the last is judged anew.
+func (c *Core) regiveMoves() {
+	for _, k := range c.calls {
+		if k.moving && k.finish == nil {
+			k.given, k.moving = false, false
 		}
 	}
 }

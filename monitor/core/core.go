@@ -66,7 +66,9 @@ type Core struct {
 	succession string
 	need       *engine.Need
 	release    *ownership.Release // as it was last wished
+	wished     *call              // the move that it is for
 	stopFailed bool
+	proven     bool // the engine said so; a container is unsure
 
 	snapshot  engine.Snapshot
 	changed   bool // snapshot is out of date
@@ -88,6 +90,11 @@ type container struct {
 	connected bool
 	// guarded is the epoch for which init confirmed the guard.
 	guarded int64
+	// gone: init ended the connection.
+	gone bool
+	// unsure: something of an unknown life may run there until init proves that
+	// nothing does.
+	unsure bool
 }
 
 type machineEvent struct {
@@ -170,9 +177,8 @@ func (c *Core) engineAction(a engine.Action) {
 			c.need = nil
 		}
 	case a.Proven != nil:
-		c.stopFailed = false
+		c.stopFailed, c.proven = false, true
 		c.story.stopped(c.now)
-		c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Proven: true}})
 	case a.Claim != nil:
 		c.claim(a.Claim.ID)
 	case a.Finish != nil:
@@ -219,6 +225,9 @@ func (c *Core) ownerAction(a ownership.Action) {
 }
 
 func (c *Core) granted(g ownership.Grant) {
+	if g.Epoch != c.story.Epoch {
+		c.regiveMoves()
+	}
 	c.story.granted(c.now, g, c.config, c.group)
 	c.changed = true
 	c.toEngine(engine.Event{Granted: &engine.Granted{Epoch: g.Epoch}})
@@ -226,7 +235,7 @@ func (c *Core) granted(g ownership.Grant) {
 
 func (c *Core) revoked(r ownership.Revoke) {
 	c.revoke = r.ID
-	c.stopFailed = false
+	c.stopFailed, c.proven = false, false
 	c.story.revoked(c.now, r)
 	c.changed = true
 	c.toEngine(engine.Event{Revoked: &engine.Revoked{Mode: engine.RevokeMode(r.Mode), Reason: string(r.Reason)}})

@@ -42,6 +42,10 @@ func (c *Core) describe() {
 	if c.story.Epoch == 0 {
 		return
 	}
+	if o := c.group.Status.Owner; o != nil && o.Epoch > c.story.Epoch {
+		c.documents.drop()
+		return
+	}
 	for _, r := range c.snapshot.Resources {
 		if !r.Removed {
 			c.describeResource(r)
@@ -106,7 +110,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 
 // waitingFor is what to look at when a resource is not as it is wanted.
 func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
-	var names []string
+	names := make([]string, 0, len(r.WaitingFor))
 	for _, uid := range r.WaitingFor {
 		names = append(names, c.resourceName(uid))
 	}
@@ -128,7 +132,9 @@ func (c *Core) describeGroup() {
 			o.Message = "cannot fail over: " + s.NotReleased
 		}
 	}
-	ready := Condition{Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message}
+	ready := Condition{
+		Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message,
+	}
 	failed := Condition{Type: v1alpha1.ConditionStopFailed, Reason: "StopProven"}
 	if c.stopFailed {
 		_, left := c.unstopped()

@@ -67,6 +67,15 @@ func (d documents) again(key string) {
 	}
 }
 
+// drop forgets what an owner had to say: a later one has spoken.
+func (d documents) drop() {
+	for _, doc := range d {
+		if w := doc.want; w.Resource != nil || w.Group != nil || w.Endpoint != nil {
+			doc.done, doc.text = doc.version, ""
+		}
+	}
+}
+
 // due is when the document may be written; 0: it need not be.
 func (doc *document) due() int64 {
 	switch {
@@ -113,12 +122,9 @@ func (c *Core) written(w Written) {
 	case WriteDone, WriteSuperseded:
 		doc.done, doc.pause, doc.retryAt = w.Seq, 0, 0
 	case WriteStale:
-		doc.hurry = true
-		doc.retryAt = c.now.Boot + int64(stalePause)
+		doc.repeat(c.now.Boot, stalePause)
 	default:
-		doc.pause = min(max(2*doc.pause, firstPause), lastPause)
-		doc.hurry = true
-		doc.retryAt = c.now.Boot + int64(doc.pause)
+		doc.repeat(c.now.Boot, firstPause)
 	}
 	if id, ok := strings.CutPrefix(w.Key, callKey("")); ok {
 		c.callWritten(id, w)
@@ -126,6 +132,13 @@ func (c *Core) written(w Written) {
 	if w.Key == endpointKey && w.Outcome == WriteDone {
 		c.story.endpointWritten(c.now, doc.want.Endpoint)
 	}
+}
+
+// repeat has the newest content written after a pause, which doubles each time.
+func (doc *document) repeat(now int64, first time.Duration) {
+	doc.pause = min(max(2*doc.pause, first), lastPause)
+	doc.hurry = true
+	doc.retryAt = now + int64(doc.pause)
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -16,25 +16,36 @@ func (c *Core) hello(h Hello) {
 		return
 	}
 	k := c.container(h.Container)
-	k.connected = true
+	returned := k.gone
+	k.connected, k.gone = true, false
 	if h.Fresh {
 		h.Epoch, h.G1, h.G2 = 0, 0, 0
 	}
-	if h.Fresh || k.nonce != "" && k.nonce != h.Nonce {
-		c.emptied(h.Container, h.Nonce)
-	} else {
-		// The process that was known; or, without a journal, one of which nothing
-		// is known: what runs there must be looked for, not taken for gone.
+	switch {
+	case h.Fresh || k.nonce != "" && k.nonce != h.Nonce:
+		c.empty(h.Container, h.Nonce)
+	case k.nonce == "":
+		// Without a journal nothing is known of what runs there: it is looked for,
+		// not taken for gone. Under a guard it was online.
 		k.nonce = h.Nonce
 		c.emit(Effect{Expect: &Expect{Container: h.Container, Nonce: h.Nonce}})
-	}
-	if h.G2 > c.now.Boot {
-		c.confirm(h.Container, h.Epoch)
+		if h.G2 != 0 {
+			k.unsure = true
+			c.emit(Effect{Kill: &Kill{Container: h.Container, Reason: "UnknownLife"}})
+		}
+	case returned:
+		// Its end was taken for granted, and with it the end of all that it
+		// guards. Neither is so: now it is made so.
+		c.emit(Effect{Expect: &Expect{Container: h.Container, Nonce: h.Nonce}})
+		c.toEngine(engine.Event{ProviderUp: &engine.ProviderUp{Container: h.Container, Nonce: h.Nonce}})
+		c.emit(Effect{Kill: &Kill{Container: h.Container, Reason: "InitReturned"}})
+	default:
+		c.emit(Effect{Expect: &Expect{Container: h.Container, Nonce: h.Nonce}})
 	}
 	c.toOwner(ownership.Event{GuardUp: &ownership.GuardUp{
 		Container: h.Container, Nonce: h.Nonce, Epoch: h.Epoch, G1: h.G1, G2: h.G2,
 	}})
-	c.sendGuard(h.Container)
+	c.resendGuard(h.Container, h.G2 != 0)
 	if c.exiting {
 		c.emit(Effect{Exit: &Exit{Container: h.Container}})
 	}
@@ -43,28 +54,44 @@ func (c *Core) hello(h Hello) {
 // emptied: nothing that ran in the container runs any more, and init holds no
 // guard for what comes next, so it gets the one in force again.
 func (c *Core) emptied(name, nonce string) {
+	c.container(name).unsure = false
+	c.empty(name, nonce)
+	c.resendGuard(name, false)
+}
+
+// empty begins the period of a new nonce in a container.
+func (c *Core) empty(name, nonce string) {
 	k := c.container(name)
 	k.nonce, k.guarded = nonce, 0
 	c.emit(Effect{Expect: &Expect{Container: name, Nonce: nonce}})
 	c.toEngine(engine.Event{Emptied: &engine.Emptied{Container: name, Nonce: nonce}})
-	c.sendGuard(name)
 }
 
-func (c *Core) initGone(name string) {
-	k := c.container(name)
+// initGone: if init ended the connection, the kernel kills what it guarded, and
+// that counts as proof after a while. If this side did, because init did not
+// read any more, nothing is proven: all goes on as long as its guard lasts.
+func (c *Core) initGone(g InitGone) {
+	k := c.container(g.Container)
 	k.connected = false
-	c.toEngine(engine.Event{InitGone: &engine.InitGone{Container: name}})
-	c.toOwner(ownership.Event{GuardDown: &ownership.GuardDown{Container: name}})
+	if g.Cut {
+		c.confirm(g.Container, 0)
+	} else {
+		k.gone, k.guarded = true, 0
+		c.toEngine(engine.Event{InitGone: &engine.InitGone{Container: g.Container}})
+	}
+	c.toOwner(ownership.Event{GuardDown: &ownership.GuardDown{Container: g.Container}})
 }
 
-// guarded: only a guard in force lets anything of its container come online.
+// guarded: only the guard that was ordered last, in force for the process that
+// is there now, lets anything of its container come online.
 func (c *Core) guarded(g Guarded) {
-	if g.G2 <= c.now.Boot {
+	if g.Epoch != c.guard.Epoch || g.G2 != c.guard.G2 || g.G2 <= c.now.Boot || g.Nonce != c.container(g.Container).nonce {
 		return
 	}
 	c.confirm(g.Container, g.Epoch)
 }
 
+// confirm tells the engine for which epoch a guard is in force; 0: none is.
 func (c *Core) confirm(name string, epoch int64) {
 	k := c.container(name)
 	if k.guarded == epoch {
@@ -77,6 +104,18 @@ func (c *Core) confirm(name string, epoch int64) {
 func (c *Core) setGuard(g ownership.Guard) {
 	c.guard = g
 	for _, name := range c.config.Containers {
+		if g.G2 <= c.now.Boot {
+			c.confirm(name, 0)
+		}
+		c.sendGuard(name)
+	}
+}
+
+// resendGuard gives a container that just came, or is just empty, the guard in
+// force. One of the past would kill again what is new there: it goes only to an
+// init that still holds one. And no guard is taken away by the way.
+func (c *Core) resendGuard(name string, armed bool) {
+	if c.guard.G2 > c.now.Boot || armed && c.guard.G2 != 0 {
 		c.sendGuard(name)
 	}
 }
@@ -173,6 +212,15 @@ func (c *Core) finishLife() {
 func (c *Core) anyConnected() bool {
 	for _, k := range c.containers {
 		if k.connected {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Core) anyUnsure() bool {
+	for _, k := range c.containers {
+		if k.unsure {
 			return true
 		}
 	}

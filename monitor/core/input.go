@@ -72,6 +72,7 @@ type Hello struct {
 // Guarded: a guard is in force.
 type Guarded struct {
 	Container string `json:"container"`
+	Nonce     string `json:"nonce"`
 	Epoch     int64  `json:"epoch"`
 	G2        int64  `json:"g2"`
 }
@@ -91,6 +92,8 @@ type Stopping struct {
 // InitGone: the connection to the init of a container ended.
 type InitGone struct {
 	Container string `json:"container"`
+	// Cut: this side ended it, so that it says nothing about init.
+	Cut bool `json:"cut,omitempty"`
 }
 
 // Group is the ResourceGroup as it was last seen, as far as monitors care.

@@ -12,8 +12,8 @@ import (
 )
 
 // enginePlan is what the engine must know of a plan.
-func enginePlan(revision string, p planv1.Plan) engine.Plan {
-	out := engine.Plan{Revision: revision}
+func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.Plan {
+	out := engine.Plan{Revision: revision, KillBound: killBound}
 	for _, r := range p.Resources {
 		e := engine.Resource{
 			UID: r.UID, Name: r.Name, TypeName: r.Type, Container: r.Container, Generation: r.Generation,

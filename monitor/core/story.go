@@ -19,6 +19,14 @@ import (
 // maxEntries bounds the timeline and the history of owners.
 const maxEntries = 16
 
+// Kinds of interruptions.
+const (
+	kindStart    = "Start"
+	kindRestart  = "Restart"
+	kindFailover = "Failover"
+	kindMove     = "Move"
+)
+
 // story is what this host has to tell of its ownership: it decides nothing.
 type story struct {
 	// Epoch is the newest that was granted to this host; 0: none.
@@ -27,6 +35,8 @@ type story struct {
 	Owning bool `json:"owning,omitempty"`
 	// Online: all that is wanted online is. Since when it is as it is.
 	Online bool `json:"online,omitempty"`
+	// OnlineTime is when it last became so.
+	OnlineTime instant.Instant `json:"onlineTime,omitzero"`
 	// Published: the Service points here, or shall.
 	Published bool `json:"published,omitempty"`
 	// Released: the lease was let go under Epoch.
@@ -76,15 +86,15 @@ func kindOf(g ownership.GrantCause) (kind, cause string) {
 	word := g.Release.Reason
 	switch {
 	case g.Reason == ownership.GrantSilent && g.PreviousUID != "":
-		return "Failover", "OwnerSilent"
+		return kindFailover, "OwnerSilent"
 	case g.Reason == ownership.GrantFenced:
-		return "Failover", "Fenced"
+		return kindFailover, "Fenced"
 	case g.Cause == leasev1.CauseFailover || g.Cause == leasev1.CauseArbitration:
-		kind = "Failover"
+		kind = kindFailover
 	case g.Cause == leasev1.CauseMove || g.Cause == leasev1.CauseDrain:
-		kind = "Move"
+		kind = kindMove
 	default:
-		kind = "Start"
+		kind = kindStart
 	}
 	if word == "" {
 		word = string(g.Reason)
@@ -99,8 +109,12 @@ func (s *story) heard(o *v1alpha1.GroupOwnerStatus) {
 	}
 }
 
-func (s *story) revoked(_ instant.Instant, r ownership.Revoke) {
+func (s *story) revoked(now instant.Instant, r ownership.Revoke) {
 	s.Owning = false
+	if r.Reason == ownership.RevokeSelfStop && s.Online && s.Open == nil {
+		// It ends here only if the stop turns out not to have been needed.
+		s.Open = s.restart(string(r.Reason), "", now)
+	}
 	if r.Reason == ownership.RevokeRelease || r.Reason == ownership.RevokeLost {
 		s.Online = false
 	}
@@ -141,7 +155,9 @@ func (s *story) seen(now instant.Instant, snap engine.Snapshot, nameOf func(stri
 			continue
 		}
 		online = false
-		if r.LastFailure != nil && (failed == nil || r.LastFailure.Time.Boot < failed.LastFailure.Time.Boot) {
+		// What failed before it was all online is not why it is no more.
+		if f := r.LastFailure; f != nil && f.Time.Boot >= s.OnlineTime.Boot &&
+			(failed == nil || f.Time.Boot < failed.LastFailure.Time.Boot) {
 			failed = r
 		}
 	}
@@ -150,16 +166,23 @@ func (s *story) seen(now instant.Instant, snap engine.Snapshot, nameOf func(stri
 		s.comeOnline(now)
 	case s.Online && failed != nil:
 		s.Online = false
-		s.Open = &v1alpha1.TimelineEntry{
-			Kind: "Restart", Cause: string(failed.LastFailure.Reason), ResourceName: nameOf(failed.Spec.UID), Epoch: s.Epoch,
-			FromPodName: s.Mine.PodName, ToPodName: s.Mine.PodName, DetectedTime: microPointer(failed.LastFailure.Time.WallTime()),
-		}
+		s.Open = s.restart(string(failed.LastFailure.Reason), nameOf(failed.Spec.UID), failed.LastFailure.Time)
 	case s.Online:
 		s.Online = false
 	}
 }
 
+func (s *story) restart(cause, resource string, detected instant.Instant) *v1alpha1.TimelineEntry {
+	return &v1alpha1.TimelineEntry{
+		Kind: kindRestart, Cause: cause, ResourceName: resource, Epoch: s.Epoch,
+		FromPodName: s.Mine.PodName, ToPodName: s.Mine.PodName, DetectedTime: microPointer(detected.WallTime()),
+	}
+}
+
 func (s *story) comeOnline(now instant.Instant) {
+	if !s.Online {
+		s.OnlineTime = now
+	}
 	s.Online, s.Published = true, true
 	if s.Open == nil {
 		return
@@ -176,7 +199,7 @@ func (s *story) endpointWritten(now instant.Instant, e *EndpointDocument) {
 		return
 	}
 	for i := range s.Entries {
-		if s.Entries[i].Kind != "Restart" && s.Entries[i].EndpointTime == nil && s.Entries[i].Epoch == e.Epoch {
+		if s.Entries[i].Kind != kindRestart && s.Entries[i].EndpointTime == nil && s.Entries[i].Epoch == e.Epoch {
 			s.Entries[i].EndpointTime = microPointer(now.WallTime())
 		}
 	}
@@ -184,7 +207,7 @@ func (s *story) endpointWritten(now instant.Instant, e *EndpointDocument) {
 
 // interruptedAt is when what is going on now began.
 func (s *story) interruptedAt(now instant.Instant) time.Time {
-	if s.Open != nil && s.Open.DetectedTime != nil && s.Open.Kind == "Restart" {
+	if s.Open != nil && s.Open.DetectedTime != nil && s.Open.Kind == kindRestart {
 		return s.Open.DetectedTime.Time
 	}
 	return now.WallTime()

@@ -34,7 +34,7 @@ func (c *Core) take(in Input) {
 		c.terminated = true
 		c.drain(in.Drain.Reason)
 	case in.InitGone != nil:
-		c.initGone(in.InitGone.Container)
+		c.initGone(*in.InitGone)
 	case in.ProviderUp != nil:
 		c.toEngine(engine.Event{ProviderUp: in.ProviderUp})
 	case in.ProviderDown != nil:
@@ -110,7 +110,7 @@ func (c *Core) refuse(p planv1.Plan) string {
 func (c *Core) acceptPlan(revision string, p *planv1.Plan) {
 	c.plan, c.planRevision = p, revision
 	c.changed = true
-	c.toEngine(engine.Event{PlanChanged: &engine.PlanChanged{Plan: enginePlan(revision, *p)}})
+	c.toEngine(engine.Event{PlanChanged: &engine.PlanChanged{Plan: enginePlan(revision, c.timing().K, *p)}})
 }
 
 func (c *Core) note(n engine.Note) {

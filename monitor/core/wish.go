@@ -4,6 +4,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
@@ -35,6 +36,10 @@ func (c *Core) settle() bool {
 		c.wish = asJSON(w)
 		c.toOwner(ownership.Event{Wish: &w})
 	}
+	if c.proven && !c.anyUnsure() {
+		c.proven = false
+		c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Proven: true}})
+	}
 	if failed, left := c.unstopped(); failed != c.stopFailed {
 		c.stopFailed = failed
 		if failed {
@@ -54,15 +59,14 @@ func (c *Core) wishNow() ownership.Wish {
 	w.WantOnline = c.plan.Online && !(c.group != nil && c.group.Gone)
 	w.FailoverThreshold = int(c.plan.FailoverThreshold)
 	w.FailoverPeriod = time.Duration(c.plan.FailoverPeriodSeconds) * time.Second
-	switch move := c.moving(); {
+	// A person's word comes first: a move needs no threshold, and if it is refused
+	// the failover has its turn.
+	c.wished = c.moving()
+	switch {
+	case c.wished != nil:
+		w.Release = c.wishRelease(leasev1.CauseMove, c.wished.to, "MoveRequested", "")
 	case c.need != nil:
-		w.Release = &ownership.Release{
-			Cause: leasev1.CauseFailover, Reason: c.releaseReason(string(c.need.Reason), c.need.Resource),
-		}
-	case move != nil:
-		w.Release = &ownership.Release{
-			Cause: leasev1.CauseMove, To: move.to, Reason: c.releaseReason("MoveRequested", ""),
-		}
+		w.Release = c.wishRelease(leasev1.CauseFailover, "", string(c.need.Reason), c.need.Resource)
 	}
 	// A hand-over that has begun is finished: stopped resources need nothing any
 	// more, which must not bring them online here again.
@@ -71,6 +75,17 @@ func (c *Core) wishNow() ownership.Wish {
 	}
 	c.release = w.Release
 	return w
+}
+
+// wishRelease is a release as it was first wished: when it was detected does not
+// change while it waits.
+func (c *Core) wishRelease(cause leasev1.Cause, to, reason, resource string) *ownership.Release {
+	r := &ownership.Release{Cause: cause, To: to, Reason: c.releaseReason(reason, resource)}
+	if old := c.release; old != nil && old.Cause == cause && old.To == to &&
+		old.Reason.Reason == r.Reason.Reason && old.Reason.Resource == r.Reason.Resource {
+		return old
+	}
+	return r
 }
 
 // releaseReason tells the next owner how the interruption began.
@@ -116,12 +131,7 @@ func (c *Core) unfit() string {
 }
 
 func (c *Core) planned(container string) bool {
-	for _, name := range c.plan.Containers {
-		if name == container {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.plan.Containers, container)
 }
 
 // unstopped names what could not be proven to have stopped while a stop is due.

@@ -13,8 +13,10 @@ import (
 // no sense (an interval of 0), normalise says what counts instead.
 type Plan struct {
 	// Revision names the plan; it comes back in Snapshot.PlanRevision.
-	Revision  string     `json:"revision"`
-	Resources []Resource `json:"resources,omitempty"`
+	Revision string `json:"revision"`
+	// KillBound replaces that of Config, if it is not 0.
+	KillBound time.Duration `json:"killBound,omitempty"`
+	Resources []Resource    `json:"resources,omitempty"`
 }
 
 // DesiredState is the lasting wish for one resource.

@@ -19,6 +19,9 @@ func (e *Engine) planChanged(p Plan) {
 		return
 	}
 	e.revision = p.Revision
+	if p.KillBound > 0 {
+		e.cfg.KillBound = p.KillBound
+	}
 	e.group, e.journal, e.again = true, true, true
 	planned := map[string]bool{}
 	var fresh []*resource

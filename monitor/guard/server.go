@@ -13,11 +13,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	guardv1 "github.com/understudy-dev/understudy/api/guard/v1"
@@ -45,8 +47,9 @@ type Event struct {
 	Message guardv1.Message
 	// Fresh is true with a hello of a new init life: nothing can run there yet.
 	Fresh bool
-	// Gone is true when the connection of the accepted init ended.
-	Gone bool
+	// Gone is true when the connection of the accepted init ended, Cut besides if
+	// this side ended it: then it says nothing about init.
+	Gone, Cut bool
 }
 
 // Server serves the guard socket of one container.
@@ -58,8 +61,14 @@ type Server struct {
 	sink      func(Event)
 	started   time.Time
 
+	// say is held while an event is told, so that nothing of an old connection
+	// follows the hello of a new one.
+	say sync.Mutex
+
 	mu      sync.Mutex
 	current *net.UnixConn
+	// credulous: the key is new, so that secrets of before cannot be verified.
+	credulous bool
 }
 
 // Config of a Server.
@@ -71,6 +80,9 @@ type Config struct {
 	Key []byte
 	// Known says that an earlier life of the monitor knew an init here.
 	Known bool
+	// NewKey says that Key was made just now. If an init has a secret nevertheless,
+	// the monitor's state was lost: it gets a new one, like an init without.
+	NewKey bool
 	// Sink takes events, in order, and must not block for long.
 	Sink func(Event)
 }
@@ -90,12 +102,12 @@ func Serve(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("guard socket of container %s: %w", cfg.Container, err)
 	}
 	// The container may run as any user; only it and the monitor see the folder.
-	if err := os.Chmod(path, 0o666); err != nil { //nolint:gosec // see above
+	if err := os.Chmod(path, 0o666); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
 	s := &Server{
 		container: cfg.Container, key: cfg.Key, bootID: bootID, known: cfg.Known, sink: cfg.Sink,
-		started: time.Now(),
+		started: time.Now(), credulous: cfg.NewKey,
 	}
 	context.AfterFunc(ctx, func() {
 		_ = l.Close()
@@ -114,6 +126,10 @@ func Serve(ctx context.Context, cfg Config) (*Server, error) {
 func (s *Server) Send(m guardv1.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.send(m)
+}
+
+func (s *Server) send(m guardv1.Message) {
 	if s.current == nil {
 		return
 	}
@@ -157,27 +173,42 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn) {
 	_ = c.SetReadDeadline(time.Time{})
 	fresh, reason := s.judge(ctx, hello)
 	if reason == "" {
-		reason = s.admit(c, fresh)
+		reason = s.admit(c, hello, fresh)
 	}
 	if reason != "" {
 		_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
 		_ = guardv1.Write(c, guardv1.Message{Type: guardv1.Refuse, Reason: reason})
 		return
 	}
-	secret := hello.Secret
-	hello.Secret = ""
-	if fresh {
-		secret = s.newSecret()
-	}
-	s.Send(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version, Secret: secret})
-	s.sink(Event{Container: s.container, Message: hello, Fresh: fresh})
 	for {
 		m, err := in.Read()
 		if err != nil {
-			break
+			s.gone(c, err)
+			return
 		}
-		s.sink(Event{Container: s.container, Message: m})
+		s.tell(c, Event{Container: s.container, Message: m})
 	}
+}
+
+// tell passes an event on if its connection still counts.
+func (s *Server) tell(c *net.UnixConn, e Event) {
+	s.say.Lock()
+	defer s.say.Unlock()
+	s.mu.Lock()
+	mine := s.current == c
+	if mine {
+		// It has read the welcome: from now on its secret is one of ours.
+		s.credulous = false
+	}
+	s.mu.Unlock()
+	if mine {
+		s.sink(e)
+	}
+}
+
+func (s *Server) gone(c *net.UnixConn, err error) {
+	s.say.Lock()
+	defer s.say.Unlock()
 	s.mu.Lock()
 	mine := s.current == c
 	if mine {
@@ -185,7 +216,8 @@ func (s *Server) serve(ctx context.Context, c *net.UnixConn) {
 	}
 	s.mu.Unlock()
 	if mine {
-		s.sink(Event{Container: s.container, Gone: true})
+		byInit := errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET)
+		s.sink(Event{Container: s.container, Gone: true, Cut: !byInit})
 	}
 }
 
@@ -194,7 +226,8 @@ func (s *Server) judge(ctx context.Context, hello guardv1.Message) (fresh bool, 
 	now := clock.Now().Boot
 	switch {
 	case hello.Version > guardv1.Version:
-		return false, fmt.Sprintf("guard protocol %d is newer than ours, %d: install the same version on both sides", hello.Version, guardv1.Version)
+		return false, fmt.Sprintf("guard protocol %d is newer than ours, %d: install the same version on both sides",
+			hello.Version, guardv1.Version)
 	case hello.BootID != s.bootID:
 		return false, "another boot of the node"
 	case abs(now-hello.BoottimeNanos) > guardv1.MaxClockSkewNanos:
@@ -203,7 +236,12 @@ func (s *Server) judge(ctx context.Context, hello guardv1.Message) (fresh bool, 
 		return false, "no nonce"
 	case hello.Secret == "":
 		return true, s.awaitTurn(ctx)
-	case !s.authentic(hello.Secret):
+	case s.authentic(hello.Secret):
+		return false, ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.credulous {
 		return false, "wrong secret"
 	}
 	return false, ""
@@ -224,23 +262,31 @@ func (s *Server) awaitTurn(ctx context.Context) string {
 	}
 }
 
-// admit makes c the connection of the container. One that knows the secret takes
-// the place of another; one that does not must wait until that is gone.
-func (s *Server) admit(c *net.UnixConn, fresh bool) string {
+// admit makes c the one connection, welcomes it before anything else is sent
+// there, and tells its hello.
+func (s *Server) admit(c *net.UnixConn, hello guardv1.Message, fresh bool) (reason string) {
+	s.say.Lock()
+	defer s.say.Unlock()
+	secret := hello.Secret
+	hello.Secret = ""
+	if fresh || !s.authentic(secret) {
+		secret = s.newSecret()
+	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	if s.current != nil && fresh {
+		s.mu.Unlock()
+		return "another init is connected"
+	}
 	if s.current != nil {
-		if fresh {
-			return "another init is connected"
-		}
 		_ = s.current.Close()
 	}
 	s.current = c
+	s.send(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version, Secret: secret})
+	s.mu.Unlock()
+	s.sink(Event{Container: s.container, Message: hello, Fresh: fresh})
 	return ""
 }
 
-// A secret is a random word and its authentication code under the pod's key, so
-// that nothing has to be stored per container.
 func (s *Server) newSecret() string {
 	word := rand.Text()
 	return word + "." + s.mac(word)

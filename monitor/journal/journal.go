@@ -52,16 +52,16 @@ func Open(dir string) (*Journal, error) {
 func (j *Journal) Close() error { return j.lock.Close() }
 
 // Key returns the pod's key, made at first use.
-func (j *Journal) Key() ([]byte, error) {
-	key, err := os.ReadFile(filepath.Join(j.dir, keyName))
+func (j *Journal) Key() (key []byte, made bool, err error) {
+	key, err = os.ReadFile(filepath.Join(j.dir, keyName))
 	if err == nil && len(key) == keySize {
-		return key, nil
+		return key, false, nil
 	}
 	key = make([]byte, keySize)
 	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("making the pod's key: %w", err)
+		return nil, false, fmt.Errorf("making the pod's key: %w", err)
 	}
-	return key, j.replace(keyName, key)
+	return key, true, j.replace(keyName, key)
 }
 
 // Load reads the last state into v. It reports false if there is none; one that

@@ -47,7 +47,8 @@ func (c *Client) Event(at time.Time, l core.Log) {
 	event := &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: c.config.Group + "-", Namespace: c.config.Namespace},
 		EventTime:  metav1.NewMicroTime(at), ReportingController: "understudy.dev/monitor",
-		ReportingInstance: c.config.PodName, Action: "Monitor", Reason: l.Reason, Regarding: regarding, Note: note, Type: kind,
+		ReportingInstance: c.config.PodName, Action: "Monitor", Reason: l.Reason, Type: kind,
+		Regarding: regarding, Note: note,
 	}
 	select {
 	case c.queue <- event:

@@ -5,6 +5,7 @@ package ownership
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"testing"
@@ -171,9 +172,7 @@ func edit(change func(*leasev1.Lease)) func(*bench) {
 	return func(x *bench) {
 		l := *x.lease
 		l.Annotations = map[string]string{}
-		for k, v := range x.lease.Annotations {
-			l.Annotations[k] = v
-		}
+		maps.Copy(l.Annotations, x.lease.Annotations)
 		change(&l)
 		x.version++
 		l.ResourceVersion = strconv.Itoa(x.version)

@@ -12,7 +12,8 @@ import (
 // diskState is what the disk must say about the ownership held or sought.
 func (m *Machine) diskState(leaseUID string) Disk {
 	t := m.tenure
-	return Disk{LeaseUID: leaseUID, Epoch: t.epoch, Members: t.record.Members, ExtendMax: int64(t.record.ExtendMax), Timing: t.timing}
+	return Disk{LeaseUID: leaseUID, Epoch: t.epoch, Members: t.record.Members, ExtendMax: int64(t.record.ExtendMax),
+		Timing: t.timing}
 }
 
 // stored reports whether this state is on the disk; if not, it sees to it. The

@@ -190,7 +190,8 @@ func (m *Machine) learn(l *leasev1.Lease, from source, asked identity) news {
 	if n.changed {
 		switch {
 		case n.rewound && !m.mine(m.view.record):
-			m.fact(FactRewound, "the Lease is another one, or older than one seen before; nothing is taken before it was watched")
+			m.fact(FactRewound,
+				"the Lease is another one, or older than one seen before; nothing is taken before it was watched")
 		case m.view.id.absent:
 			m.fact(FactDeleted, "the Lease is gone")
 		case m.view.err != nil:

@@ -41,7 +41,8 @@ func (m *Machine) judgeAcquiring() {
 		// Nothing ever ran under this epoch: it is given up as it is.
 		h, _ := m.handover()
 		if h == nil {
-			h = &handover{cause: leasev1.CauseDeclined, to: m.next(), reason: leasev1.Reason{Reason: string(leasev1.CauseDeclined)}}
+			h = &handover{cause: leasev1.CauseDeclined, to: m.next(),
+				reason: leasev1.Reason{Reason: string(leasev1.CauseDeclined)}}
 		}
 		m.release(h)
 	case m.past(t.from, t.timing.N):

@@ -46,7 +46,8 @@ func (m *Machine) handover() (*handover, string) {
 	}
 	if want.Cause == leasev1.CauseFailover && m.wish.FailoverThreshold >= 0 {
 		if n := m.tenure.record.FailoversSince(m.periodStart(), ""); n >= m.wish.FailoverThreshold {
-			return nil, fmt.Sprintf("failover threshold reached: %d within %v, %d allowed", n, m.wish.FailoverPeriod, m.wish.FailoverThreshold)
+			return nil, fmt.Sprintf("failover threshold reached: %d within %v, %d allowed", n, m.wish.FailoverPeriod,
+				m.wish.FailoverThreshold)
 		}
 	}
 	to := want.To

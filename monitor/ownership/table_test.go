@@ -28,8 +28,8 @@ func TestEveryEventInEveryRole(t *testing.T) {
 		if drives[role] == nil {
 			t.Errorf("%s: no drive", role)
 		}
-		for i := range events.NumField() {
-			name := events.Field(i).Name
+		for field := range events.Fields() {
+			name := field.Name
 			h := reflect.ValueOf(table[role]).FieldByName(name)
 			if !h.IsValid() || h.IsNil() {
 				t.Errorf("%s: event %s is not defined", role, name)

@@ -35,7 +35,11 @@ func (c *Client) Call(call engine.Call) engine.Returned {
 	defer cancel()
 	answer, err := invoke(ctx, conn, call)
 	answer.Call = call.ID
-	if err != nil {
+	switch {
+	case status.Code(err) == codes.Unimplemented:
+		// The protocol's word for "not supported" is an answer.
+		answer.Status, answer.Message = engine.CodeInvalidFunction, status.Convert(err).Message()
+	case err != nil:
 		answer.Outcome, answer.Message = outcome(err)
 	}
 	return answer

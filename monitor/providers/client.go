@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -176,7 +177,8 @@ func introduce(ctx context.Context, conn *grpc.ClientConn) (*engine.ProviderUp, 
 		return nil, fmt.Errorf("asking the provider who it is: %w", err)
 	}
 	if !speaks(info) {
-		return nil, fmt.Errorf("provider %s speaks protocol versions %v, not %d", info.GetName(), info.GetProtocolVersions(), protocolVersion)
+		return nil, fmt.Errorf("provider %s speaks protocol versions %v, not %d",
+			info.GetName(), info.GetProtocolVersions(), protocolVersion)
 	}
 	caps, err := api.GetCapabilities(ctx, &providerv1.GetCapabilitiesRequest{})
 	if err != nil {
@@ -197,12 +199,7 @@ func introduce(ctx context.Context, conn *grpc.ClientConn) (*engine.ProviderUp, 
 }
 
 func speaks(info *providerv1.GetInfoResponse) bool {
-	for _, v := range info.GetProtocolVersions() {
-		if v == protocolVersion {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(info.GetProtocolVersions(), protocolVersion)
 }
 
 // watchedConn tells at once when the other side is gone, which gRPC would tell

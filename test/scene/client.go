@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,9 +120,14 @@ func (c *Client) remove(ctx context.Context) error {
 
 // Stop removes it.
 func (c *Client) Stop(ctx context.Context) error {
+	c.Quit()
+	return c.remove(ctx)
+}
+
+// Quit ends our listening to it; it goes with its namespace.
+func (c *Client) Quit() {
 	c.stop()
 	<-c.done
-	return c.remove(ctx)
 }
 
 // follow reads what the probe says. A stream that ends is taken up again from where
@@ -189,15 +195,23 @@ func (c *Client) Outage(since time.Time) Outage {
 	return outageSince(c.changes, since)
 }
 
+// MissedNothing fails if the client was not served at some time since.
+func (c *Client) MissedNothing(since time.Time) error {
+	if o := c.Outage(since); o.Parts > 0 {
+		return fmt.Errorf("the client missed %s:%s", o, c.Changes(since))
+	}
+	return nil
+}
+
 // Changes are all that the client saw since a time, as text for messages.
 func (c *Client) Changes(since time.Time) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	text := ""
+	text := strings.Builder{}
 	for _, change := range c.changes {
 		if !change.At.Before(since) {
-			text += fmt.Sprintf("\n    %s up=%t %s", stamp(change.At), change.Up, change.Error)
+			_, _ = fmt.Fprintf(&text, "\n    %s up=%t %s", stamp(change.At), change.Up, change.Error)
 		}
 	}
-	return text
+	return text.String()
 }

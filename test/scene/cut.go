@@ -65,24 +65,23 @@ func (q *Quickstart) CutOwner(ctx context.Context) (Cut, error) {
 		want("cause", cut.Entry.Cause, "OwnerSilent"),
 		q.moved(ctx, cut.Before, standby, *cut.Entry),
 		AgreeOnSilence(cut.Client, *cut.Entry, command),
-		cut.notTooEarly(),
+		NotBefore(cut.Lease, cut.Before.Epoch, *cut.Entry),
 	)
 }
 
-// notTooEarly checks the lower bound: nobody takes over before the lease of the old
-// owner has run out.
-func (cut Cut) notTooEarly() error {
-	last, err := cut.Lease.Last(func(r leasev1.Record) bool { return r.Held() && r.Epoch == cut.Before.Epoch })
+// NotBefore checks the lower bound of a take-over from a silent owner: nobody takes
+// the lease before it has run out since the last renewal of the epoch before.
+func NotBefore(log *LeaseLog, epoch int64, e Entry) error {
+	last, err := log.Last(func(r leasev1.Record) bool { return r.Held() && r.Epoch == epoch })
 	if err != nil {
-		return fmt.Errorf("the last renewal of epoch %d: %w", cut.Before.Epoch, err)
+		return fmt.Errorf("the last renewal of epoch %d: %w", epoch, err)
 	}
-	taken := cut.Entry.LeaseTakenTime
-	if taken == nil {
+	if e.LeaseTakenTime == nil {
 		return errors.New("the timeline has no leaseTakenTime")
 	}
-	if earliest := last.Seen.Add(last.Record.Duration); taken.Time.Before(earliest) {
+	if earliest := last.Seen.Add(last.Record.Duration); e.LeaseTakenTime.Time.Before(earliest) {
 		return fmt.Errorf("the lease was taken at %s, before %s: the last renewal was seen at %s and lasts %s",
-			clockOf(taken), stamp(earliest), stamp(last.Seen), last.Record.Duration)
+			clockOf(e.LeaseTakenTime), stamp(earliest), stamp(last.Seen), last.Record.Duration)
 	}
 	return nil
 }
@@ -131,7 +130,7 @@ func (q *Quickstart) Heal(ctx context.Context, cut Cut) (Event, error) {
 	}
 	return event, errors.Join(append(errs,
 		want("owner", after.PodName, cut.Entry.ToPodName), want("epoch", after.Epoch, cut.Entry.Epoch),
-		want("outage of the client", event.Client.String(), "none"))...)
+		q.Client.MissedNothing(began))...)
 }
 
 // waitBack waits until the old owner is heard of again, and runs nothing. What stands

@@ -33,17 +33,37 @@ func newLocal(ctx context.Context, root string, say Say) (*Local, error) {
 	return l, err
 }
 
+// LocalRunning tells whether this machine has a local cluster already.
+func LocalRunning(ctx context.Context) (bool, error) {
+	root, err := Root()
+	if err != nil {
+		return false, err
+	}
+	l, err := newLocal(ctx, root, nil)
+	if err != nil {
+		return false, err
+	}
+	_, err = os.Stat(l.kubeconfig)
+	return err == nil, nil
+}
+
+// Mend heals every node that is cut off and starts every node that was killed.
+func (l *Local) Mend(ctx context.Context) error {
+	for _, node := range []string{"node-1", "node-2", "node-3"} {
+		if _, err := os.Stat(filepath.Join(l.State(), node, "partition")); err == nil {
+			if err := l.Heal(ctx, node); err != nil {
+				return err
+			}
+		}
+	}
+	return l.Up(ctx)
+}
+
 // Program is the path of the built hack/localcluster.
 func (l *Local) Program() string { return l.program }
 
 // State is the folder of everything that the cluster keeps.
 func (l *Local) State() string { return filepath.Dir(l.kubeconfig) }
-
-// Running tells whether there is a cluster.
-func (l *Local) Running() bool {
-	_, err := os.Stat(l.kubeconfig)
-	return err == nil
-}
 
 // Up brings the cluster up, or what of it does not run. The first time on a machine
 // it builds Kubernetes.
@@ -51,6 +71,7 @@ func (l *Local) Up(ctx context.Context) error {
 	if os.Geteuid() != 0 {
 		return errors.New("a local cluster needs root: become root, or set KUBECONFIG to use another cluster")
 	}
+	// Building Kubernetes takes its time: what goes on is shown.
 	_, err := Command{Args: []string{l.program, "up"}, Dir: l.root, Show: os.Stderr, Within: time.Hour}.Run(ctx)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@
 package scene
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -48,32 +46,53 @@ type Process struct {
 
 // Container finds the processes of one container of a pod.
 type Container struct {
-	what string
+	what string // pod and container
 	// procs is the file that lists them.
 	procs string
 }
 
+// hierarchies are where cgroups are, with cgroup v2 and v1.
+var hierarchies = []string{"/sys/fs/cgroup", "/sys/fs/cgroup/pids"}
+
+// cgroupOf finds the one cgroup that matches a pattern below that of a node.
+func cgroupOf(node string, pattern ...string) (string, bool) {
+	for _, hierarchy := range hierarchies {
+		path := filepath.Join(append([]string{hierarchy, "understudy-localcluster", node}, pattern...)...)
+		if found, _ := filepath.Glob(filepath.Join(path, "cgroup.procs")); len(found) == 1 {
+			return found[0], true
+		}
+	}
+	return "", false
+}
+
 // Container finds a container of a pod that was seen running. It needs no kubelet.
 func (l *Local) Container(pod *corev1.Pod, name string) (Container, error) {
-	statuses := append(slices.Clone(pod.Status.ContainerStatuses), pod.Status.InitContainerStatuses...)
-	for i := range statuses {
-		s := &statuses[i]
-		if s.Name != name {
+	for _, s := range slices.Concat(pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses) {
+		if s.Name != name || s.ContainerID == "" {
 			continue
 		}
 		id := s.ContainerID[strings.LastIndex(s.ContainerID, "/")+1:]
-		for _, hierarchy := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/pids"} {
-			pattern := filepath.Join(hierarchy, "understudy-localcluster", pod.Spec.NodeName, "pods", "*", "pod"+string(pod.UID), id, "cgroup.procs")
-			guaranteed := filepath.Join(hierarchy, "understudy-localcluster", pod.Spec.NodeName, "pods", "pod"+string(pod.UID), id, "cgroup.procs")
-			for _, p := range []string{pattern, guaranteed} {
-				if found, _ := filepath.Glob(p); id != "" && len(found) == 1 {
-					return Container{what: pod.Name + "/" + name, procs: found[0]}, nil
-				}
+		// Where a pod's cgroup is depends on its class of service.
+		for _, above := range []string{"pods/kubepods", "pods/kubepods/*"} {
+			if procs, ok := cgroupOf(pod.Spec.NodeName, above, "pod"+string(pod.UID), id); ok {
+				return Container{what: pod.Name + "/" + name, procs: procs}, nil
 			}
 		}
 		return Container{}, fmt.Errorf("container %s of %s: no cgroup of %q on this machine", name, pod.Name, id)
 	}
-	return Container{}, fmt.Errorf("pod %s has no container %s", pod.Name, name)
+	return Container{}, fmt.Errorf("pod %s has no container %s that was started", pod.Name, name)
+}
+
+// Daemons are the processes that make a node: kubelet, containerd and kube-proxy.
+func (l *Local) Daemons(node string) ([]Process, error) {
+	procs, ok := cgroupOf(node, "system")
+	if !ok {
+		return nil, fmt.Errorf("%s has no cgroup on this machine", node)
+	}
+	all, err := (Container{what: node, procs: procs}).Processes()
+	return slices.DeleteFunc(all, func(p Process) bool {
+		return !slices.Contains([]string{"kubelet", "containerd", "kube-proxy"}, p.Command)
+	}), err
 }
 
 // Processes lists those that live: not the dead that nobody has reaped.
@@ -145,50 +164,5 @@ func Signal(pid int, signal syscall.Signal) error {
 	return syscall.Kill(pid, signal)
 }
 
-// Rivals are containers of which one at most may run a program at any time.
-type Rivals struct {
-	Program    Program
-	Containers []Container
-}
-
-// Sighting is when a program was seen in a container, from the first to the last time.
-type Sighting struct {
-	Container   string
-	PID         int
-	First, Last time.Time
-}
-
-// Watch looks at the rivals every few milliseconds until ctx ends. It returns all
-// that it saw, and an error for every time that it saw two at once.
-func (r Rivals) Watch(ctx context.Context) ([]Sighting, error) {
-	var seen []Sighting
-	var overlaps []error
-	for ctx.Err() == nil {
-		now, alive := time.Now(), []string{}
-		for _, c := range r.Containers {
-			pids, err := c.Find(r.Program)
-			if err != nil {
-				return seen, err
-			}
-			for _, pid := range pids {
-				i := slices.IndexFunc(seen, func(s Sighting) bool { return s.PID == pid && s.Container == c.what })
-				if i < 0 {
-					i = len(seen)
-					seen = append(seen, Sighting{Container: c.what, PID: pid, First: now})
-				}
-				seen[i].Last = time.Now()
-			}
-			if len(pids) > 0 {
-				alive = append(alive, fmt.Sprintf("%s (%v)", c.what, pids))
-			}
-		}
-		if len(alive) > 1 && len(overlaps) < 10 {
-			overlaps = append(overlaps, fmt.Errorf("%s: %s alive at once: %s", stamp(now), r.Program, strings.Join(alive, " and ")))
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-	return seen, errors.Join(overlaps...)
-}
+// Name is the pod and the container.
+func (c Container) Name() string { return c.what }

@@ -127,7 +127,7 @@ func (q *Quickstart) Ask(ctx context.Context) (Event, error) {
 	if news := before.News(after.Timeline); len(news) > 0 {
 		return event, fmt.Errorf("the call interrupted the group:%s", describeEntries(news))
 	}
-	return event, errors.Join(want("outage of the client", event.Client.String(), "none"), q.summarised(ctx, call))
+	return event, errors.Join(q.Client.MissedNothing(began), q.summarised(ctx, call))
 }
 
 // summarised tells whether the resource's status has the outcome of a call.

@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
 
 // Quickstart is examples/quickstart in a namespace, and a client of it.
@@ -106,12 +104,4 @@ func (q *Quickstart) Settled(ctx context.Context) error {
 // Print is what `kubectl get` prints of all groups and resources in the namespace.
 func (g Group) Print(ctx context.Context) (string, error) {
 	return g.Kubectl(ctx, "get", "cres,rgroup", "--namespace", g.Namespace)
-}
-
-// stateOf is the state of a resource, for messages.
-func stateOf(r *understudyv1alpha1.ClusterResource) string {
-	if r.Status.Owner == nil {
-		return "unknown"
-	}
-	return string(r.Status.Owner.State)
 }

@@ -38,6 +38,6 @@ func main() {
 			stop()
 		}
 	}
-	attempt := func(ctx context.Context) error { return ping(ctx, flag.Arg(0), *timeout) }
+	attempt := func(ctx context.Context, nth int64) error { return ping(ctx, flag.Arg(0), portOf(nth), *timeout) }
 	(&prober{attempt: attempt, say: say, now: time.Now}).run(ctx, *interval)
 }

@@ -10,10 +10,23 @@ import (
 	"time"
 )
 
-// ping asks once, over a connection of its own, and wants the answer in time.
-func ping(ctx context.Context, address string, timeout time.Duration) error {
+// The ports from which to connect, one after the other. While a node is cut off,
+// what tracks connections for Services remembers for two minutes where a first packet
+// went that nobody answered, and sends there what comes from the same port again.
+// Going round takes longer than that, so that each attempt is one of a new client.
+const (
+	firstPort = 10000
+	ports     = 50000
+)
+
+// portOf is the port of the nth attempt.
+func portOf(nth int64) int { return firstPort + int(nth%ports) }
+
+// ping asks once, over a connection of its own from a port (0: any), and wants the
+// answer in time.
+func ping(ctx context.Context, address string, port int, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
-	dialer := net.Dialer{Deadline: deadline}
+	dialer := net.Dialer{Deadline: deadline, LocalAddr: &net.TCPAddr{Port: port}}
 	connection, err := dialer.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err

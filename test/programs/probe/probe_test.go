@@ -26,7 +26,7 @@ func TestChangesAreTimedByTheClient(t *testing.T) {
 			}
 		},
 		now: func() time.Time { return time.Unix(0, clock) },
-		attempt: func(context.Context) error {
+		attempt: func(context.Context, int64) error {
 			err := results[attempt]
 			attempt++
 			clock += 2
@@ -50,7 +50,7 @@ func TestAnAttemptBrokenOffSaysNothing(t *testing.T) {
 	p := &prober{
 		say:     func(l Line) { t.Errorf("said %+v", l) },
 		now:     time.Now,
-		attempt: func(context.Context) error { cancel(); return context.Canceled },
+		attempt: func(context.Context, int64) error { cancel(); return context.Canceled },
 	}
 	p.run(ctx, time.Millisecond)
 }
@@ -90,7 +90,7 @@ func TestPing(t *testing.T) {
 					<-done
 				}
 			}()
-			if err := ping(t.Context(), listener.Addr().String(), 200*time.Millisecond); (err == nil) != test.ok {
+			if err := ping(t.Context(), listener.Addr().String(), 0, 200*time.Millisecond); (err == nil) != test.ok {
 				t.Errorf("ping: %v, want success %t", err, test.ok)
 			}
 		})

@@ -27,7 +27,7 @@ type Line struct {
 // prober makes one attempt after the other, so that no more than one is ever under
 // way: a service that hangs cannot make it pile up connections.
 type prober struct {
-	attempt func(context.Context) error
+	attempt func(ctx context.Context, nth int64) error
 	say     func(Line)
 	now     func() time.Time
 
@@ -53,7 +53,7 @@ func (p *prober) run(ctx context.Context, interval time.Duration) {
 // step makes one attempt and says what is to be said of it.
 func (p *prober) step(ctx context.Context) {
 	began := p.now()
-	err := p.attempt(ctx)
+	err := p.attempt(ctx, p.attempts)
 	ended := p.now()
 	if ctx.Err() != nil {
 		return // broken off by us: it says nothing of the service
