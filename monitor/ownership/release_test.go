@@ -229,3 +229,18 @@ func TestDrain(t *testing.T) {
 		{time.Hour, nil, ""},
 	})
 }
+
+// The Lease is deleted while things go offline: there is nothing to give up, and
+// nothing is created that others could take for free.
+func TestDeletedBeforeRelease(t *testing.T) {
+	x := owner(t)
+	x.run([]line{
+		{0, wish(failover), "revoke Ordered Release"},
+		{10 * ms, all(func(x *bench) { x.lease = nil }, watched), "get"},
+		{10 * ms, got, "fact Deleted; tick?"},
+		{10 * ms, stopped, "guard e2001 off off"},
+	})
+	if x.m.role != Observer {
+		t.Errorf("role %s", x.m.role)
+	}
+}

@@ -67,6 +67,12 @@ func TestReadopt(t *testing.T) {
 			{10 * ms, got, "put 2 a e2001"},
 			{10 * ms, ok, "guard e2001 4.22s 5.52s; grant e2001 Readopted from 20ms; fact Readopted"},
 		},
+		"another owner comes in between": {
+			{0, all(begin, guardUp("app", 2001, 3*time.Second)), "get"},
+			{0, got, "put 1 a e2001"},
+			{10 * ms, all(record(heldBy(b, 2002)), conflict), "get"},
+			{10 * ms, got, "fact NotReadopted; guard e2001 20ms 20ms; kill; revoke Kill NotOwner"},
+		},
 		"too late: the guard has expired": {
 			{0, all(begin, guardUp("app", 2001, time.Second)), "get"},
 			{0, got, "put 1 a e2001"},
@@ -117,8 +123,9 @@ func TestReadopt(t *testing.T) {
 			{0, got, "fact Deleted; fact NotReadopted; kill; revoke Kill NotOwner"},
 		},
 		"a record that the watch shows must be read": {
-			{0, all(begin, guardUp("app", 2001, 3*time.Second), watched), "get"},
-			{10 * ms, got, "put 1 a e2001"},
+			{0, all(begin, guardUp("app", 2001, 3*time.Second)), "get"},
+			{10 * ms, all(failed, watched), ""},
+			{490 * ms, got, "get; put 1 a e2001"},
 		},
 		"the guard is of another epoch": {
 			{0, all(begin, guardUp("app", 2000, 3*time.Second)), "get"},
@@ -144,6 +151,19 @@ func TestReadopt(t *testing.T) {
 			x.run(s)
 		})
 	}
+}
+
+// A monitor that restarts while its predecessor creates the Lease again adopts
+// the new one.
+func TestReadoptRecreated(t *testing.T) {
+	d := diskOf(mine())
+	d.LeaseUID = ""
+	x := newBench(t, d)
+	x.store(mine())
+	x.run([]line{
+		{0, all(begin, guardUp("app", 2001, 3*time.Second)), "get"},
+		{0, got, "put 1 a e2001"},
+	})
 }
 
 // Without a disk state nothing is re-adopted, and what has a guard is killed.
