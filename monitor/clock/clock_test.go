@@ -11,7 +11,7 @@ import (
 func TestNow(t *testing.T) {
 	a := Now()
 	b := Now()
-	if a.Boot <= 0 || b.Boot < a.Boot || b.Raw < a.Raw || a.WallTime().Sub(time.Now()).Abs() > time.Minute {
+	if a.Boot <= 0 || b.Boot < a.Boot || b.Raw < a.Raw || time.Until(a.WallTime()).Abs() > time.Minute {
 		t.Errorf("%+v, then %+v", a, b)
 	}
 	if id, err := BootID(); err != nil || len(id) != 36 {
