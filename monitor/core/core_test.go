@@ -88,6 +88,36 @@ func TestOnlyTheGuardInForceCounts(t *testing.T) {
 	}
 }
 
+// A guard that was taken away is no more in force, also if the epoch goes on.
+func TestGuardThatWasTakenAway(t *testing.T) {
+	r := newRig(t, "a")
+	a := r.hosts[0]
+	r.plan.Resources[0].Online = false // the group is owned, and nothing runs
+	a.start()
+	r.pass(time.Second)
+	epoch := a.guard.Epoch
+	if a.guard.G2 == 0 {
+		t.Fatal("not the owner")
+	}
+	a.cut = true
+	for range 100 {
+		if r.pass(100 * time.Millisecond); a.guard.G2 == 0 {
+			break
+		}
+	}
+	a.hold["guarded"] = true
+	r.plan.Resources[0].Online = true
+	r.status.PlanRevision = "p2"
+	a.heal()
+	r.pass(time.Second)
+	if a.guard.G2 == 0 || a.guard.Epoch != epoch || a.isOnline() {
+		t.Fatalf("guard %+v, online %v", a.guard, a.isOnline())
+	}
+	if a.release("guarded"); !a.isOnline() {
+		t.Error("not online")
+	}
+}
+
 // What this side cuts proves nothing; what init ends proves its end, K later.
 func TestLossOfInit(t *testing.T) {
 	t.Run("cut by this side", func(t *testing.T) {

@@ -95,8 +95,10 @@ type host struct {
 	// hold keeps back what an edge would answer; held is what was kept.
 	hold map[string]bool
 	held map[string][]core.Input
-	// cut: the API server cannot be reached.
-	cut bool
+	// cut: the API server cannot be reached. loseAnswers: so many writes of the
+	// lease are stored, and nobody hears of it.
+	cut         bool
+	loseAnswers int
 	// writes and effects since the beginning; flying counts writes by key.
 	effects []core.Effect
 	flying  map[string]int
@@ -182,6 +184,30 @@ func (h *host) release(edge string) {
 	h.rig.run()
 }
 
+// heal ends a cut: the watches bring what is new.
+func (h *host) heal() {
+	h.cut = false
+	h.post(core.Input{Observed: &ownership.Observed{Lease: h.rig.lease}})
+	h.seeGroup()
+	for _, id := range slices.Sorted(maps.Keys(h.rig.calls)) {
+		k := *h.rig.calls[id]
+		h.post(core.Input{ControlCall: &k})
+	}
+	h.rig.run()
+}
+
+// initDies ends the container, with all that runs in it.
+func (h *host) initDies() {
+	gone := h.connected
+	h.connected, h.known, h.guard = false, false, core.Guard{}
+	h.nonce++
+	clear(h.online)
+	if gone {
+		h.post(core.Input{InitGone: &core.InitGone{Container: "main"}})
+	}
+	h.rig.run()
+}
+
 func (h *host) seeGroup() {
 	if !h.cut {
 		h.post(core.Input{Group: &core.Group{UID: "group-uid", Status: *h.rig.status.DeepCopy()}})
@@ -208,14 +234,14 @@ func (h *host) step() {
 	r.now = r.now.Add(time.Microsecond)
 	effects := h.core.Step(r.now, in)
 	h.record(monitor.Line{At: &r.now, Input: &in, Effects: effects})
-	// The journal holds the state after the whole step.
-	state, err := json.Marshal(h.core.State(r.now))
-	must(r.t, err)
 	h.effects = append(h.effects, effects...)
+	if slices.ContainsFunc(effects, func(e core.Effect) bool { return e.Journal != nil }) {
+		// The journal holds the state after the whole step.
+		state, err := json.Marshal(h.core.State(r.now))
+		must(r.t, err)
+		h.state = state
+	}
 	for _, e := range effects {
-		if e.Journal != nil {
-			h.state = state
-		}
 		h.carryOut(e)
 	}
 }
@@ -329,6 +355,10 @@ func (h *host) put(p ownership.Put) {
 		w.Outcome = ownership.Conflict
 	default:
 		w.Outcome, w.Lease = ownership.Committed, h.rig.commit(leasev1.Encode(p.Record, *l))
+		if h.loseAnswers > 0 {
+			h.loseAnswers--
+			w.Outcome, w.Lease = ownership.Unknown, nil
+		}
 	}
 	h.answer("put", core.Input{Wrote: w})
 }
@@ -337,6 +367,7 @@ func (h *host) nonceText() string { return h.name + "-n" + strconv.Itoa(h.nonce)
 
 func (h *host) connect() {
 	h.connected = true
+	h.held["emptied"], h.held["guarded"] = nil, nil // of the connection before
 	hello := &core.Hello{Container: "main", Nonce: h.nonceText(), Fresh: !h.known}
 	if h.known {
 		hello.Epoch, hello.G1, hello.G2 = h.guard.Epoch, h.guard.G1, h.guard.G2
