@@ -150,7 +150,7 @@ func schedule(t *testing.T, seed uint64) {
 func TestSchedules(t *testing.T) {
 	first, n := uint64(1), uint64(200)
 	if testing.Short() { // with the race detector; make test runs them all without
-		n = 20
+		n = 8
 	}
 	if s := os.Getenv("SEED"); s != "" {
 		first, _ = strconv.ParseUint(s, 10, 64)
@@ -160,4 +160,3 @@ func TestSchedules(t *testing.T) {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) { schedule(t, seed) })
 	}
 }
-
