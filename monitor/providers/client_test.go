@@ -59,9 +59,12 @@ func (p *provider) Open(_ context.Context, r *pb.OpenRequest) (*pb.OpenResponse,
 func (p *provider) Online(ctx context.Context, r *pb.OnlineRequest) (*pb.OnlineResponse, error) {
 	select {
 	case <-p.block:
+		return &pb.OnlineResponse{EventHandle: true}, nil
 	case <-ctx.Done():
+		// Not an answer: the deadline comes to both sides at once, and a success
+		// sent then might still arrive first.
+		return nil, ctx.Err()
 	}
-	return &pb.OnlineResponse{EventHandle: true}, nil
 }
 
 func (p *provider) Offline(context.Context, *pb.OfflineRequest) (*pb.OfflineResponse, error) {
