@@ -240,9 +240,16 @@ func (p *testProvider) run(path string) standin.Child {
 		}
 		s := grpc.NewServer()
 		providerv1.RegisterProviderServiceServer(s, p)
-		go func() { _ = s.Serve(l) }()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			_ = s.Serve(l)
+		}()
 		<-ctx.Done()
 		s.Stop()
+		// A killed process leaves its socket file; a listener that is closed late
+		// would take that of the next life away.
+		<-served
 		if c := p.stubborn.Load(); c != nil {
 			<-*c
 		}
