@@ -353,7 +353,7 @@ func TestControlCalls(t *testing.T) {
 		t.Errorf("%+v", k.Status)
 	}
 
-	k = w.outcome(w.call("late", func(k *v1alpha1.ControlCall) { k.Spec.TimeoutMilliseconds = 200 }))
+	k = w.outcome(w.call("late", func(k *v1alpha1.ControlCall) { k.Spec.TimeoutMilliseconds = 2000 }))
 	if reason(k) != v1alpha1.ReasonTimedOut || *k.Status.StatusCode != 5910 {
 		t.Errorf("%+v", k.Status)
 	}
