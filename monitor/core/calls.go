@@ -101,8 +101,7 @@ func (c *Core) giveCall(id string, k *call) {
 	}
 	c.toEngine(engine.Event{Control: &engine.Control{
 		ID: id, Resource: resource, Name: k.seen.Code, Input: k.seen.Input,
-		Deadline: c.now.Boot + int64(ms(k.seen.TimeoutMilliseconds)),
-		Claimed:  k.seen.Owner != nil,
+		Timeout: ms(k.seen.TimeoutMilliseconds), Claimed: k.seen.Owner != nil,
 	}})
 }
 

@@ -54,10 +54,6 @@ func (e *Engine) control(a Control) {
 		e.finishControl(k, FinishRefused, code, why, nil)
 		return
 	}
-	k.deadline = a.Deadline
-	if k.deadline <= 0 {
-		k.deadline = e.after(k.r.spec.DeadlockTimeout)
-	}
 	busy := 0
 	for _, x := range e.controls {
 		if x.phase != ControlFinished {
@@ -110,15 +106,16 @@ func (e *Engine) claimed(a Claimed) {
 		e.finishControl(k, FinishRefused, code, why, nil)
 		return
 	}
-	if k.deadline <= e.now.Boot {
-		e.finishControl(k, FinishRefused, CodeCallTimedOut, "its time was over before it could be begun", nil)
-		return
-	}
 	// Wall time makes it unique even if the journal was lost.
 	e.lastContext = max(e.lastContext+1, e.now.Wall)
 	if e.lastContext <= 0 { // a clock before 1970, or a counter at its end
 		e.lastContext = 1
 	}
+	timeout := k.ask.Timeout
+	if timeout <= 0 {
+		timeout = k.r.spec.DeadlockTimeout
+	}
+	k.deadline = e.after(timeout)
 	k.phase, k.context, k.c, k.nonce = ControlRunning, e.lastContext, k.r.c, k.r.c.nonce
 	k.call = e.begin(k.r, OpBeginResourceControl, k.r.spec.DeadlockTimeout, Call{
 		Control: &ControlArgs{Context: k.context, Code: k.spec.Code, Name: k.spec.Name, Input: k.ask.Input},

@@ -3,6 +3,8 @@
 
 package engine
 
+import "time"
+
 // Event is one thing that happened. Exactly one field is set; anything else is
 // noted and ignored. The JSON form is what a recording holds.
 type Event struct {
@@ -214,8 +216,8 @@ type Control struct {
 	Name  string `json:"name,omitempty"`
 	Code  uint32 `json:"code,omitempty"`
 	Input []byte `json:"input,omitempty"`
-	// Deadline is CLOCK_BOOTTIME; 0 means DeadlockTimeout from now.
-	Deadline int64 `json:"deadline,omitempty"`
+	// Timeout is what it has from the claim on; 0 means DeadlockTimeout.
+	Timeout time.Duration `json:"timeout,omitempty"`
 	// Claimed says that the request is claimed by this host already, in an
 	// earlier life of the monitor. If the engine does not know the call, nobody
 	// does: it finishes with FinishUnknown and is not run again.
