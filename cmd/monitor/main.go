@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 
+	"github.com/understudy-dev/understudy/internal/layout"
 	"github.com/understudy-dev/understudy/monitor"
 )
 
@@ -44,34 +45,29 @@ func command() *cobra.Command {
 	return root
 }
 
-const (
-	stateDir      = "/understudy/state"
-	containersDir = "/understudy/containers"
-)
-
 func runMonitor(ctx context.Context) error {
 	if ctx == nil {
 		ctx = context.Background()
 	}
 	config := monitor.Config{
-		Namespace: os.Getenv("POD_NAMESPACE"), Group: os.Getenv("UNDERSTUDY_GROUP"),
-		PodName: os.Getenv("POD_NAME"), PodUID: os.Getenv("POD_UID"), PodIP: os.Getenv("POD_IP"),
-		NodeName: os.Getenv("NODE_NAME"), StateDir: stateDir, ContainersDir: containersDir, Log: os.Stdout,
+		Namespace: os.Getenv(layout.EnvPodNamespace), Group: os.Getenv(layout.EnvGroup),
+		PodName: os.Getenv(layout.EnvPodName), PodUID: os.Getenv(layout.EnvPodUID), PodIP: os.Getenv(layout.EnvPodIP),
+		NodeName: os.Getenv(layout.EnvNodeName), StateDir: layout.StateDir, ContainersDir: layout.ContainersDir, Log: os.Stdout,
 	}
 	if config.PodUID == "" || config.Group == "" || config.Namespace == "" {
 		return errors.New("POD_NAMESPACE, POD_UID and UNDERSTUDY_GROUP must be set: the manager does so in every host pod")
 	}
-	if text := os.Getenv("UNDERSTUDY_GRACE_SECONDS"); text != "" {
+	if text := os.Getenv(layout.EnvGrace); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 32)
 		if err != nil {
-			return fmt.Errorf("UNDERSTUDY_GRACE_SECONDS: %w", err)
+			return fmt.Errorf("%s: %w", layout.EnvGrace, err)
 		}
 		config.GraceMilliseconds = seconds * 1000
 	}
-	if path := os.Getenv("UNDERSTUDY_RECORD"); path != "" {
+	if path := os.Getenv(layout.EnvRecord); path != "" {
 		f, err := os.OpenFile(filepath.Clean(path), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
-			return fmt.Errorf("UNDERSTUDY_RECORD: %w", err)
+			return fmt.Errorf("%s: %w", layout.EnvRecord, err)
 		}
 		defer func() { _ = f.Close() }()
 		config.Record = f
@@ -130,7 +126,7 @@ func healthCommand() *cobra.Command {
 		Short: "Succeed once the monitor listens on all its sockets (for the startup probe)",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if _, err := os.Stat(filepath.Join(stateDir, monitor.ReadyFile)); err != nil {
+			if _, err := os.Stat(filepath.Join(layout.StateDir, monitor.ReadyFile)); err != nil {
 				return fmt.Errorf("the monitor is not ready: %w", err)
 			}
 			return nil

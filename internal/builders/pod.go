@@ -97,7 +97,7 @@ func Pod(in PodInput) *corev1.Pod {
 	}
 	// The monitor stands first, so that kubelet stops it last.
 	pod.Spec.InitContainers = append([]corev1.Container{
-		monitor(in, supervised), install(in.Image),
+		monitor(in, *pod.Spec.TerminationGracePeriodSeconds, supervised), install(in.Image),
 	}, pod.Spec.InitContainers...)
 	return pod
 }

@@ -119,7 +119,8 @@ func TestPodMonitor(t *testing.T) {
 	g.Expect(m.Resources.Limits).NotTo(HaveKey(corev1.ResourceCPU))
 	g.Expect(m.Env).To(ContainElements(
 		HaveField("Name", "POD_UID"), HaveField("Name", "POD_IP"), HaveField("Name", "NODE_NAME"),
-		corev1.EnvVar{Name: "UNDERSTUDY_GROUP", Value: "db"}))
+		corev1.EnvVar{Name: "UNDERSTUDY_GROUP", Value: "db"},
+		corev1.EnvVar{Name: "UNDERSTUDY_GRACE_SECONDS", Value: "42"}))
 	g.Expect(mountsOf(m)).To(And(
 		HaveKeyWithValue("/understudy/state", HaveField("ReadOnly", false)),
 		HaveKeyWithValue("/understudy/containers/app/monitor", HaveField("Name", "understudy-monitor-0")),

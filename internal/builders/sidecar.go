@@ -80,7 +80,7 @@ func fieldEnv(name, path string) corev1.EnvVar {
 
 // monitor is the native sidecar. Init is its PID 1: kubelet's second restart
 // would take longer than the lease.
-func monitor(in PodInput, supervised []string) corev1.Container {
+func monitor(in PodInput, graceSeconds int64, supervised []string) corev1.Container {
 	mounts := append(make([]corev1.VolumeMount, 0, 2+2*len(supervised)),
 		corev1.VolumeMount{Name: stateVolume, MountPath: layout.StateDir},
 		corev1.VolumeMount{Name: tokenVolume, MountPath: layout.TokenDir, ReadOnly: true})
@@ -101,6 +101,7 @@ func monitor(in PodInput, supervised []string) corev1.Container {
 			fieldEnv(layout.EnvPodIP, "status.podIP"),
 			fieldEnv(layout.EnvNodeName, "spec.nodeName"),
 			{Name: layout.EnvGroup, Value: in.Group.Name},
+			{Name: layout.EnvGrace, Value: strconv.FormatInt(graceSeconds, 10)},
 		},
 		// Nothing else of the pod starts before the monitor's sockets are there.
 		// It answers without the API server.

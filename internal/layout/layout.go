@@ -53,6 +53,10 @@ const (
 	EnvPodIP        = "POD_IP"
 	EnvNodeName     = "NODE_NAME"
 	EnvGroup        = "UNDERSTUDY_GROUP"
+	// EnvGrace is the termination grace period of the pod in seconds.
+	EnvGrace = "UNDERSTUDY_GRACE_SECONDS"
+	// EnvRecord is the file that a recording goes to; none if it is not set.
+	EnvRecord = "UNDERSTUDY_RECORD"
 )
 
 // Environment variables of a provider.
