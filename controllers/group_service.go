@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/plan"
 	"github.com/understudy-dev/understudy/internal/builders"
@@ -41,7 +42,7 @@ func (r *groupReconciler) service(ctx context.Context, s *groupScope) error {
 		return fmt.Errorf("the group's Service: %w", err)
 	}
 	slice := &discoveryv1.EndpointSlice{}
-	key := types.NamespacedName{Namespace: s.group.Namespace, Name: builders.SliceName(s.group.Name)}
+	key := types.NamespacedName{Namespace: s.group.Namespace, Name: planv1.SliceName(s.group.Name)}
 	if err := r.Get(ctx, key, slice); !apierrors.IsNotFound(err) {
 		return err
 	}
@@ -59,8 +60,8 @@ func (r *groupReconciler) service(ctx context.Context, s *groupScope) error {
 // deleteService removes what an earlier plan asked for.
 func (r *groupReconciler) deleteService(ctx context.Context, s *groupScope) error {
 	for key, o := range map[string]client.Object{
-		s.group.Name:                     &corev1.Service{},
-		builders.SliceName(s.group.Name): &discoveryv1.EndpointSlice{},
+		s.group.Name:                   &corev1.Service{},
+		planv1.SliceName(s.group.Name): &discoveryv1.EndpointSlice{},
 	} {
 		if err := r.deleteOwn(ctx, s, key, o); err != nil {
 			return err

@@ -16,6 +16,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -420,6 +421,29 @@ func TestLateWrite(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+}
+
+// TestEndpointSliceIsRepaired: whoever empties or deletes it, the Service has its
+// owner again at once.
+func TestEndpointSliceIsRepaired(t *testing.T) {
+	w, _, _ := running(t, "a")
+	slice := func() *discoveryv1.EndpointSlice {
+		return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{
+			Name: "db-understudy", Namespace: w.namespace, Labels: map[string]string{discoveryv1.LabelServiceName: "db"},
+		}, AddressType: discoveryv1.AddressTypeIPv4}
+	}
+	served := func() bool {
+		s := slice()
+		must(t, api.Get(t.Context(), client.ObjectKeyFromObject(s), s))
+		return len(s.Endpoints) == 1 && s.Endpoints[0].TargetRef.Name == "a" && len(s.Ports) == 1
+	}
+	wait(t, "an endpoint", served)
+	must(t, api.Patch(t.Context(), slice(), client.RawPatch(types.MergePatchType, []byte(`{"endpoints":[],"ports":[]}`))))
+	wait(t, "the endpoint after it was emptied", served)
+	// The manager makes it anew.
+	must(t, api.Delete(t.Context(), slice()))
+	must(t, api.Create(t.Context(), slice()))
+	wait(t, "the endpoint after the slice was deleted", served)
 }
 
 func TestIdleGroupCostsItsRenewals(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	rbacv1ac "k8s.io/client-go/applyconfigurations/rbac/v1"
 
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
 
@@ -35,7 +36,7 @@ func Rules(in AccessInput) []rbacv1.PolicyRule {
 		{APIGroups: []string{group}, Resources: []string{"controlcalls"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{group}, Resources: []string{"controlcalls/status"}, Verbs: []string{"get", "patch", "update"}},
 		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"},
-			ResourceNames: []string{SliceName(in.Group)}, Verbs: []string{"get", "patch", "update"}},
+			ResourceNames: []string{planv1.SliceName(in.Group)}, Verbs: []string{"get", "list", "watch", "patch", "update"}},
 		{APIGroups: []string{"events.k8s.io"}, Resources: []string{"events"}, Verbs: []string{"create", "patch"}},
 	}
 	// A rule without names would be a rule for all of them.

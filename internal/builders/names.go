@@ -17,6 +17,3 @@ func LeaseName(group string) string { return leasev1.Name(group) }
 
 // RoleName is the name of the Role and RoleBinding of a group's monitors.
 func RoleName(group string) string { return "understudy-" + group }
-
-// SliceName is the name of the EndpointSlice of a group's Service.
-func SliceName(group string) string { return group + "-understudy" }

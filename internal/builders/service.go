@@ -39,7 +39,7 @@ func Slice(p *planv1.Plan, family corev1.IPFamily) *discoveryv1.EndpointSlice {
 		addresses = discoveryv1.AddressTypeIPv6
 	}
 	return &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Namespace: p.Namespace, Name: SliceName(p.Group), Labels: labels},
+		ObjectMeta:  metav1.ObjectMeta{Namespace: p.Namespace, Name: planv1.SliceName(p.Group), Labels: labels},
 		AddressType: addresses,
 		Endpoints:   []discoveryv1.Endpoint{},
 	}

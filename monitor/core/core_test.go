@@ -4,6 +4,7 @@
 package core_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -551,6 +552,44 @@ func TestDocuments(t *testing.T) {
 	})
 }
 
+func TestEndpointIsRepaired(t *testing.T) {
+	r, a := up(t, "a", "b")
+	right := *r.endpoint
+	if right.Address == "" {
+		t.Fatalf("%+v", right)
+	}
+	mark := a.mark()
+	seen := func(h *host, change func(*core.EndpointDocument)) {
+		d := right
+		change(&d)
+		r.endpoint = &d
+		h.input(core.Input{Endpoint: &d})
+		r.pass(2 * time.Second)
+	}
+	seen(a, func(*core.EndpointDocument) {})
+	for _, e := range a.since(mark) {
+		if e.Write != nil && e.Write.Endpoint != nil {
+			t.Error("what is right was written again")
+		}
+	}
+	for what, change := range map[string]func(*core.EndpointDocument){
+		"made anew, empty": func(d *core.EndpointDocument) { *d = core.EndpointDocument{Service: d.Service} },
+		"another address":  func(d *core.EndpointDocument) { d.Address = "192.0.2.1" },
+		"other ports":      func(d *core.EndpointDocument) { d.Ports = nil },
+	} {
+		if seen(a, change); !reflect.DeepEqual(*r.endpoint, right) {
+			t.Errorf("%s: %+v stays", what, r.endpoint)
+		}
+	}
+	// It is the owner's: neither a standby nor an owner of before may touch it.
+	if seen(r.host("b"), func(d *core.EndpointDocument) { d.Address = "" }); r.endpoint.Address != "" {
+		t.Errorf("a standby wrote %+v", r.endpoint)
+	}
+	if seen(a, func(d *core.EndpointDocument) { d.Epoch++; d.Address = "" }); r.endpoint.Address != "" {
+		t.Errorf("an owner of before wrote %+v", r.endpoint)
+	}
+}
+
 func TestTimeline(t *testing.T) {
 	r, a := up(t, "a", "b")
 	entries := func() []v1alpha1.TimelineEntry { return r.status.Owner.Timeline }
@@ -587,6 +626,23 @@ func TestTimeline(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 	if h := r.status.Owner.History; len(h) != 3 || h[1].Reason != "OwnerLost" {
+		t.Errorf("%+v", h)
+	}
+}
+
+// An owner that leaves in order may be gone before it could say so in the status: the
+// record says it.
+func TestHistoryKnowsWhoLeftInOrder(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.outcome = func(w core.Write) core.WriteOutcome {
+		if w.Group != nil {
+			return core.WriteFailed
+		}
+		return ""
+	}
+	a.input(core.Input{Drain: &core.Drain{Reason: "PodStopping"}})
+	r.pass(2 * time.Second)
+	if h := r.status.Owner.History; len(h) != 2 || h[0].Reason != "Drain" || h[0].UntilTime == nil {
 		t.Errorf("%+v", h)
 	}
 }

@@ -67,6 +67,19 @@ func (d documents) again(key string) {
 	}
 }
 
+// seenEndpoint repairs an endpoint that somebody else changed, or removed with all
+// of its EndpointSlice. One of a later owner is left alone.
+func (d documents) seenEndpoint(stored EndpointDocument) {
+	doc := d[endpointKey]
+	if doc == nil || doc.text == "" || stored.Epoch > doc.want.Endpoint.Epoch || asJSON(stored) == asJSON(doc.want.Endpoint) {
+		return
+	}
+	// Also while a write is under way: it may have been before that change.
+	if max(doc.flying, doc.done) == doc.version {
+		doc.version++
+	}
+}
+
 // drop forgets what an owner had to say: a later one has spoken.
 func (d documents) drop() {
 	for _, doc := range d {

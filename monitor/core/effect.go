@@ -123,7 +123,7 @@ type HostDocument struct {
 	Host     v1alpha1.HostStatus `json:"host"`
 }
 
-// EndpointDocument is the endpoint of the group's Service.
+// EndpointDocument is the endpoint of the group's Service, as it shall be, or was seen.
 type EndpointDocument struct {
 	Service string `json:"service"`
 	Epoch   int64  `json:"epoch"`

@@ -40,6 +40,8 @@ type Input struct {
 	Group       *Group       `json:"group,omitempty"`
 	Plan        *Plan        `json:"plan,omitempty"`
 	ControlCall *ControlCall `json:"controlCall,omitempty"`
+	// Endpoint is the endpoint of the group's Service as it was last seen.
+	Endpoint *EndpointDocument `json:"endpoint,omitempty"`
 	// Written answers a Write.
 	Written *Written `json:"written,omitempty"`
 	// Drain: this host goes away.

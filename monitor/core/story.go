@@ -25,6 +25,9 @@ const (
 	kindRestart  = "Restart"
 	kindFailover = "Failover"
 	kindMove     = "Move"
+
+	// ownerLost is how an ownership ends that nobody let go.
+	ownerLost = "OwnerLost"
 )
 
 // story is what this host has to tell of its ownership: it decides nothing.
@@ -46,6 +49,8 @@ type story struct {
 	GroupTime instant.Instant   `json:"groupTime,omitzero"`
 	// Prior is what the owner before left in the group's status.
 	Prior *v1alpha1.GroupOwnerStatus `json:"prior,omitempty"`
+	// PriorEnd is why that ownership ended, if the owner before did not say so itself.
+	PriorEnd string `json:"priorEnd,omitempty"`
 	// Entries of this epoch, oldest first; Open is an interruption that goes on.
 	Entries []v1alpha1.TimelineEntry `json:"entries,omitempty"`
 	Open    *v1alpha1.TimelineEntry  `json:"open,omitempty"`
@@ -59,7 +64,11 @@ func (s *story) granted(now instant.Instant, g ownership.Grant, config Config, g
 	if g.Epoch == s.Epoch {
 		return
 	}
-	*s = story{Epoch: g.Epoch, Owning: true, GroupTime: now}
+	*s = story{Epoch: g.Epoch, Owning: true, GroupTime: now, PriorEnd: ownerLost}
+	if g.Cause.Reason == ownership.GrantReleased {
+		// The record says what its status could not any more: it may be gone by now.
+		s.PriorEnd = string(g.Cause.Cause)
+	}
 	if group != nil {
 		s.heard(group.Status.Owner)
 	}
@@ -225,7 +234,7 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 				o.Timeline = append(o.Timeline, e)
 			}
 		}
-		o.History = append(o.History, closed(s.Prior.History, s.Mine.SinceTime)...)
+		o.History = append(o.History, closed(s.Prior.History, s.Mine.SinceTime, s.PriorEnd)...)
 	}
 	o.Timeline = append(o.Timeline, s.Entries...)
 	if s.Open != nil {
@@ -238,10 +247,10 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 }
 
 // closed ends the last ownership of a list that was not ended by its owner.
-func closed(list []v1alpha1.OwnershipEntry, at metav1.MicroTime) []v1alpha1.OwnershipEntry {
+func closed(list []v1alpha1.OwnershipEntry, at metav1.MicroTime, why string) []v1alpha1.OwnershipEntry {
 	list = slices.Clone(list)
 	if n := len(list); n > 0 && list[n-1].UntilTime == nil {
-		list[n-1].UntilTime, list[n-1].Reason = &at, "OwnerLost"
+		list[n-1].UntilTime, list[n-1].Reason = &at, why
 	}
 	return list
 }

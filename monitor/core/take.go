@@ -57,6 +57,8 @@ func (c *Core) take(in Input) {
 		c.takePlan(*in.Plan)
 	case in.ControlCall != nil:
 		c.takeCall(*in.ControlCall)
+	case in.Endpoint != nil:
+		c.documents.seenEndpoint(*in.Endpoint)
 	case in.Written != nil:
 		c.written(*in.Written)
 	}

@@ -106,6 +106,7 @@ func (c *Client) Run(ctx context.Context) {
 	go c.sendEvents(ctx)
 	go c.watchLease(ctx)
 	go c.watchCalls(ctx)
+	go c.watchEndpoint(ctx)
 	c.watchGroup(ctx)
 }
 

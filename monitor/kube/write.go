@@ -7,19 +7,15 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"sync"
 	"time"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
@@ -159,43 +155,6 @@ func (c *Client) writeHost(ctx context.Context, d core.HostDocument) (core.Write
 	}
 	return judge(c.mergePatch(ctx, "resourcegroups", c.config.Group, "status", patch, &v1alpha1.ResourceGroup{}))
 }
-
-// writeEndpoint is one update: address and epoch together.
-func (c *Client) writeEndpoint(ctx context.Context, d core.EndpointDocument) (core.WriteOutcome, error) {
-	endpoints := []discoveryv1.Endpoint{}
-	if d.Address != "" {
-		endpoints = append(endpoints, discoveryv1.Endpoint{
-			Addresses: []string{d.Address}, NodeName: &d.NodeName,
-			Conditions: discoveryv1.EndpointConditions{Ready: ptr.To(true), Serving: ptr.To(true), Terminating: ptr.To(false)},
-			TargetRef: &corev1.ObjectReference{
-				Kind: "Pod", Namespace: c.config.Namespace, Name: d.PodName, UID: types.UID(d.PodUID),
-			},
-		})
-	}
-	ports := make([]discoveryv1.EndpointPort, 0, len(d.Ports))
-	for _, p := range d.Ports {
-		ports = append(ports, discoveryv1.EndpointPort{
-			Name: ptr.To(p.Name), Port: ptr.To(p.Port), Protocol: ptr.To(corev1.ProtocolTCP),
-		})
-	}
-	patch := map[string]any{
-		"metadata":  map[string]any{"annotations": map[string]any{v1alpha1.AnnotationEpoch: strconv.FormatInt(d.Epoch, 10)}},
-		"endpoints": endpoints, "ports": ports,
-	}
-	body, err := json.Marshal(patch)
-	if err != nil {
-		return core.WriteFailed, fmt.Errorf("endpoint: %w", err)
-	}
-	err = c.slices.Patch(types.MergePatchType).Namespace(c.config.Namespace).Resource("endpointslices").
-		Name(SliceName(d.Service)).Body(body).Do(ctx).Error()
-	if apierrors.IsNotFound(err) {
-		return core.WriteFailed, err // the manager is about to make it
-	}
-	return judge(err)
-}
-
-// SliceName is the name of the EndpointSlice of a group's Service.
-func SliceName(service string) string { return service + "-understudy" }
 
 func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.WriteOutcome, error) {
 	old := &v1alpha1.ControlCall{}

@@ -51,6 +51,9 @@ type Service struct {
 	Ports []Port `json:"ports"`
 }
 
+// SliceName is the name of the EndpointSlice of a Service of a group.
+func SliceName(service string) string { return service + "-understudy" }
+
 // Port is one TCP port of the Service, and of the owner's pod.
 type Port struct {
 	Name string `json:"name,omitempty"`
