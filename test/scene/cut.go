@@ -79,9 +79,13 @@ func NotBefore(log *LeaseLog, epoch int64, e Entry) error {
 	if e.LeaseTakenTime == nil {
 		return errors.New("the timeline has no leaseTakenTime")
 	}
-	if earliest := last.Seen.Add(last.Record.Duration); e.LeaseTakenTime.Time.Before(earliest) {
-		return fmt.Errorf("the lease was taken at %s, before %s: the last renewal was seen at %s and lasts %s",
-			clockOf(e.LeaseTakenTime), stamp(earliest), stamp(last.Seen), last.Record.Duration)
+	renewed := last.Seen
+	if renewed.IsZero() {
+		renewed = last.Record.RenewTime // the owner's word for when it asked for it
+	}
+	if earliest := renewed.Add(last.Record.Duration); e.LeaseTakenTime.Time.Before(earliest) {
+		return fmt.Errorf("the lease was taken at %s, before %s: the last renewal, of %s, lasts %s",
+			clockOf(e.LeaseTakenTime), stamp(earliest), stamp(renewed), last.Record.Duration)
 	}
 	return nil
 }
