@@ -69,23 +69,29 @@ func (q *Quickstart) CutOwner(ctx context.Context) (Cut, error) {
 	)
 }
 
-// NotBefore checks the lower bound of a take-over from a silent owner: nobody takes
-// the lease before it has run out since the last renewal of the epoch before.
-func NotBefore(log *LeaseLog, epoch int64, e Entry) error {
+// LeaseEnd is when the lease of an epoch runs out after its last renewal: not before
+// that may another host have it, and by then all of this one must be dead.
+func LeaseEnd(log *LeaseLog, epoch int64) (time.Time, error) {
 	last, err := log.Last(func(r leasev1.Record) bool { return r.Held() && r.Epoch == epoch })
 	if err != nil {
-		return fmt.Errorf("the last renewal of epoch %d: %w", epoch, err)
-	}
-	if e.LeaseTakenTime == nil {
-		return errors.New("the timeline has no leaseTakenTime")
+		return time.Time{}, fmt.Errorf("the last renewal of epoch %d: %w", epoch, err)
 	}
 	renewed := last.Seen
 	if renewed.IsZero() {
 		renewed = last.Record.RenewTime // the owner's word for when it asked for it
 	}
-	if earliest := renewed.Add(last.Record.Duration); e.LeaseTakenTime.Time.Before(earliest) {
-		return fmt.Errorf("the lease was taken at %s, before %s: the last renewal, of %s, lasts %s",
-			clockOf(e.LeaseTakenTime), stamp(earliest), stamp(renewed), last.Record.Duration)
+	return renewed.Add(last.Record.Duration), nil
+}
+
+// NotBefore checks the lower bound of a take-over from a silent owner: nobody takes
+// the lease before it has run out since the last renewal of the epoch before.
+func NotBefore(log *LeaseLog, epoch int64, e Entry) error {
+	end, err := LeaseEnd(log, epoch)
+	if err != nil {
+		return err
+	}
+	if e.LeaseTakenTime == nil || e.LeaseTakenTime.Time.Before(end) {
+		return fmt.Errorf("the lease was taken at %s, before that of epoch %d ended, %s", clockOf(e.LeaseTakenTime), epoch, stamp(end))
 	}
 	return nil
 }
