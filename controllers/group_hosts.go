@@ -123,9 +123,17 @@ func (r *groupReconciler) deleteHost(ctx context.Context, s *groupScope, pod *co
 }
 
 // markHosts shows people who the owner is, and brings the monitor of each live
-// pod up to our own version, which restarts that container alone.
+// pod up to our own version, which restarts that container alone: the owner's
+// last, when all others are up to date and ready.
 func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
-	owner := s.ownerUID()
+	owner, in := s.ownerUID(), s.placement(r.now())
+	others := true
+	for i := range s.pods {
+		p := &s.pods[i]
+		if string(p.UID) != owner && p.DeletionTimestamp.IsZero() && !placement.Unreachable(p, s.nodes) {
+			others = others && placement.Ready(p, in) && monitorImage(p) == r.options.Image
+		}
+	}
 	for i := range s.pods {
 		p := &s.pods[i]
 		if !p.DeletionTimestamp.IsZero() || placement.Finished(p) {
@@ -137,10 +145,8 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 		}
 		err := patchMeta(ctx, r.Client, p, func(p *corev1.Pod) {
 			p.Labels[understudyv1alpha1.LabelRole] = role
-			for j := range p.Spec.InitContainers {
-				if c := &p.Spec.InitContainers[j]; c.Name == layout.MonitorContainer {
-					c.Image = r.options.Image
-				}
+			if c := monitorOf(p); c != nil && (others || role == understudyv1alpha1.RoleStandby) {
+				c.Image = r.options.Image
 			}
 		})
 		if client.IgnoreNotFound(err) != nil {
@@ -148,6 +154,23 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 		}
 	}
 	return nil
+}
+
+// monitorOf is the monitor's container of a host pod.
+func monitorOf(p *corev1.Pod) *corev1.Container {
+	for i := range p.Spec.InitContainers {
+		if c := &p.Spec.InitContainers[i]; c.Name == layout.MonitorContainer {
+			return c
+		}
+	}
+	return nil
+}
+
+func monitorImage(p *corev1.Pod) string {
+	if c := monitorOf(p); c != nil {
+		return c.Image
+	}
+	return ""
 }
 
 // hostsReady is the condition HostsReady.

@@ -127,6 +127,13 @@ func TestLeasePolicy(t *testing.T) {
 	g.Expect(c.Update(ctx, lease)).To(Succeed(), "a person may fence")
 	g.Expect(c.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "understudy-not"},
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("x")}})).To(Succeed(), "a Lease of somebody else")
+	g.Expect(c.Create(ctx, &coordinationv1.Lease{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "any-"},
+	})).To(Succeed(), "one without a name yet")
+	g.Expect(c.Create(ctx, &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "any-"}, AddressType: discoveryv1.AddressTypeIPv4,
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{"10.0.0.1"}}},
+	})).To(Succeed(), "a slice of somebody else")
 }
 
 // status.owner is the owner's alone, and a captured write of the old owner is

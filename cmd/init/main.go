@@ -37,7 +37,7 @@ func main() {
 func run(args []string) error {
 	if len(args) > 0 && args[0] == "copy" {
 		if len(args) < 3 {
-			return errors.New("copy needs a folder and at least one file: see init --help")
+			return errors.New("copy needs a folder and at least one file: usage is init copy DIR FILE [FILE]")
 		}
 		return copyPrograms(args[1], args[2:])
 	}

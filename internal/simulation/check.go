@@ -20,6 +20,7 @@ type checker struct {
 	epochs    map[int64]string // who was granted it
 	largest   int64
 	deleted   bool // the Lease was, since the largest epoch was granted
+	deletedAt time.Duration
 	record    leasev1.Record
 	changed   time.Duration // when the record last changed
 }
@@ -61,7 +62,7 @@ func (k *checker) guarded(w *World, c *container) {
 func (k *checker) committed(w *World, l *leasev1.Lease) {
 	if l == nil {
 		w.log("store: Lease deleted")
-		k.deleted = true
+		k.deleted, k.deletedAt = true, w.now
 		return
 	}
 	r, err := leasev1.Decode(*l)
@@ -183,10 +184,11 @@ func (k *checker) put(w *World, m *monitor, p *ownership.Put) {
 	}
 }
 
-// lost: whoever says so has seen the proof.
+// lost: whoever says so has seen the proof. (A Lease that was created again by
+// an older write of the same owner is another one too.)
 func (k *checker) lost(w *World, m *monitor, f *ownership.Fact) {
 	l := w.store.lease
-	if l == nil {
+	if l == nil || k.deletedAt != 0 && w.now-k.deletedAt < 2*w.timing.D {
 		return
 	}
 	if r, err := leasev1.Decode(*l); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc &&

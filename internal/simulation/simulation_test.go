@@ -151,7 +151,8 @@ func TestReplay(t *testing.T) {
 			}
 			m := machines[s.Inc]
 			if m == nil {
-				m = o.New(ownership.Config{PodName: s.Host, PodUID: s.Inc[:strings.Index(s.Inc, "-inc-")], Inc: s.Inc, Timing: timing}, disks[s.Inc])
+				podUID, _, _ := strings.Cut(s.Inc, "-inc-")
+				m = o.New(ownership.Config{PodName: s.Host, PodUID: podUID, Inc: s.Inc, Timing: timing}, disks[s.Inc])
 				machines[s.Inc] = m
 			}
 			want, _ := json.Marshal(s.Actions)

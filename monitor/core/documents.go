@@ -69,9 +69,9 @@ func (d documents) again(key string) {
 
 // drop forgets what an owner had to say: a later one has spoken.
 func (d documents) drop() {
-	for key, doc := range d {
+	for _, doc := range d {
 		if w := doc.want; w.Resource != nil || w.Group != nil || w.Endpoint != nil {
-			delete(d, key)
+			doc.done, doc.text = doc.version, ""
 		}
 	}
 }

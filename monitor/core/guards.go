@@ -22,13 +22,17 @@ func (c *Core) hello(h Hello) {
 		h.Epoch, h.G1, h.G2 = 0, 0, 0
 	}
 	switch {
-	case k.nonce == "" && h.G2 != 0:
-		// What runs there was started by a life of which nothing is known.
+	case h.Fresh || k.nonce != "" && k.nonce != h.Nonce:
 		c.empty(h.Container, h.Nonce)
-		k.unsure = true
-		c.emit(Effect{Kill: &Kill{Container: h.Container, Reason: "UnknownLife"}})
-	case k.nonce != h.Nonce:
-		c.empty(h.Container, h.Nonce)
+	case k.nonce == "":
+		// Without a journal nothing is known of what runs there: it is looked for,
+		// not taken for gone. Under a guard it was online.
+		k.nonce = h.Nonce
+		c.emit(Effect{Expect: &Expect{Container: h.Container, Nonce: h.Nonce}})
+		if h.G2 != 0 {
+			k.unsure = true
+			c.emit(Effect{Kill: &Kill{Container: h.Container, Reason: "UnknownLife"}})
+		}
 	case returned:
 		// Its end was taken for granted, and with it the end of all that it
 		// guards. Neither is so: now it is made so.

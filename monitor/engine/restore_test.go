@@ -118,7 +118,8 @@ func TestMonitorRestartReportDuringOpen(t *testing.T) {
 func TestMonitorRestartWithAJournalThatIsBehind(t *testing.T) {
 	h := ready(t, res("a"))
 	behind := h.e.Snapshot(h.now)
-	behind.Resources[0].State, behind.Resources[0].StopProven = Offline, true // before Online was called
+	r := &behind.Resources[0] // as before Online was called
+	r.State, r.StopProven, r.StartedEpoch = Offline, true, 0
 	h.ok(OpOnline, "a")
 	g := &rig{t: t, e: Restore(Config{}, roundTrip(t, behind)), now: h.now}
 	g.up("c", "c1")

@@ -172,7 +172,7 @@ func (c *Client) writeEndpoint(ctx context.Context, d core.EndpointDocument) (co
 			},
 		})
 	}
-	ports := []discoveryv1.EndpointPort{}
+	ports := make([]discoveryv1.EndpointPort, 0, len(d.Ports))
 	for _, p := range d.Ports {
 		ports = append(ports, discoveryv1.EndpointPort{
 			Name: ptr.To(p.Name), Port: ptr.To(p.Port), Protocol: ptr.To(corev1.ProtocolTCP),
@@ -227,7 +227,9 @@ func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.Write
 
 // patchStatus sends the difference as a merge patch that holds only for the
 // version it was made from.
-func (c *Client) patchStatus(ctx context.Context, resource string, old, wanted metav1.Object, into runtime.Object) error {
+func (c *Client) patchStatus(
+	ctx context.Context, resource string, old, wanted metav1.Object, into runtime.Object,
+) error {
 	before, err := json.Marshal(old)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", resource, old.GetName(), err)
@@ -248,7 +250,9 @@ func (c *Client) patchStatus(ctx context.Context, resource string, old, wanted m
 	return c.mergePatch(ctx, resource, old.GetName(), "status", patch, into)
 }
 
-func (c *Client) mergePatch(ctx context.Context, resource, name, subresource string, patch any, into runtime.Object) error {
+func (c *Client) mergePatch(
+	ctx context.Context, resource, name, subresource string, patch any, into runtime.Object,
+) error {
 	body, err := json.Marshal(patch)
 	if err != nil {
 		return fmt.Errorf("%s %s: %w", resource, name, err)

@@ -61,10 +61,11 @@ type Persist struct {
 	Disk Disk  `json:"disk"`
 }
 
-// Guard sets the guard of every connected container, and of each that connects
-// later, until the next Guard: CLOCK_BOOTTIME in nanoseconds. G2 = 0 disarms it,
-// which is ordered only when the stop is proven. It may move a deadline either
-// way.
+// Guard sets the guard of every connected container, and of each that says hello
+// later, until the next Guard: CLOCK_BOOTTIME in nanoseconds. It may move a
+// deadline either way. G2 = 0 disarms it, which is ordered only when the stop is
+// proven. A G2 in the past is for what still holds a guard: sent to an init that
+// was just proven empty, it would only kill nothing, again and again.
 type Guard struct {
 	Epoch int64 `json:"epoch"`
 	G1    int64 `json:"g1"`

@@ -195,7 +195,8 @@ func (m *Machine) learn(l *leasev1.Lease, from source, asked identity) news {
 		case m.view.id.absent:
 			m.fact(FactDeleted, "the Lease is gone")
 		case m.view.err != nil:
-			m.fact(FactUnreadable, m.view.err.Error())
+			m.fact(FactUnreadable,
+				m.view.err.Error()+"; only its living owner writes over it, so mend or delete the Lease if there is none")
 		}
 		m.judge(n.rewound)
 	}

@@ -85,7 +85,7 @@ func (m *Machine) selfStop() {
 // grant lets things come online, under a guard.
 func (m *Machine) grant() {
 	t := m.tenure
-	t.granted, m.clean, m.revokes, m.revoked = true, false, 0, ""
+	t.granted, m.clean = true, false
 	m.followGuard()
 	m.do(Action{Grant: &Grant{Epoch: t.epoch, ValidFrom: t.from, Cause: t.cause}})
 	switch t.cause.Reason {

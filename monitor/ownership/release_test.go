@@ -56,7 +56,7 @@ func TestNoReleaseBeforeProof(t *testing.T) {
 		{990 * ms, ticked, "tick?"},
 		{1000 * ms, nil, "put 3 a e2001"},
 		{10 * ms, ok, "guard e2001 8.2s 9.5s"},
-		{0, event(Event{Stopped: &Stopped{Revoke: x.revoke.ID - 1, Proven: true}}), ""}, // of a stop before the Grant
+		{0, event(Event{Stopped: &Stopped{Revoke: x.revoke.ID, Proven: true}}), ""}, // of the stop before the Grant
 		{100 * ms, stopped, `fact StopProven; guard e2001 off off; put 4  e2001 released 2001 to "uid-b"`},
 	})
 }
@@ -91,6 +91,9 @@ func TestReleaseOutcomes(t *testing.T) {
 			{10 * ms, got, "fact Lost"},
 		},
 		"the Lease is gone": {{10 * ms, all(func(x *bench) { x.lease = nil }, notFound), "fact Deleted; fact Lost"}},
+		"the Lease is another one": {
+			{10 * ms, all(func(x *bench) { r := leasev1.Unheld(2001, 6*time.Second); r.UID = "lease-2"; x.store(r) }, watched), "fact Rewound; fact Lost"},
+		},
 		"the wish is withdrawn: too late": {
 			{0, wish(Wish{WantOnline: true}), ""},
 			{1000 * ms, unknown, again},
@@ -225,4 +228,19 @@ func TestDrain(t *testing.T) {
 		{0, ok, "fact Released"},
 		{time.Hour, nil, ""},
 	})
+}
+
+// The Lease is deleted while things go offline: there is nothing to give up, and
+// nothing is created that others could take for free.
+func TestDeletedBeforeRelease(t *testing.T) {
+	x := owner(t)
+	x.run([]line{
+		{0, wish(failover), "revoke Ordered Release"},
+		{10 * ms, all(func(x *bench) { x.lease = nil }, watched), "get"},
+		{10 * ms, got, "fact Deleted; tick?"},
+		{10 * ms, stopped, "guard e2001 off off"},
+	})
+	if x.m.role != Observer {
+		t.Errorf("role %s", x.m.role)
+	}
 }

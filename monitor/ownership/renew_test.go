@@ -265,3 +265,31 @@ func TestHolderCountsTheFasterClock(t *testing.T) {
 	x.raw = 0 // suspended: CLOCK_BOOTTIME counts
 	x.run([]line{{4000 * ms, nil, "tick?; fact EngineSilent; fact SelfStop; revoke Emergency SelfStop; get"}})
 }
+
+// Another timing in the plan counts from the next epoch on: until then others
+// wait by the old one.
+func TestTimingIsConstantForAnEpoch(t *testing.T) {
+	short, _ := leasev1.TimingFor(2 * time.Second)
+	w := Wish{WantOnline: true, FailoverThreshold: -1, FailoverPeriod: time.Hour, Timing: &short}
+	x := owner(t)
+	x.run([]line{
+		{0, wish(w), ""},
+		{1000 * ms, ticked, "tick?"},
+		{1000 * ms, nil, "put 2 a e2001"},
+		{0, ok, "guard e2001 6.2s 7.5s"},
+	})
+	if got := x.put.Record.Duration; got != 6*time.Second {
+		t.Errorf("duration %v", got)
+	}
+	x = observer(t, freeOf(c, 2000, leasev1.CauseMove, a))
+	x.run([]line{
+		{0, wish(w), ""},
+		{0, stopped, "get"},
+		{0, got, "persist lease-1 e2001"},
+		{0, persisted, "put 1 a e2001"},
+		{0, ok, "guard e2001 1.3s 1.6s; grant e2001 Released from 0s; fact Acquired"},
+	})
+	if got := x.put.Record.Duration; got != 2*time.Second || x.disk.Timing != short {
+		t.Errorf("duration %v, disk %+v", got, x.disk)
+	}
+}

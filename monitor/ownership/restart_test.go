@@ -67,6 +67,12 @@ func TestReadopt(t *testing.T) {
 			{10 * ms, got, "put 2 a e2001"},
 			{10 * ms, ok, "guard e2001 4.22s 5.52s; grant e2001 Readopted from 20ms; fact Readopted"},
 		},
+		"another owner comes in between": {
+			{0, all(begin, guardUp("app", 2001, 3*time.Second)), "get"},
+			{0, got, "put 1 a e2001"},
+			{10 * ms, all(record(heldBy(b, 2002)), conflict), "get"},
+			{10 * ms, got, "fact NotReadopted; guard e2001 20ms 20ms; kill; revoke Kill NotOwner"},
+		},
 		"too late: the guard has expired": {
 			{0, all(begin, guardUp("app", 2001, time.Second)), "get"},
 			{0, got, "put 1 a e2001"},
@@ -117,8 +123,9 @@ func TestReadopt(t *testing.T) {
 			{0, got, "fact Deleted; fact NotReadopted; kill; revoke Kill NotOwner"},
 		},
 		"a record that the watch shows must be read": {
-			{0, all(begin, guardUp("app", 2001, 3*time.Second), watched), "get"},
-			{10 * ms, got, "put 1 a e2001"},
+			{0, all(begin, guardUp("app", 2001, 3*time.Second)), "get"},
+			{10 * ms, all(failed, watched), ""},
+			{490 * ms, got, "get; put 1 a e2001"},
 		},
 		"the guard is of another epoch": {
 			{0, all(begin, guardUp("app", 2000, 3*time.Second)), "get"},
@@ -144,6 +151,19 @@ func TestReadopt(t *testing.T) {
 			x.run(s)
 		})
 	}
+}
+
+// A monitor that restarts while its predecessor creates the Lease again adopts
+// the new one.
+func TestReadoptRecreated(t *testing.T) {
+	d := diskOf(mine())
+	d.LeaseUID = ""
+	x := newBench(t, d)
+	x.store(mine())
+	x.run([]line{
+		{0, all(begin, guardUp("app", 2001, 3*time.Second)), "get"},
+		{0, got, "put 1 a e2001"},
+	})
 }
 
 // Without a disk state nothing is re-adopted, and what has a guard is killed.
@@ -285,5 +305,30 @@ func TestRewound(t *testing.T) {
 		{1000 * ms, nil, "put 2 a e2001"},
 		{10 * ms, all(func(x *bench) { r := x.put.Record; r.Seq = 1; older(r)(x) }, conflict), "get"},
 		{10 * ms, got, "fact Lost; guard e2001 2.02s 2.02s; kill; revoke Kill Lost"},
+	})
+}
+
+// A read proves only what it knew: news of the watch since then come first; and
+// the answer to a read that was given up is no answer to the next.
+func TestReadsAndWatchInAnyOrder(t *testing.T) {
+	x := observer(t, heldBy(b, 2000))
+	before := x.lease
+	x.run([]line{
+		{0, stopped, ""},
+		{3250 * ms, all(record(heldBy(b, 2000)), watched), "get"},
+		{10 * ms, func(x *bench) { x.step(Event{Observed: &Observed{Get: x.get.ID, Lease: before}}) }, ""},
+		{10 * ms, func(x *bench) { x.step(Event{Observed: &Observed{Get: x.get.ID}}) }, ""},
+		{500 * ms, got, "get"},
+		{2730 * ms, nil, "get"},
+		{1500 * ms, func(x *bench) { x.step(Event{Observed: &Observed{Get: x.get.ID - 1, Failed: true}}) }, "get"},
+		{500 * ms, nil, ""}, // still under way
+	})
+	// A watch that begins with nothing proves nothing.
+	x = newBench(t, Disk{})
+	x.run([]line{
+		{0, event(Event{Observed: &Observed{}}), "revoke Emergency NotOwner"},
+		{0, all(stopped, wish(Wish{WantOnline: true}), succession(abc)), "get"},
+		{10 * ms, got, "fact Deleted"},
+		{3000 * ms, nil, "create 1  e1"},
 	})
 }

@@ -91,8 +91,9 @@ func (m *Machine) ripe() (bool, instant.Instant) {
 		if v.maxExtend > 0 {
 			quarantine = leasev1.W(v.maxExtend + d)
 		}
-		if end := v.suspect.Add(quarantine); m.now.ObserverElapsed(*v.suspect)-quarantine < m.now.ObserverElapsed(since)-wait {
-			return m.waited(*v.suspect, quarantine), end
+		overdue := m.now.ObserverElapsed(*v.suspect) - quarantine
+		if overdue < m.now.ObserverElapsed(since)-wait {
+			return m.waited(*v.suspect, quarantine), v.suspect.Add(quarantine)
 		}
 	}
 	return m.waited(since, wait), since.Add(wait)

@@ -6,12 +6,11 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
-
-	"context"
-	"syscall"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	"github.com/understudy-dev/understudy/test/scene"

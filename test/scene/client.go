@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -206,11 +207,11 @@ func (c *Client) MissedNothing(since time.Time) error {
 func (c *Client) Changes(since time.Time) string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	text := ""
+	text := strings.Builder{}
 	for _, change := range c.changes {
 		if !change.At.Before(since) {
-			text += fmt.Sprintf("\n    %s up=%t %s", stamp(change.At), change.Up, change.Error)
+			_, _ = fmt.Fprintf(&text, "\n    %s up=%t %s", stamp(change.At), change.Up, change.Error)
 		}
 	}
-	return text
+	return text.String()
 }

@@ -59,7 +59,10 @@ func Open(ctx context.Context, say Say) (*Cluster, error) {
 	} else if c.kubectl, err = exec.LookPath("kubectl"); err != nil {
 		return nil, errors.New("kubectl is not in the PATH: install it, or unset KUBECONFIG to use a local cluster")
 	}
-	return c, c.connect()
+	if err := c.connect(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *Cluster) connect() (err error) {

@@ -69,18 +69,15 @@ func (q *Quickstart) CutOwner(ctx context.Context) (Cut, error) {
 	)
 }
 
-// LeaseEnd is when the lease of an epoch runs out after its last renewal: not before
-// that may another host have it, and by then all of this one must be dead.
+// LeaseEnd is when the lease of an epoch runs out, counted from when its last renewal
+// was begun: not before that may another host have it, and by then all of this one
+// must be dead.
 func LeaseEnd(log *LeaseLog, epoch int64) (time.Time, error) {
 	last, err := log.Last(func(r leasev1.Record) bool { return r.Held() && r.Epoch == epoch })
 	if err != nil {
 		return time.Time{}, fmt.Errorf("the last renewal of epoch %d: %w", epoch, err)
 	}
-	renewed := last.Seen
-	if renewed.IsZero() {
-		renewed = last.Record.RenewTime // the owner's word for when it asked for it
-	}
-	return renewed.Add(last.Record.Duration), nil
+	return last.Record.RenewTime.Add(last.Record.Duration), nil
 }
 
 // NotBefore checks the lower bound of a take-over from a silent owner: nobody takes
@@ -91,7 +88,8 @@ func NotBefore(log *LeaseLog, epoch int64, e Entry) error {
 		return err
 	}
 	if e.LeaseTakenTime == nil || e.LeaseTakenTime.Time.Before(end) {
-		return fmt.Errorf("the lease was taken at %s, before that of epoch %d ended, %s", clockOf(e.LeaseTakenTime), epoch, stamp(end))
+		return fmt.Errorf("the lease was taken at %s, before that of epoch %d ended, %s",
+			clockOf(e.LeaseTakenTime), epoch, stamp(end))
 	}
 	return nil
 }

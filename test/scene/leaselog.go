@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,9 +101,9 @@ func (l *LeaseLog) add(w LeaseWrite, err error) {
 // proves nothing, and is an error.
 func (l *LeaseLog) Last(wanted func(leasev1.Record) bool) (LeaseWrite, error) {
 	writes, err := l.All()
-	for i := len(writes) - 1; i >= 0; i-- {
-		if wanted == nil || wanted(writes[i].Record) {
-			return writes[i], err
+	for _, w := range slices.Backward(writes) {
+		if wanted == nil || wanted(w.Record) {
+			return w, err
 		}
 	}
 	if err == nil {

@@ -55,9 +55,9 @@ func (g *Guard) disconnected(now int64, most time.Duration) {
 }
 
 // hangup ends the connection from this side.
-func (g *Guard) hangup(now int64, most time.Duration) {
+func (g *Guard) hangup(now int64) {
 	g.do(Action{Kind: Hangup})
-	g.disconnected(now, most)
+	g.disconnected(now, refusedMax)
 }
 
 func (g *Guard) received(now int64, m guardv1.Message) {
@@ -69,12 +69,12 @@ func (g *Guard) received(now int64, m guardv1.Message) {
 			g.log("the monitor refused the connection, trying again: %s", m.Reason)
 		}
 		g.link.refusal = m.Reason
-		g.hangup(now, refusedMax)
+		g.hangup(now)
 	case m.Type == guardv1.Welcome && !g.link.welcomed:
 		g.welcomed(now, m)
 	case !g.link.welcomed:
 		g.log("the monitor sent %q before a welcome: connecting again", m.Type)
-		g.hangup(now, refusedMax)
+		g.hangup(now)
 	case m.Type == guardv1.Guard:
 		g.setGuard(now, m)
 	case m.Type == guardv1.Kill:
@@ -98,11 +98,11 @@ func (g *Guard) welcomed(now int64, m guardv1.Message) {
 	case m.Version > guardv1.Version:
 		g.log("the monitor speaks version %d of the guard's format, init %d: use the init of the monitor's release",
 			m.Version, guardv1.Version)
-		g.hangup(now, refusedMax)
+		g.hangup(now)
 		return
 	case m.Secret == "" && g.link.secret == "":
 		g.log("the monitor's first welcome has no secret: connecting again")
-		g.hangup(now, refusedMax)
+		g.hangup(now)
 		return
 	}
 	first := g.link.secret == ""

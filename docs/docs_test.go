@@ -1,0 +1,156 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package docs holds the documentation to the code, as far as a program can.
+package docs
+
+import (
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// pages are the README and all of docs, by path from here.
+func pages(t *testing.T) map[string]string {
+	t.Helper()
+	names, err := filepath.Glob("*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, name := range append(names, "../README.md") {
+		out[name] = read(t, name)
+	}
+	return out
+}
+
+var (
+	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	link    = regexp.MustCompile(`\]\(([^)]*)\)`)
+	code    = regexp.MustCompile("(?s)```.*?```")
+	test    = regexp.MustCompile(`\bTest[A-Z]\w*`)
+	symbols = regexp.MustCompile(`[^\w\- ]`)
+)
+
+// anchors are what a page's headings can be linked by.
+func anchors(text string) map[string]bool {
+	out := map[string]bool{"": true}
+	for _, m := range heading.FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+		out[strings.ReplaceAll(symbols.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-")] = true
+	}
+	return out
+}
+
+// TestLinks: every link leads somewhere, also within a page.
+func TestLinks(t *testing.T) {
+	for name, text := range pages(t) {
+		for _, m := range link.FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			path := name
+			if target != "" {
+				path = filepath.Join(filepath.Dir(name), target)
+			}
+			if _, err := os.Stat(path); err != nil {
+				t.Errorf("%s: %s: %v", name, m[1], err)
+			} else if anchor != "" && !anchors(read(t, path))[anchor] {
+				t.Errorf("%s: %s: no such heading", name, m[1])
+			}
+		}
+	}
+}
+
+// TestQuotes: what is quoted from the examples is what is there.
+func TestQuotes(t *testing.T) {
+	own := read(t, "../examples/own/hello.yaml")
+	if n := strings.Count(own, "\n"); n > 40 {
+		t.Errorf("examples/own/hello.yaml has %d lines, more than 40", n)
+	}
+	if !strings.Contains(read(t, "../README.md"), "```yaml\n"+own+"```") {
+		t.Error("README.md does not quote examples/own/hello.yaml as it is")
+	}
+	_, sdk, _ := strings.Cut(read(t, "../examples/provider-sdk/main.go"), "\npackage main\n")
+	if !strings.Contains(read(t, "providers.md"), "```go\npackage main\n"+sdk+"```") {
+		t.Error("providers.md does not quote examples/provider-sdk/main.go as it is")
+	}
+}
+
+// TestNamedTests: a test that a page names exists.
+func TestNamedTests(t *testing.T) {
+	have := map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func (Test\w+)\(`).FindAllStringSubmatch(read(t, path), -1) {
+			have[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range pages(t) {
+		for _, one := range test.FindAllString(text, -1) {
+			if !have[one] {
+				t.Errorf("%s names %s, which does not exist", name, one)
+			}
+		}
+	}
+}
+
+// TestWords: each condition, each of its reasons and each value of the chart is explained.
+func TestWords(t *testing.T) {
+	constants := regexp.MustCompile(`(?m)^\s*(?:Condition|Reason)\w+\s*= "(\w+)"`)
+	kinds := read(t, "../api/v1alpha1/common.go")
+	explained := read(t, "troubleshooting.md") + read(t, "control-calls.md")
+	for _, m := range constants.FindAllStringSubmatch(kinds, -1) {
+		// Those of a state that is as it should be need no explanation.
+		if word := m[1]; !slices.Contains([]string{"Owned"}, word) && !strings.Contains(explained, word) {
+			t.Errorf("neither troubleshooting.md nor control-calls.md explains %s", word)
+		}
+	}
+	values := map[string]any{}
+	if err := yaml.Unmarshal([]byte(read(t, "../charts/understudy/values.yaml")), &values); err != nil {
+		t.Fatal(err)
+	}
+	text := read(t, "installation.md")
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, path := range paths(name, values[name]) {
+			if !strings.Contains(text, "`"+path+"`") {
+				t.Errorf("installation.md does not name the value %s", path)
+			}
+		}
+	}
+}
+
+// paths are the values below one, but not those that are Kubernetes' to explain.
+func paths(at string, value any) []string {
+	below, ok := value.(map[string]any)
+	if !ok || len(below) == 0 || at == "manager.resources" {
+		return []string{at}
+	}
+	var out []string
+	for name, one := range below {
+		out = append(out, paths(at+"."+name, one)...)
+	}
+	return out
+}

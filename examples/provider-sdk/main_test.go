@@ -1,0 +1,45 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/understudy-dev/understudy/provider"
+)
+
+func TestLink(t *testing.T) {
+	properties, err := structpb.NewStruct(map[string]any{"path": filepath.Join(t.TempDir(), "here"), "target": "/there"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := open(t.Context(), provider.OpenArgs{Properties: properties})
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := func() provider.State {
+		s, err := r.(provider.Prober).Probe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	if state() != provider.StateOffline || r.IsAlive(t.Context()) == nil {
+		t.Error("there before it was brought online")
+	}
+	if _, err := r.Online(t.Context(), provider.OnlineArgs{Properties: properties}); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.IsAlive(t.Context()); err != nil || state() != provider.StateOnline {
+		t.Errorf("not there: %v", err)
+	}
+	for range 2 {
+		if err := r.Terminate(t.Context()); err != nil || state() != provider.StateOffline {
+			t.Errorf("still there: %v", err)
+		}
+	}
+}
