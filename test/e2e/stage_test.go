@@ -49,6 +49,7 @@ func stage(t *testing.T) string {
 			t.Error(err)
 		}
 	})
+	must(t, cluster.WaitProxies(t.Context(), namespace))
 	return namespace
 }
 

@@ -21,8 +21,7 @@ import (
 // LeaseWrite is one write of a group's record of ownership, as the API server told
 // us of it.
 type LeaseWrite struct {
-	// Seen is when we heard of it: not before it was committed. Zero of the write
-	// that was there before we listened.
+	// Seen is when we heard of it: not before it was committed.
 	Seen   time.Time
 	Record leasev1.Record
 }
@@ -90,9 +89,6 @@ func (l *LeaseLog) add(w LeaseWrite, err error) {
 	if err != nil {
 		l.broken = err
 		return
-	}
-	if len(l.writes) == 0 {
-		w.Seen = time.Time{}
 	}
 	l.writes = append(l.writes, w)
 }
