@@ -12,6 +12,30 @@ import (
 	"github.com/understudy-dev/understudy/test/scene"
 )
 
+// TestForeignImageHandsOver: the same for an image that was not made for it, with
+// another signal to stop it than SIGTERM, without a shell, with a root file system that
+// cannot be written to.
+func TestForeignImageHandsOver(t *testing.T) {
+	g, err := cluster.Play(t.Context(), stage(t), "foreign", 2, scene.Run("hello", "/hello"))
+	must(t, err)
+	must(t, g.WaitReady(t.Context(), 3*time.Minute))
+	owner := ok(g.Owner(t.Context()))(t)
+	rivals := scene.Rivals{
+		Program: hello, Containers: ok(g.Containers(t.Context(), scene.ActorContainer))(t),
+	}.Watch(t.Context())
+	before := ok(g.Mark(t.Context()))(t)
+	_, err = cluster.Kubectl(t.Context(), "delete", "pod", owner.PodName, "-n", g.Namespace, "--wait=false")
+	must(t, err)
+	entry, err := g.WaitEntry(t.Context(), before, time.Minute)
+	must(t, err)
+	if entry.Kind != scene.KindMove || entry.OfflineTime == nil {
+		t.Errorf("%s, offline %v; want a move from an owner that was proven offline", scene.DescribeEntry(entry), entry.OfflineTime)
+	}
+	if seen, err := rivals.Stop(); err != nil || len(seen) != 2 {
+		t.Errorf("processes: %+v, %v; want one on each host, one after the other", seen, err)
+	}
+}
+
 // TestDeletedOwnerHandsOver: `kubectl delete pod` of the owner moves the group in
 // order, without waiting for the lease to run out.
 func TestDeletedOwnerHandsOver(t *testing.T) {
