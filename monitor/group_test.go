@@ -6,335 +6,102 @@
 package monitor_test
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"net"
+	"net/http"
 	"os"
 	"path/filepath"
-	"sync/atomic"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/grpc"
-	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
-	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
-	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	providerv1 "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
-	"github.com/understudy-dev/understudy/internal/standin"
-	"github.com/understudy-dev/understudy/monitor"
 )
 
-var (
-	restConfig *rest.Config
-	api        client.Client
-)
-
-func TestMain(m *testing.M) {
-	env := &envtest.Environment{CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true}
-	config, err := env.Start()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "starting the API server:", err)
-		os.Exit(1)
-	}
-	scheme := runtime.NewScheme()
-	_ = clientgoscheme.AddToScheme(scheme)
-	_ = v1alpha1.AddToScheme(scheme)
-	restConfig = config
-	api, err = client.New(config, client.Options{Scheme: scheme})
-	code := 1
-	if err == nil {
-		code = m.Run()
-	}
-	_ = env.Stop()
-	os.Exit(code)
-}
-
-// world is one group, with what the manager would have made for it.
-type world struct {
-	t         *testing.T
-	namespace string
-	group     *v1alpha1.ResourceGroup
-	resource  *v1alpha1.ClusterResource
-	running   atomic.Int32
-	twice     atomic.Bool
-}
-
-func newWorld(t *testing.T) *world {
+// wait waits for a condition.
+func wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	ctx := t.Context()
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "group-"}}
-	must(t, api.Create(ctx, ns))
-	w := &world{t: t, namespace: ns.Name}
-	w.group = &v1alpha1.ResourceGroup{
-		ObjectMeta: metav1.ObjectMeta{Name: "db", Namespace: ns.Name},
-		Spec: v1alpha1.ResourceGroupSpec{LeaseDurationSeconds: 2, Template: corev1.PodTemplateSpec{
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "none"}}},
-		}},
-	}
-	must(t, api.Create(ctx, w.group))
-	w.resource = &v1alpha1.ClusterResource{
-		ObjectMeta: metav1.ObjectMeta{Name: "store", Namespace: ns.Name},
-		Spec:       v1alpha1.ClusterResourceSpec{GroupName: "db", TypeName: "test", ContainerName: "main"},
-	}
-	must(t, api.Create(ctx, w.resource))
-	plan := planv1.Plan{
-		Version: 1, Namespace: ns.Name, Group: "db", GroupUID: string(w.group.UID), Online: true,
-		LeaseDurationSeconds: 2, FailoverThreshold: 5, FailoverPeriodSeconds: 3600, Containers: []string{"main"},
-		Service: &planv1.Service{Name: "db", Ports: []planv1.Port{{Port: 80}}},
-		Resources: []planv1.Resource{{
-			UID: string(w.resource.UID), Name: "store", Generation: 1, Type: "test", Container: "main", Online: true,
-			LooksAlivePollInterval: 5000, IsAlivePollInterval: 60000, PendingTimeout: 10000, DeadlockTimeout: 10000,
-			TerminateTimeout: 400, RestartAction: "RestartNotify", RestartThreshold: 1, RestartPeriod: 900000,
-			RestartDelay: 0, RetryPeriodOnFailure: 3600000,
-		}},
-	}
-	data, err := json.Marshal(plan)
-	must(t, err)
-	must(t, api.Create(ctx, &appsv1.ControllerRevision{
-		ObjectMeta: metav1.ObjectMeta{Name: "db-1", Namespace: ns.Name}, Data: runtime.RawExtension{Raw: data}, Revision: 1,
-	}))
-	must(t, api.Create(ctx, &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "db-understudy", Namespace: ns.Name, Labels: map[string]string{discoveryv1.LabelServiceName: "db"}},
-		AddressType: discoveryv1.AddressTypeIPv4,
-	}))
-	record, _ := leasev1.ReleaseInitial(leasev1.Unheld(0, 2*time.Second))
-	l := leasev1.Encode(record, leasev1.Lease{})
-	must(t, api.Create(ctx, &coordinationv1.Lease{
-		ObjectMeta: metav1.ObjectMeta{Name: leasev1.Name("db"), Namespace: ns.Name, Annotations: l.Annotations},
-		Spec:       coordinationv1.LeaseSpec{HolderIdentity: l.HolderIdentity, LeaseDurationSeconds: l.LeaseDurationSeconds},
-	}))
-	w.patchStatus(map[string]any{"planRevision": "db-1"})
-	return w
-}
-
-func (w *world) patchStatus(status map[string]any) {
-	w.t.Helper()
-	body, err := json.Marshal(map[string]any{"status": status})
-	must(w.t, err)
-	g := &v1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Name: "db", Namespace: w.namespace}}
-	must(w.t, api.Status().Patch(w.t.Context(), g, client.RawPatch(types.MergePatchType, body)))
-}
-
-// host is one host pod: a monitor, an init and a provider.
-type host struct {
-	w        *world
-	name     string
-	init     *standin.Init
-	provider *testProvider
-	kill     context.CancelFunc
-	drain    chan string
-	ended    chan error
-	state    string
-	dirs     string
-}
-
-func (w *world) start(name string) *host {
-	w.t.Helper()
-	// Socket paths are short, and t.TempDir's are not.
-	dirs, err := os.MkdirTemp("", "u")
-	must(w.t, err)
-	w.t.Cleanup(func() { _ = os.RemoveAll(dirs) })
-	h := &host{w: w, name: name, dirs: dirs, state: w.t.TempDir()}
-	for _, d := range []string{monitor.MonitorFolder, monitor.ProviderFolder} {
-		must(w.t, os.MkdirAll(filepath.Join(dirs, "main", d), 0o755))
-	}
-	h.provider = &testProvider{w: w}
-	init, wait, err := standin.Start(w.t.Context(), filepath.Join(dirs, "main", monitor.MonitorFolder), h.provider.run(filepath.Join(dirs, "main", monitor.ProviderFolder, "provider.sock")))
-	must(w.t, err)
-	w.t.Cleanup(wait)
-	h.init = init
-	h.startMonitor()
-	return h
-}
-
-func (h *host) startMonitor() {
-	ctx, cancel := context.WithCancel(h.w.t.Context())
-	h.kill, h.drain, h.ended = cancel, make(chan string, 1), make(chan error, 1)
-	config := monitor.Config{
-		Namespace: h.w.namespace, Group: "db", PodName: h.name, PodUID: "uid-" + h.name, PodIP: "10.0.0.1", NodeName: "node-" + h.name,
-		REST: restConfig, StateDir: h.state, ContainersDir: h.dirs, Log: testLog{h.w.t, h.name},
-	}
-	if path := os.Getenv("RECORD"); path != "" {
-		f, err := os.Create(path + "-" + h.name)
-		must(h.w.t, err)
-		config.Record = f
-	}
-	ended := h.ended
-	go func() { ended <- monitor.RunUntilDrained(ctx, config, h.drain) }()
-	h.w.t.Cleanup(func() { cancel() })
-}
-
-type testLog struct {
-	t    *testing.T
-	name string
-}
-
-func (l testLog) Write(b []byte) (int, error) {
-	if l.t.Context().Err() == nil {
-		l.t.Logf("%s %s", l.name, b[:len(b)-1])
-	}
-	return len(b), nil
-}
-
-// testProvider counts what is online at once, over all hosts of a world.
-type testProvider struct {
-	providerv1.UnimplementedProviderServiceServer
-	w      *world
-	online atomic.Bool
-	dead   atomic.Bool
-}
-
-func (p *testProvider) run(path string) standin.Child {
-	return func(ctx context.Context) {
-		_ = os.Remove(path)
-		l, err := net.Listen("unix", path)
-		if err != nil {
-			return
-		}
-		s := grpc.NewServer()
-		providerv1.RegisterProviderServiceServer(s, p)
-		go func() { _ = s.Serve(l) }()
-		<-ctx.Done()
-		s.Stop()
-		p.set(false)
-	}
-}
-
-func (p *testProvider) set(online bool) {
-	if p.online.Swap(online) == online {
-		return
-	}
-	if online {
-		p.dead.Store(false)
-		if p.w.running.Add(1) > 1 {
-			p.w.twice.Store(true)
-		}
-	} else {
-		p.w.running.Add(-1)
-	}
-}
-
-func (p *testProvider) GetInfo(context.Context, *providerv1.GetInfoRequest) (*providerv1.GetInfoResponse, error) {
-	return &providerv1.GetInfoResponse{Name: "test", ProtocolVersions: []uint32{1}, ResourceTypes: []string{"test"}}, nil
-}
-
-func (p *testProvider) GetCapabilities(context.Context, *providerv1.GetCapabilitiesRequest) (*providerv1.GetCapabilitiesResponse, error) {
-	return &providerv1.GetCapabilitiesResponse{Capabilities: []providerv1.Capability{providerv1.Capability_CAPABILITY_RESOURCE_CONTROL}}, nil
-}
-
-func (p *testProvider) Probe(context.Context, *providerv1.ProbeRequest) (*providerv1.ProbeResponse, error) {
-	return &providerv1.ProbeResponse{Ready: true}, nil
-}
-
-func (p *testProvider) Open(_ context.Context, r *providerv1.OpenRequest) (*providerv1.OpenResponse, error) {
-	state := providerv1.ResourceState_RESOURCE_STATE_OFFLINE
-	if p.online.Load() {
-		state = providerv1.ResourceState_RESOURCE_STATE_ONLINE
-	}
-	return &providerv1.OpenResponse{ResourceId: "id-" + r.GetResourceHandle(), State: state}, nil
-}
-
-func (p *testProvider) Online(context.Context, *providerv1.OnlineRequest) (*providerv1.OnlineResponse, error) {
-	p.set(true)
-	return &providerv1.OnlineResponse{EventHandle: true}, nil
-}
-
-func (p *testProvider) Offline(context.Context, *providerv1.OfflineRequest) (*providerv1.OfflineResponse, error) {
-	p.set(false)
-	return &providerv1.OfflineResponse{}, nil
-}
-
-func (p *testProvider) Terminate(context.Context, *providerv1.TerminateRequest) (*providerv1.TerminateResponse, error) {
-	p.set(false)
-	return &providerv1.TerminateResponse{}, nil
-}
-
-func (p *testProvider) IsAlive(context.Context, *providerv1.IsAliveRequest) (*providerv1.IsAliveResponse, error) {
-	return &providerv1.IsAliveResponse{Alive: p.online.Load() && !p.dead.Load()}, nil
-}
-
-func (p *testProvider) LooksAlive(context.Context, *providerv1.LooksAliveRequest) (*providerv1.LooksAliveResponse, error) {
-	return &providerv1.LooksAliveResponse{Alive: p.online.Load()}, nil
-}
-
-func (p *testProvider) BeginResourceControl(_ context.Context, r *providerv1.BeginResourceControlRequest) (*providerv1.BeginResourceControlResponse, error) {
-	return &providerv1.BeginResourceControlResponse{Output: &providerv1.ControlOutput{OutBuffer: r.GetInput().GetInBuffer()}}, nil
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// eventually waits for a condition on the group.
-func (w *world) eventually(what string, ok func(*v1alpha1.ResourceGroup) bool) *v1alpha1.ResourceGroup {
-	w.t.Helper()
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
+	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	g := &v1alpha1.ResourceGroup{}
-	for {
-		must(w.t, api.Get(w.t.Context(), types.NamespacedName{Namespace: w.namespace, Name: "db"}, g))
-		if ok(g) {
-			return g
-		}
+	for !ok() {
 		select {
 		case <-deadline.C:
-			text, _ := json.MarshalIndent(g.Status, "", "  ")
-			w.t.Fatalf("never: %s; the group's status is\n%s", what, text)
+			t.Fatal("never:", what)
 		case <-tick.C:
 		}
 	}
 }
 
-func onlineOn(name string) func(*v1alpha1.ResourceGroup) bool {
-	return func(g *v1alpha1.ResourceGroup) bool {
-		return g.Status.Owner != nil && g.Status.Owner.PodName == name && g.Status.Owner.State == v1alpha1.GroupOnline
+func (w *world) lease() (*coordinationv1.Lease, leasev1.Record) {
+	w.t.Helper()
+	l := &coordinationv1.Lease{}
+	must(w.t, api.Get(w.t.Context(), types.NamespacedName{Namespace: w.namespace, Name: leasev1.Name("db")}, l))
+	r, err := leasev1.Decode(leasev1.Lease{
+		UID: string(l.UID), ResourceVersion: l.ResourceVersion, Annotations: l.Annotations, RenewTime: &l.Spec.RenewTime.Time,
+		HolderIdentity: l.Spec.HolderIdentity, LeaseDurationSeconds: l.Spec.LeaseDurationSeconds,
+	})
+	must(w.t, err)
+	return l, r
+}
+
+// renewals waits for n more renewals of the record.
+func (w *world) renewals(n int) {
+	w.t.Helper()
+	for range n {
+		_, before := w.lease()
+		wait(w.t, "a renewal", func() bool { _, now := w.lease(); return now.Seq != before.Seq })
 	}
 }
 
-func ready(names ...string) func(*v1alpha1.ResourceGroup) bool {
-	return func(g *v1alpha1.ResourceGroup) bool {
-		for _, n := range names {
-			if !g.Status.Hosts[n].Ready {
-				return false
-			}
+// running brings up a group; the first host owns it. At the end nothing may have
+// run twice at any time.
+func running(t *testing.T, names ...string) (*world, []*host, *v1alpha1.ResourceGroup) {
+	t.Helper()
+	t.Parallel()
+	w := newWorld(t)
+	t.Cleanup(func() {
+		if w.twice.Load() {
+			t.Error("two hosts had the resource online at once")
 		}
-		return true
+	})
+	var hosts []*host
+	for _, n := range names {
+		hosts = append(hosts, w.start(n))
 	}
+	w.eventually("all hosts ready", ready(names...))
+	// The record has been free for longer than any head start in the succession, so
+	// that all would take it at once.
+	w.succession(names[0])
+	g := w.eventually("online on "+names[0], onlineOn(names[0]))
+	w.succession(names...)
+	return w, hosts, g
 }
 
-// succession says who takes, as the manager would.
-func (w *world) succession(names ...string) {
-	line := []map[string]any{}
-	for _, n := range names {
-		line = append(line, map[string]any{"podUID": "uid-" + n, "podName": n, "nodeName": "node-" + n})
+func (h *host) end() error {
+	h.kill()
+	return <-h.ended
+}
+
+func last(g *v1alpha1.ResourceGroup) v1alpha1.TimelineEntry {
+	if n := len(g.Status.Owner.Timeline); n > 0 {
+		return g.Status.Owner.Timeline[n-1]
 	}
-	w.patchStatus(map[string]any{"succession": map[string]any{"line": line}})
+	return v1alpha1.TimelineEntry{}
 }
 
 func TestGroupComesOnlineAndMovesOver(t *testing.T) {
-	w := newWorld(t)
-	a, b := w.start("a"), w.start("b")
-	w.eventually("both hosts ready", ready("a", "b"))
-	w.succession("a", "b")
-	first := w.eventually("online on a", onlineOn("a"))
+	w, hosts, first := running(t, "a", "b")
+	a, b := hosts[0], hosts[1]
 
 	// A hand-over: the host that goes away releases, the other takes at once.
 	a.drain <- "Test"
@@ -347,13 +114,348 @@ func TestGroupComesOnlineAndMovesOver(t *testing.T) {
 	}
 
 	// Silence: b's monitor dies for good, with its guard and all that runs under it.
-	c := w.start("c")
+	w.start("c")
 	w.eventually("c ready", ready("c"))
 	w.succession("c", "b")
 	b.kill()
 	w.eventually("online on c", onlineOn("c"))
-	_ = c
-	if w.twice.Load() {
-		t.Error("two hosts had the resource online at once")
+}
+
+func TestRestartAndFailover(t *testing.T) {
+	w, hosts, first := running(t, "a", "b")
+	a := hosts[0].provider
+	a.crash()
+	g := w.eventually("restarted on a", func(g *v1alpha1.ResourceGroup) bool {
+		return onlineOn("a")(g) && last(g).Kind == "Restart" && last(g).OnlineTime != nil
+	})
+	e := last(g)
+	if e.ResourceName != "store" || e.Epoch != first.Status.Owner.Epoch || e.DetectedTime == nil ||
+		e.OnlineTime.Before(e.DetectedTime) || a.onlines.Load() != 2 {
+		t.Errorf("%+v, %d times online", e, a.onlines.Load())
+	}
+	a.crash()
+	g = w.eventually("failed over to b", func(g *v1alpha1.ResourceGroup) bool {
+		return onlineOn("b")(g) && last(g).OnlineTime != nil && last(g).EndpointTime != nil
+	})
+	e = last(g)
+	if e.Kind != "Failover" || e.ResourceName != "store" || e.FromPodName != "a" || e.ToPodName != "b" ||
+		e.OfflineTime.Before(e.DetectedTime) || e.LeaseTakenTime.Before(e.OfflineTime) || e.OnlineTime.Before(e.LeaseTakenTime) {
+		t.Errorf("%+v", e)
+	}
+	if g.Status.Owner.Epoch <= first.Status.Owner.Epoch || len(g.Status.Owner.History) != 2 {
+		t.Errorf("%+v", g.Status.Owner)
+	}
+}
+
+func TestMonitorKilledOverAndOver(t *testing.T) {
+	w, hosts, first := running(t, "a", "b")
+	a := hosts[0]
+	for range 5 {
+		_, before := w.lease()
+		_ = a.end()
+		a.startMonitor()
+		wait(t, "the record of the new life", func() bool { _, now := w.lease(); return now.Inc != before.Inc })
+	}
+	w.renewals(1)
+	g := w.eventually("online on a", onlineOn("a"))
+	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
+		t.Errorf("epoch %d after %d, %+v", g.Status.Owner.Epoch, first.Status.Owner.Epoch, last(g))
+	}
+	if p := a.provider; p.onlines.Load() != 1 || p.stops.Load() != 0 || p.downs.Load() != 0 {
+		t.Errorf("online %d times, stopped %d times, down %d times", p.onlines.Load(), p.stops.Load(), p.downs.Load())
+	}
+}
+
+func TestMonitorKilledAndTheWorldMovesOn(t *testing.T) {
+	gone := func(h *host) {
+		t := h.w.t
+		t.Helper()
+		wait(t, "everything stopped", func() bool { return !h.provider.online.Load() })
+	}
+	t.Run("the record is another's", func(t *testing.T) {
+		w, hosts, first := running(t, "a")
+		a := hosts[0]
+		_ = a.end()
+		l, r := w.lease()
+		r.HolderUID, r.HolderName, r.Epoch, r.Inc = "uid-z", "z", r.Epoch+5, "z"
+		encoded := leasev1.Encode(r, leasev1.Lease{Annotations: l.Annotations})
+		l.Annotations, l.Spec.HolderIdentity = encoded.Annotations, encoded.HolderIdentity
+		must(t, api.Update(t.Context(), l))
+		a.startMonitor()
+		gone(a)
+		// An observer: z was never there, so that a takes after W what z left.
+		g := w.eventually("online on a again", func(g *v1alpha1.ResourceGroup) bool {
+			return onlineOn("a")(g) && g.Status.Owner.Epoch > first.Status.Owner.Epoch+5
+		})
+		if e := last(g); e.Kind != "Failover" || e.Cause != "OwnerSilent" {
+			t.Errorf("%+v", e)
+		}
+	})
+	t.Run("the guard has expired", func(t *testing.T) {
+		w, hosts, _ := running(t, "a", "b")
+		a := hosts[0]
+		_ = a.end()
+		gone(a)
+		starts := a.provider.onlines.Load()
+		a.startMonitor()
+		w.eventually("online on b", onlineOn("b"))
+		w.eventually("a ready again", ready("a"))
+		if a.provider.onlines.Load() != starts {
+			t.Error("a came online again")
+		}
+	})
+	t.Run("the state folder was erased", func(t *testing.T) {
+		w, hosts, first := running(t, "a", "b")
+		a := hosts[0]
+		_ = a.end()
+		entries, err := os.ReadDir(a.state)
+		must(t, err)
+		for _, e := range entries {
+			must(t, os.Remove(filepath.Join(a.state, e.Name())))
+		}
+		a.startMonitor()
+		gone(a)
+		g := w.eventually("online in a new epoch", func(g *v1alpha1.ResourceGroup) bool {
+			return g.Status.Owner.State == v1alpha1.GroupOnline && g.Status.Owner.Epoch > first.Status.Owner.Epoch
+		})
+		w.eventually("a ready again", ready("a"))
+		_ = g
+	})
+}
+
+func TestAnswersThatAreLost(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	var acquired <-chan struct{}
+	a := w.start("a", func(h *host) { acquired = h.proxy.dropNext(1, http.MethodPut) })
+	w.eventually("a ready", ready("a"))
+	w.succession("a")
+	<-acquired
+	first := w.eventually("online on a", onlineOn("a"))
+	l, r := w.lease()
+	if first.Status.Owner.Epoch != r.Epoch || *l.Spec.LeaseTransitions != 1 {
+		t.Errorf("epoch %d in the status, %d in the record, which has changed hands %d times",
+			first.Status.Owner.Epoch, r.Epoch, *l.Spec.LeaseTransitions)
+	}
+	<-a.proxy.dropNext(1, http.MethodPut)
+	w.renewals(2)
+	if _, now := w.lease(); now.Epoch != r.Epoch || a.provider.downs.Load() != 0 || a.provider.onlines.Load() != 1 {
+		t.Errorf("epoch %d after %d, down %d times", now.Epoch, r.Epoch, a.provider.downs.Load())
+	}
+}
+
+func TestOwnerCutOff(t *testing.T) {
+	w, hosts, _ := running(t, "a", "b")
+	a, b := hosts[0], hosts[1]
+	a.proxy.sever()
+	g := w.eventually("online on b", onlineOn("b"))
+	stopped, started := *a.provider.since.Load(), *b.provider.since.Load()
+	heard := last(g).LastHeardTime
+	if heard == nil {
+		t.Fatalf("%+v", last(g))
+	}
+	timing, _ := leasev1.TimingFor(leaseSeconds * time.Second)
+	if d := stopped.Sub(heard.Time); d > timing.G2+timing.K {
+		t.Errorf("a stopped %v after its last renewal", d)
+	}
+	if d := started.Sub(heard.Time); d < timing.D {
+		t.Errorf("b started %v after the last renewal of a", d)
+	}
+	a.proxy.heal()
+	w.renewals(3)
+	now := w.eventually("a ready again, b the owner still", func(g *v1alpha1.ResourceGroup) bool {
+		return g.Status.Hosts["a"].Ready && onlineOn("b")(g)
+	})
+	if now.Status.Owner.Epoch != g.Status.Owner.Epoch || a.provider.onlines.Load() != 1 {
+		t.Errorf("epoch %d after %d", now.Status.Owner.Epoch, g.Status.Owner.Epoch)
+	}
+}
+
+// A provider that says "offline" while its program lives proves nothing.
+func TestStopThatIsNotProven(t *testing.T) {
+	w, hosts, _ := running(t, "a", "b")
+	a := hosts[0]
+	lives := make(chan struct{})
+	a.provider.stubborn.Store(&lives)
+	a.drain <- "Test"
+	w.eventually("StopFailed", func(g *v1alpha1.ResourceGroup) bool {
+		for _, c := range g.Status.Conditions {
+			if c.Type == v1alpha1.ConditionStopFailed {
+				return c.Status == metav1.ConditionTrue && c.Message != ""
+			}
+		}
+		return false
+	})
+	w.renewals(4)
+	if _, r := w.lease(); r.HolderUID != "uid-a" {
+		t.Errorf("held by %s while the program lives", r.HolderUID)
+	}
+	close(lives)
+	w.eventually("online on b", onlineOn("b"))
+}
+
+func (w *world) call(name string, change func(*v1alpha1.ControlCall)) *v1alpha1.ControlCall {
+	w.t.Helper()
+	k := &v1alpha1.ControlCall{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.namespace},
+		Spec: v1alpha1.ControlCallSpec{
+			GroupName: "db", ResourceName: "store", Code: "ECHO", TimeoutMilliseconds: 60000,
+			Input: &runtime.RawExtension{Raw: []byte(`{"text":"hello"}`)},
+		},
+	}
+	change(k)
+	must(w.t, api.Create(w.t.Context(), k))
+	return k
+}
+
+// outcome waits for the end of a call.
+func (w *world) outcome(k *v1alpha1.ControlCall) *v1alpha1.ControlCall {
+	w.t.Helper()
+	wait(w.t, "the end of "+k.Name, func() bool {
+		must(w.t, api.Get(w.t.Context(), client.ObjectKeyFromObject(k), k))
+		return k.Status.CompletionTime != nil
+	})
+	return k
+}
+
+func (w *world) claim(k *v1alpha1.ControlCall, owner v1alpha1.ControlCallOwner) {
+	w.t.Helper()
+	k.Status.Owner = &owner
+	must(w.t, api.Status().Update(w.t.Context(), k))
+}
+
+func reason(k *v1alpha1.ControlCall) string {
+	if len(k.Status.Conditions) == 0 {
+		return ""
+	}
+	return k.Status.Conditions[0].Reason
+}
+
+func TestControlCalls(t *testing.T) {
+	w, hosts, g := running(t, "a", "b")
+	p := hosts[0].provider
+	nothing := func(*v1alpha1.ControlCall) {}
+
+	k := w.outcome(w.call("sync", nothing))
+	if reason(k) != v1alpha1.ReasonSucceeded || k.Status.Output != `{"text":"hello"}` || k.Status.Owner.PodName != "a" ||
+		k.Status.StartTime == nil || *k.Status.StatusCode != 0 {
+		t.Errorf("%+v", k.Status)
+	}
+
+	p.async.Store(true)
+	k = w.call("async", nothing)
+	wait(t, "its begin", func() bool { return p.begun.Load() == 2 })
+	_, err := p.monitor().EndControlCall(t.Context(), &providerv1.EndControlCallRequest{
+		Context: p.context.Load(), Status: 5038, OutBuffer: []byte("later"),
+	})
+	must(t, err)
+	if k = w.outcome(k); reason(k) != v1alpha1.ReasonFailed || k.Status.Output != "later" || *k.Status.StatusCode != 5038 {
+		t.Errorf("%+v", k.Status)
+	}
+
+	k = w.outcome(w.call("late", func(k *v1alpha1.ControlCall) { k.Spec.TimeoutMilliseconds = 2000 }))
+	if reason(k) != v1alpha1.ReasonTimedOut || *k.Status.StatusCode != 5910 {
+		t.Errorf("%+v", k.Status)
+	}
+
+	k = w.outcome(w.call("unknown", func(k *v1alpha1.ControlCall) { k.Spec.Code = "NOSUCH" }))
+	if reason(k) != v1alpha1.ReasonRefused || *k.Status.StatusCode != 1 || k.Status.Message == "" {
+		t.Errorf("%+v", k.Status)
+	}
+
+	// Claimed by an owner of before, which nobody heard of again; and by one that
+	// is not known yet.
+	begun := p.begun.Load()
+	hosts[0].proxy.sever()
+	lost, theirs := w.call("lost", nothing), w.call("theirs", nothing)
+	w.claim(lost, v1alpha1.ControlCallOwner{Epoch: 1, PodUID: "uid-z", PodName: "z", NodeName: "node-z"})
+	w.claim(theirs, v1alpha1.ControlCallOwner{Epoch: g.Status.Owner.Epoch + 100, PodUID: "uid-y", PodName: "y", NodeName: "node-y"})
+	hosts[0].proxy.heal()
+	if k = w.outcome(lost); reason(k) != v1alpha1.ReasonOutcomeUnknown || k.Status.Owner.PodName != "z" {
+		t.Errorf("%+v", k.Status)
+	}
+	w.renewals(1)
+	must(t, api.Get(t.Context(), client.ObjectKeyFromObject(theirs), theirs))
+	if theirs.Status.CompletionTime != nil || p.begun.Load() != begun {
+		t.Errorf("%+v, begun %d times", theirs.Status, p.begun.Load()-begun)
+	}
+
+	k = w.outcome(w.call("move", func(k *v1alpha1.ControlCall) {
+		k.Spec.ResourceName, k.Spec.Code, k.Spec.Input, k.Spec.Destination = "", v1alpha1.CodeMove, nil, "node-b"
+	}))
+	if reason(k) != v1alpha1.ReasonSucceeded || k.Status.Owner.PodName != "a" {
+		t.Errorf("%+v", k.Status)
+	}
+	w.eventually("online on b", onlineOn("b"))
+}
+
+// Whoever sends it: what an earlier owner says is refused by the API server.
+func TestLateWrite(t *testing.T) {
+	w, hosts, first := running(t, "a", "b")
+	old := &v1alpha1.ClusterResource{}
+	wait(t, "the resource's status", func() bool {
+		must(t, api.Get(t.Context(), client.ObjectKeyFromObject(w.resource), old))
+		return old.Status.Owner != nil && old.Status.Owner.State == "Online"
+	})
+	hosts[0].drain <- "Test"
+	w.eventually("online on b", onlineOn("b"))
+	wait(t, "b's word on the resource", func() bool {
+		r := &v1alpha1.ClusterResource{}
+		must(t, api.Get(t.Context(), client.ObjectKeyFromObject(w.resource), r))
+		return r.Status.Owner.Epoch > old.Status.Owner.Epoch
+	})
+	for what, patch := range map[string]struct {
+		on   client.Object
+		body string
+	}{
+		"a late state":       {w.resource, `{"status":{"owner":{"epoch":` + strconv.FormatInt(old.Status.Owner.Epoch, 10) + `}}}`},
+		"a removed owner":    {w.resource, `{"status":{"owner":null}}`},
+		"a late group":       {w.group, `{"status":{"owner":{"epoch":` + strconv.FormatInt(first.Status.Owner.Epoch, 10) + `}}}`},
+		"a group disowned":   {w.group, `{"status":{"owner":null}}`},
+		"a status forgotten": {w.group, `{"status":null}`},
+	} {
+		o := patch.on.DeepCopyObject().(client.Object)
+		err := api.Status().Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(patch.body)))
+		if !apierrors.IsInvalid(err) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestIdleGroupCostsItsRenewals(t *testing.T) {
+	w, hosts, _ := running(t, "a", "b")
+	w.renewals(2) // all is said
+	for _, h := range hosts {
+		h.proxy.forget()
+	}
+	w.renewals(3)
+	for _, h := range hosts {
+		seen := h.proxy.seen()
+		for _, r := range seen {
+			if h.name != "a" || !strings.HasPrefix(r, "PUT ") || !strings.HasSuffix(r, "/leases/understudy-db") {
+				t.Errorf("%s: %s", h.name, r)
+			}
+		}
+		if h.name == "a" && (len(seen) < 3 || len(seen) > 4) {
+			t.Errorf("%d renewals", len(seen))
+		}
+	}
+}
+
+func TestTwoGroupsInOneProcess(t *testing.T) {
+	one, tortured, _ := running(t, "a", "b")
+	two := newWorld(t)
+	other := two.start("a")
+	two.eventually("ready", ready("a"))
+	two.succession("a")
+	before := two.eventually("online", onlineOn("a"))
+	tortured[0].provider.crash()
+	one.eventually("restarted", func(g *v1alpha1.ResourceGroup) bool { return onlineOn("a")(g) && last(g).Kind == "Restart" })
+	_ = tortured[0].end()
+	one.eventually("online on b", onlineOn("b"))
+	after := two.eventually("online", onlineOn("a"))
+	if after.Status.Owner.Epoch != before.Status.Owner.Epoch || other.provider.downs.Load() != 0 || two.twice.Load() {
+		t.Errorf("the other group: epoch %d after %d, down %d times",
+			after.Status.Owner.Epoch, before.Status.Owner.Epoch, other.provider.downs.Load())
 	}
 }

@@ -289,7 +289,8 @@ func (c *Core) moves() {
 	}
 }
 
-// regiveMoves: in a new epoch, what became of the moves of the last is judged anew.
+// regiveMoves: the epoch is over, and no move is wished for any more. Whoever owns
+// the group next judges what became of them, also if it is this host.
 func (c *Core) regiveMoves() {
 	for _, k := range c.calls {
 		if k.moving && k.finish == nil {

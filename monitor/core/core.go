@@ -186,6 +186,7 @@ func (c *Core) engineAction(a engine.Action) {
 	case a.Status != nil:
 		c.changed = true
 	case a.Journal != nil:
+		c.changed = true // also what concerns no resource yet
 		c.emit(Effect{Journal: &Journal{Barrier: a.Journal.Barrier}})
 	case a.Note != nil:
 		c.note(*a.Note)
@@ -225,9 +226,6 @@ func (c *Core) ownerAction(a ownership.Action) {
 }
 
 func (c *Core) granted(g ownership.Grant) {
-	if g.Epoch != c.story.Epoch {
-		c.regiveMoves()
-	}
 	c.story.granted(c.now, g, c.config, c.group)
 	c.changed = true
 	c.toEngine(engine.Event{Granted: &engine.Granted{Epoch: g.Epoch}})

@@ -131,6 +131,7 @@ func (c *Core) written(w Written) {
 	}
 	if w.Key == endpointKey && w.Outcome == WriteDone {
 		c.story.endpointWritten(c.now, doc.want.Endpoint)
+		c.emit(Effect{Journal: &Journal{}}) // when that was is told once
 	}
 }
 

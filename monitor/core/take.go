@@ -138,6 +138,10 @@ func (c *Core) fact(f ownership.Fact) {
 		ownership.FactDeleted, ownership.FactEngineSilent, ownership.FactNotReadopted:
 		level = engine.LevelWarning
 	}
+	switch f.Kind {
+	case ownership.FactReleased, ownership.FactLost, ownership.FactExpired:
+		c.regiveMoves()
+	}
 	c.story.fact(c.now, f)
 	c.emit(Effect{Log: &Log{
 		Level: level, Component: "OWN", Reason: string(f.Kind), Text: f.Message,

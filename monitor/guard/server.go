@@ -101,6 +101,9 @@ func Serve(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("guard socket of container %s: %w", cfg.Container, err)
 	}
+	// The next life removes the file itself. Closed late, this one would take away
+	// the socket that the next already listens on.
+	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	// The container may run as any user; only it and the monitor see the folder.
 	if err := os.Chmod(path, 0o666); err != nil {
 		return nil, errors.Join(err, l.Close())

@@ -1,0 +1,614 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor"
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/instant"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// rig is a group of hosts whose edges answer at once, unless they are told not
+// to. Every life of every monitor is recorded and replayed at the end.
+type rig struct {
+	t       *testing.T
+	now     instant.Instant
+	lease   *leasev1.Lease
+	version int
+	plan    planv1.Plan
+	status  v1alpha1.ResourceGroupStatus
+	calls   map[string]*core.ControlCall
+	finish  map[string]*core.CallFinish
+	hosts   []*host
+	// slices counts the stored endpoints, by epoch.
+	endpoint *core.EndpointDocument
+}
+
+func newRig(t *testing.T, names ...string) *rig {
+	t.Helper()
+	r := &rig{
+		t: t, now: instant.Instant{Boot: 1e12, Raw: 1e12, Wall: 1.9e18},
+		calls: map[string]*core.ControlCall{}, finish: map[string]*core.CallFinish{},
+	}
+	r.plan = planv1.Plan{
+		Version: 1, Namespace: "ns", Group: "db", GroupUID: "group-uid", Online: true, LeaseDurationSeconds: 6,
+		FailoverThreshold: 2, FailoverPeriodSeconds: 3600, Containers: []string{"main"},
+		Service: &planv1.Service{Name: "db", Ports: []planv1.Port{{Port: 80}}},
+		Resources: []planv1.Resource{{
+			UID: "u1", Name: "store", Generation: 1, Type: "test", Container: "main", Online: true,
+			LooksAlivePollInterval: 5000, IsAlivePollInterval: 3600000, PendingTimeout: 10000, DeadlockTimeout: 10000,
+			TerminateTimeout: 1000, RestartAction: "RestartNotify", RestartThreshold: 1, RestartPeriod: 900000,
+			Controls: []planv1.Control{{Name: "BACKUP", Code: 7, Write: true}},
+		}},
+	}
+	record, _ := leasev1.ReleaseInitial(leasev1.Unheld(0, 6*time.Second))
+	r.commit(leasev1.Encode(record, leasev1.Lease{}))
+	r.status.PlanRevision = "p1"
+	s := &v1alpha1.Succession{}
+	for _, n := range names {
+		s.Line = append(s.Line, v1alpha1.Successor{PodUID: "uid-" + n, PodName: n, NodeName: "node-" + n})
+	}
+	r.status.Succession = s
+	for _, n := range names {
+		h := &host{
+			rig: r, name: n, hold: map[string]bool{}, held: map[string][]core.Input{}, flying: map[string]int{},
+			alive: true, provider: true, online: map[string]bool{},
+		}
+		r.hosts = append(r.hosts, h)
+	}
+	t.Cleanup(func() {
+		for _, h := range r.hosts {
+			for _, l := range h.lives {
+				if _, err := monitor.Replay(bytes.NewReader(l.Bytes()), nil); err != nil {
+					t.Errorf("host %s does not replay: %v", h.name, err)
+				}
+			}
+		}
+	})
+	return r
+}
+
+// host is one host pod with one container.
+type host struct {
+	rig   *rig
+	name  string
+	core  *core.Core
+	state []byte // the journal
+	lives []*bytes.Buffer
+	inbox []core.Input
+	arm   int64
+
+	// hold keeps back what an edge would answer; held is what was kept.
+	hold map[string]bool
+	held map[string][]core.Input
+	// cut: the API server cannot be reached. loseAnswers: so many writes of the
+	// lease are stored, and nobody hears of it.
+	cut         bool
+	loseAnswers int
+	// writes and effects since the beginning; flying counts writes by key.
+	effects []core.Effect
+	flying  map[string]int
+	outcome func(core.Write) core.WriteOutcome
+
+	// init and provider.
+	nonce       int
+	connected   bool
+	known       bool
+	guard       core.Guard
+	kills       int
+	provider    bool
+	alive       bool
+	async       bool
+	pending     bool
+	online      map[string]bool
+	lastContext int64
+	done        bool
+}
+
+func (r *rig) host(name string) *host {
+	i := slices.IndexFunc(r.hosts, func(h *host) bool { return h.name == name })
+	return r.hosts[i]
+}
+
+// start begins a life of the host's monitor; init connects unless it is gone.
+func (h *host) start() {
+	h.rig.t.Helper()
+	config := core.Config{
+		Namespace: "ns", Group: "db", PodName: h.name, PodUID: "uid-" + h.name, PodIP: "10.0.0.1", NodeName: "node-" + h.name,
+		Inc: h.name + "-" + strconv.Itoa(len(h.lives)), BootID: "boot", Containers: []string{"main"},
+	}
+	var state *core.State
+	if h.state != nil {
+		state = &core.State{}
+		must(h.rig.t, json.Unmarshal(h.state, state))
+	}
+	h.core = core.New(config, state)
+	h.inbox, h.arm, h.done = nil, 0, false
+	h.held, h.flying = map[string][]core.Input{}, map[string]int{}
+	h.lives = append(h.lives, &bytes.Buffer{})
+	h.record(monitor.Line{Config: &config, State: state})
+	h.post(core.Input{Started: &core.Started{}})
+	h.connect()
+	h.post(core.Input{Observed: &ownership.Observed{Lease: h.rig.lease}})
+	h.seeGroup()
+	for _, id := range slices.Sorted(maps.Keys(h.rig.calls)) {
+		k := *h.rig.calls[id]
+		h.post(core.Input{ControlCall: &k})
+	}
+	h.rig.run()
+}
+
+// stop ends the monitor as kill -9 does.
+func (h *host) stop() { h.core, h.connected, h.inbox = nil, false, nil }
+
+func (h *host) record(l monitor.Line) {
+	must(h.rig.t, json.NewEncoder(h.lives[len(h.lives)-1]).Encode(l))
+}
+
+func (h *host) post(in core.Input) {
+	if h.core != nil {
+		h.inbox = append(h.inbox, in)
+	}
+}
+
+// answer posts what an edge says, unless that edge is held.
+func (h *host) answer(edge string, in core.Input) {
+	if h.hold[edge] {
+		h.held[edge] = append(h.held[edge], in)
+		return
+	}
+	h.post(in)
+}
+
+// release lets an edge answer again, with what it kept.
+func (h *host) release(edge string) {
+	h.hold[edge] = false
+	for _, in := range h.held[edge] {
+		h.post(in)
+	}
+	h.held[edge] = nil
+	h.rig.run()
+}
+
+// heal ends a cut: the watches bring what is new.
+func (h *host) heal() {
+	h.cut = false
+	h.post(core.Input{Observed: &ownership.Observed{Lease: h.rig.lease}})
+	h.seeGroup()
+	for _, id := range slices.Sorted(maps.Keys(h.rig.calls)) {
+		k := *h.rig.calls[id]
+		h.post(core.Input{ControlCall: &k})
+	}
+	h.rig.run()
+}
+
+// initDies ends the container, with all that runs in it.
+func (h *host) initDies() {
+	gone := h.connected
+	h.connected, h.known, h.guard = false, false, core.Guard{}
+	h.nonce++
+	clear(h.online)
+	if gone {
+		h.post(core.Input{InitGone: &core.InitGone{Container: "main"}})
+	}
+	h.rig.run()
+}
+
+func (h *host) seeGroup() {
+	if !h.cut {
+		h.post(core.Input{Group: &core.Group{UID: "group-uid", Status: *h.rig.status.DeepCopy()}})
+	}
+}
+
+// run gives every host what is in its inbox until nothing is left.
+func (r *rig) run() {
+	r.t.Helper()
+	for range 20000 {
+		i := slices.IndexFunc(r.hosts, func(h *host) bool { return h.core != nil && len(h.inbox) > 0 })
+		if i < 0 {
+			return
+		}
+		r.hosts[i].step()
+	}
+	r.t.Fatal("the hosts never come to rest")
+}
+
+func (h *host) step() {
+	in := h.inbox[0]
+	h.inbox = h.inbox[1:]
+	r := h.rig
+	r.now = r.now.Add(time.Microsecond)
+	effects := h.core.Step(r.now, in)
+	h.record(monitor.Line{At: &r.now, Input: &in, Effects: effects})
+	h.effects = append(h.effects, effects...)
+	if slices.ContainsFunc(effects, func(e core.Effect) bool { return e.Journal != nil }) {
+		// The journal holds the state after the whole step.
+		state, err := json.Marshal(h.core.State(r.now))
+		must(r.t, err)
+		h.state = state
+	}
+	for _, e := range effects {
+		h.carryOut(e)
+	}
+}
+
+// input gives one input and everything that follows from it.
+func (h *host) input(in core.Input) {
+	h.rig.t.Helper()
+	h.post(in)
+	h.rig.run()
+}
+
+// pass lets time go by, timers and guards fire.
+func (r *rig) pass(d time.Duration) {
+	r.t.Helper()
+	end := r.now.Boot + int64(d)
+	for {
+		next, who := end, -1
+		for i, h := range r.hosts {
+			for _, at := range []int64{h.arm, h.guard.G2} {
+				if at != 0 && at < next && (at != h.arm || h.core != nil) {
+					next, who = at, i
+				}
+			}
+		}
+		if next > r.now.Boot {
+			r.now = r.now.Add(time.Duration(next - r.now.Boot))
+		}
+		if who < 0 {
+			return
+		}
+		h := r.hosts[who]
+		if h.guard.G2 != 0 && h.guard.G2 <= r.now.Boot {
+			h.kill()
+		}
+		if h.arm != 0 && h.arm <= r.now.Boot {
+			h.arm = 0
+			h.post(core.Input{Timer: &core.Timer{}})
+		}
+		r.run()
+	}
+}
+
+func (h *host) carryOut(e core.Effect) {
+	r := h.rig
+	switch {
+	case e.Put != nil:
+		h.put(*e.Put)
+	case e.Get != nil:
+		o := &ownership.Observed{Get: e.Get.ID, Failed: h.cut, Lease: r.lease}
+		if h.cut {
+			o.Lease = nil
+		}
+		h.answer("get", core.Input{Observed: o})
+	case e.Journal != nil && e.Journal.ID != 0:
+		h.answer("disk", core.Input{Persisted: &ownership.Persisted{ID: e.Journal.ID}})
+	case e.Guard != nil:
+		h.setGuard(*e.Guard)
+	case e.Kill != nil && h.connected:
+		h.kill()
+	case e.Exit != nil && h.connected:
+		h.connected, h.known, h.guard = false, false, core.Guard{}
+		clear(h.online)
+		h.post(core.Input{InitGone: &core.InitGone{Container: "main"}})
+	case e.Expect != nil:
+		h.providerUp()
+	case e.Call != nil:
+		h.call(*e.Call)
+	case e.Tick != nil:
+		h.answer("tick", core.Input{Tick: e.Tick})
+	case e.FetchPlan != nil:
+		text, err := json.Marshal(r.plan)
+		must(r.t, err)
+		p := &planv1.Plan{}
+		must(r.t, json.Unmarshal(text, p))
+		h.answer("plan", core.Input{Plan: &core.Plan{Revision: e.FetchPlan.Revision, Plan: p}})
+	case e.Write != nil:
+		h.write(*e.Write)
+	case e.Arm != nil:
+		h.arm = e.Arm.At
+	case e.Done != nil:
+		h.done = true
+	}
+}
+
+func (r *rig) commit(l leasev1.Lease) *leasev1.Lease {
+	r.version++
+	l.UID, l.ResourceVersion = "lease", strconv.Itoa(r.version)
+	r.lease = &l
+	for _, h := range r.hosts {
+		if !h.cut {
+			h.post(core.Input{Observed: &ownership.Observed{Lease: r.lease}})
+		}
+	}
+	return r.lease
+}
+
+// takeAway has a host that is not here take the group.
+func (r *rig) takeAway() {
+	record, err := leasev1.Decode(*r.lease)
+	must(r.t, err)
+	record.HolderUID, record.HolderName, record.Epoch, record.Inc = "uid-z", "z", record.Epoch+5, "z-0"
+	r.commit(leasev1.Encode(record, *r.lease))
+}
+
+func (h *host) put(p ownership.Put) {
+	w := &ownership.Wrote{Seq: p.Seq}
+	switch l := h.rig.lease; {
+	case h.cut:
+		w.Outcome = ownership.Unknown
+	case l.ResourceVersion != p.Record.ResourceVersion:
+		w.Outcome = ownership.Conflict
+	default:
+		w.Outcome, w.Lease = ownership.Committed, h.rig.commit(leasev1.Encode(p.Record, *l))
+		if h.loseAnswers > 0 {
+			h.loseAnswers--
+			w.Outcome, w.Lease = ownership.Unknown, nil
+		}
+	}
+	h.answer("put", core.Input{Wrote: w})
+}
+
+func (h *host) nonceText() string { return h.name + "-n" + strconv.Itoa(h.nonce) }
+
+func (h *host) connect() {
+	h.connected = true
+	h.held["emptied"], h.held["guarded"] = nil, nil // of the connection before
+	hello := &core.Hello{Container: "main", Nonce: h.nonceText(), Fresh: !h.known}
+	if h.known {
+		hello.Epoch, hello.G1, hello.G2 = h.guard.Epoch, h.guard.G1, h.guard.G2
+	}
+	h.post(core.Input{Hello: hello})
+	if !h.known {
+		h.known = true
+		h.empty() // as init does upon its first welcome
+	}
+}
+
+func (h *host) setGuard(g core.Guard) {
+	switch {
+	case !h.connected || g.Epoch < h.guard.Epoch:
+	case g.G2 != 0 && g.G2 <= h.rig.now.Boot:
+		h.kill()
+	default:
+		h.guard = g
+		h.answer("guarded", core.Input{Guarded: &core.Guarded{
+			Container: "main", Nonce: h.nonceText(), Epoch: g.Epoch, G2: g.G2,
+		}})
+	}
+}
+
+// kill is what init does at the end of the guard, or when it is asked to.
+func (h *host) kill() {
+	if h.hold["kill"] {
+		return
+	}
+	h.kills++
+	h.empty()
+}
+
+func (h *host) empty() {
+	h.nonce++
+	h.guard.G1, h.guard.G2 = 0, 0
+	clear(h.online)
+	if h.connected {
+		h.answer("emptied", core.Input{Emptied: &core.Emptied{Container: "main", Nonce: h.nonceText()}})
+	}
+}
+
+func (h *host) providerUp() {
+	if h.provider {
+		h.post(core.Input{ProviderUp: &engine.ProviderUp{
+			Container: "main", Nonce: h.nonceText(), Capabilities: []string{"CAPABILITY_RESOURCE_CONTROL"},
+		}})
+	}
+}
+
+func (h *host) call(c engine.Call) {
+	a := engine.Returned{Call: c.ID}
+	switch {
+	case c.Nonce != h.nonceText():
+		a.Outcome = engine.Unavailable
+	case c.Op == engine.OpOpen:
+		a.State, a.ResourceID = engine.ReportedOffline, "id"
+		if h.online[c.Resource] {
+			a.State = engine.ReportedOnline
+		}
+	case c.Op == engine.OpOnline:
+		if h.guard.G2 == 0 || h.guard.Epoch != c.Epoch {
+			h.rig.t.Errorf("host %s: Online in epoch %d under guard %+v", h.name, c.Epoch, h.guard)
+		}
+		for _, other := range h.rig.hosts {
+			if other != h && len(other.online) > 0 {
+				h.rig.t.Errorf("host %s: Online while %s is", h.name, other.name)
+			}
+		}
+		h.online[c.Resource], a.EventHandle = true, true
+		if h.pending {
+			a.Status = engine.CodeIOPending
+		}
+	case c.Op == engine.OpOffline || c.Op == engine.OpTerminate:
+		delete(h.online, c.Resource)
+	case c.Op == engine.OpLooksAlive || c.Op == engine.OpIsAlive:
+		a.Alive = h.alive
+	case c.Op == engine.OpBeginResourceControl:
+		h.lastContext = c.Control.Context
+		if a.Async = h.async; !h.async {
+			a.Output = c.Control.Input
+		}
+	}
+	h.answer(string(c.Op), core.Input{Returned: &a})
+}
+
+func (h *host) write(w core.Write) {
+	r := h.rig
+	if h.flying[w.Key]++; h.flying[w.Key] > 1 {
+		r.t.Errorf("host %s: two writes of %s under way", h.name, w.Key)
+	}
+	done := &core.Written{Key: w.Key, Seq: w.Seq, Outcome: core.WriteDone}
+	switch {
+	case h.cut:
+		done.Outcome = core.WriteFailed
+	case h.outcome != nil && h.outcome(w) != "":
+		done.Outcome = h.outcome(w)
+	case w.Host != nil:
+		if r.status.Hosts == nil {
+			r.status.Hosts = map[string]v1alpha1.HostStatus{}
+		}
+		r.status.Hosts[w.Host.Name] = w.Host.Host
+		r.tell()
+	case w.Group != nil:
+		if o := r.status.Owner; o != nil && o.Epoch > w.Group.Owner.Epoch {
+			done.Outcome = core.WriteSuperseded
+			break
+		}
+		r.status.Owner = w.Group.Owner.DeepCopy()
+		r.tell()
+	case w.Endpoint != nil:
+		r.endpoint = w.Endpoint
+	case w.Call != nil:
+		done.Outcome = r.writeCall(*w.Call)
+	}
+	h.answerWritten(done)
+}
+
+func (h *host) answerWritten(w *core.Written) {
+	if h.hold["write"] {
+		h.held["write"] = append(h.held["write"], core.Input{Written: w})
+		return
+	}
+	h.flying[w.Key]--
+	h.post(core.Input{Written: w})
+}
+
+// releaseWrites lets writes be answered again.
+func (h *host) releaseWrites() {
+	clear(h.flying)
+	h.release("write")
+}
+
+func (r *rig) tell() {
+	for _, h := range r.hosts {
+		h.seeGroup()
+	}
+}
+
+func (r *rig) writeCall(d core.CallDocument) core.WriteOutcome {
+	k := r.calls[d.Name]
+	switch {
+	case k == nil || k.Finished:
+		return core.WriteSuperseded
+	case d.Finish == nil && k.Owner != nil && *k.Owner != d.Owner:
+		return core.WriteSuperseded
+	}
+	if k.Owner == nil {
+		k.Owner = &d.Owner
+	}
+	if d.Finish != nil {
+		k.Finished, r.finish[d.Name] = true, d.Finish
+	}
+	r.tellCall(d.Name)
+	return core.WriteDone
+}
+
+func (r *rig) tellCall(name string) {
+	for _, h := range r.hosts {
+		if !h.cut {
+			k := *r.calls[name]
+			h.post(core.Input{ControlCall: &k})
+		}
+	}
+}
+
+// ask makes a ControlCall.
+func (r *rig) ask(k core.ControlCall) {
+	r.t.Helper()
+	k.UID = "uid-" + k.Name
+	if k.TimeoutMilliseconds == 0 {
+		k.TimeoutMilliseconds = 60000
+	}
+	r.calls[k.Name] = &k
+	r.tellCall(k.Name)
+	r.run()
+}
+
+func (r *rig) finished(name, reason string) *core.CallFinish {
+	r.t.Helper()
+	f := r.finish[name]
+	if f == nil || f.Reason != reason {
+		r.t.Fatalf("call %s: %+v, want %s", name, f, reason)
+	}
+	return f
+}
+
+// since returns the effects of a host since a mark, which is how many there were.
+func (h *host) since(mark int) []core.Effect { return h.effects[mark:] }
+
+func (h *host) mark() int { return len(h.effects) }
+
+func count(effects []core.Effect, is func(core.Effect) bool) int {
+	n := 0
+	for _, e := range effects {
+		if is(e) {
+			n++
+		}
+	}
+	return n
+}
+
+func calls(op engine.Op) func(core.Effect) bool {
+	return func(e core.Effect) bool { return e.Call != nil && e.Call.Op == op }
+}
+
+func (h *host) isOnline() bool { return len(h.online) > 0 }
+
+// up brings up all hosts; the first of the line owns the group.
+func up(t *testing.T, names ...string) (*rig, *host) {
+	t.Helper()
+	r := newRig(t, names...)
+	for _, h := range r.hosts {
+		h.start()
+	}
+	r.pass(time.Second)
+	h := r.hosts[0]
+	if !h.isOnline() || r.status.Owner == nil || r.status.Owner.PodName != h.name ||
+		r.status.Owner.State != v1alpha1.GroupOnline {
+		t.Fatalf("%s is not the owner: %+v", h.name, r.status.Owner)
+	}
+	return r, h
+}
+
+func (h *host) signalFailure() {
+	h.rig.t.Helper()
+	h.input(core.Input{Callback: &engine.Callback{
+		ID: 1, Container: "main", Handle: "u1", SignalFailure: &engine.SignalFailure{Exited: true, Message: "exit status 1"},
+	}})
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	must(t, err)
+	return string(b)
+}

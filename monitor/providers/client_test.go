@@ -1,0 +1,278 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package providers
+
+import (
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/understudy-dev/understudy/api/provider/v1"
+	"github.com/understudy-dev/understudy/monitor/clock"
+	"github.com/understudy-dev/understudy/monitor/engine"
+)
+
+const patience = 10 * time.Second
+
+// provider answers as the test says.
+type provider struct {
+	pb.UnimplementedProviderServiceServer
+	mu       sync.Mutex
+	notReady int // so many probes
+	versions []uint32
+	block    chan struct{}
+	got      []any
+}
+
+func (p *provider) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return &pb.GetInfoResponse{Name: "test", ProtocolVersions: p.versions, ResourceTypes: []string{"test"}}, nil
+}
+
+func (p *provider) GetCapabilities(context.Context, *pb.GetCapabilitiesRequest) (*pb.GetCapabilitiesResponse, error) {
+	return &pb.GetCapabilitiesResponse{Capabilities: []pb.Capability{pb.Capability_CAPABILITY_RESOURCE_CONTROL}}, nil
+}
+
+func (p *provider) Probe(context.Context, *pb.ProbeRequest) (*pb.ProbeResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.notReady--
+	return &pb.ProbeResponse{Ready: p.notReady < 0}, nil
+}
+
+func (p *provider) Open(_ context.Context, r *pb.OpenRequest) (*pb.OpenResponse, error) {
+	p.got = append(p.got, r.GetProperties().AsMap()["port"], r.GetResourceHandle(), r.GetOpenFlags())
+	return &pb.OpenResponse{ResourceId: "id", State: pb.ResourceState_RESOURCE_STATE_ONLINE, CheckPoint: 4}, nil
+}
+
+func (p *provider) Online(ctx context.Context, r *pb.OnlineRequest) (*pb.OnlineResponse, error) {
+	select {
+	case <-p.block:
+		return &pb.OnlineResponse{EventHandle: true}, nil
+	case <-ctx.Done():
+		// Not an answer: the deadline comes to both sides at once, and a success
+		// sent then might still arrive first.
+		return nil, ctx.Err()
+	}
+}
+
+func (p *provider) Offline(context.Context, *pb.OfflineRequest) (*pb.OfflineResponse, error) {
+	return nil, status.Error(codes.Internal, "it broke")
+}
+
+func (p *provider) IsAlive(context.Context, *pb.IsAliveRequest) (*pb.IsAliveResponse, error) {
+	return &pb.IsAliveResponse{Alive: true, Message: "fine"}, nil
+}
+
+func (p *provider) BeginResourceControl(_ context.Context, r *pb.BeginResourceControlRequest) (*pb.BeginResourceControlResponse, error) {
+	return &pb.BeginResourceControlResponse{Output: &pb.ControlOutput{OutBuffer: make([]byte, 2*maxOutput)}}, nil
+}
+
+// rig is a client and what it told.
+type rig struct {
+	t      *testing.T
+	dir    string
+	client *Client
+	events chan Event
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "p") // socket paths are short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	r := &rig{t: t, dir: dir, events: make(chan Event, 100)}
+	r.client = New(t.Context(), "main", dir, func(e Event) { r.events <- e })
+	return r
+}
+
+// listen runs a provider; it dies as with kill -9 when the function is called.
+func (r *rig) listen(p *provider) (die func()) {
+	r.t.Helper()
+	path := filepath.Join(r.dir, SocketName)
+	_ = os.Remove(path)
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	pb.RegisterProviderServiceServer(s, p)
+	go func() { _ = s.Serve(l) }()
+	r.t.Cleanup(s.Stop)
+	return s.Stop
+}
+
+func (r *rig) event() Event {
+	r.t.Helper()
+	select {
+	case e := <-r.events:
+		return e
+	case <-time.After(patience):
+		r.t.Fatal("nothing was told")
+		return Event{}
+	}
+}
+
+func (r *rig) up(nonce string) {
+	r.t.Helper()
+	e := r.event()
+	want := &engine.ProviderUp{
+		Container: "main", Nonce: nonce, Types: []string{"test"}, Capabilities: []string{"CAPABILITY_RESOURCE_CONTROL"},
+	}
+	if !reflect.DeepEqual(e.Up, want) {
+		r.t.Fatalf("%+v, want %+v", e.Up, want)
+	}
+}
+
+func good() *provider { return &provider{versions: []uint32{1, 2}} }
+
+func in(d time.Duration) int64 { return clock.Now().Boot + int64(d) }
+
+func TestIntroduction(t *testing.T) {
+	r := newRig(t)
+	r.client.Expect("n1") // before it listens
+	p := good()
+	p.notReady = 3
+	r.listen(p)
+	r.up("n1")
+	if p.notReady >= 0 {
+		t.Error("up before it was ready")
+	}
+}
+
+func TestAnotherProtocol(t *testing.T) {
+	r := newRig(t)
+	p := &provider{versions: []uint32{2}}
+	r.listen(p)
+	r.client.Expect("n1")
+	select {
+	case e := <-r.events:
+		t.Errorf("%+v", e)
+	case <-time.After(200 * time.Millisecond):
+	}
+	p.mu.Lock()
+	p.versions = []uint32{1}
+	p.mu.Unlock()
+	r.up("n1")
+}
+
+func TestLossIsNoticedAtOnce(t *testing.T) {
+	r := newRig(t)
+	die := r.listen(good())
+	r.client.Expect("n1")
+	r.up("n1")
+	died := time.Now()
+	die()
+	if e := r.event(); e.Down == nil || e.Down.Container != "main" || e.Down.Reason == "" {
+		t.Fatalf("%+v", e)
+	}
+	if d := time.Since(died); d > time.Second {
+		t.Errorf("noticed after %v", d)
+	}
+	if a := r.client.Call(engine.Call{ID: 5, Nonce: "n1", Op: engine.OpIsAlive, Deadline: in(patience)}); a.Outcome != engine.Unavailable || a.Call != 5 {
+		t.Errorf("%+v", a)
+	}
+	r.listen(good())
+	r.client.Expect("n2")
+	for e := r.event(); e.Up == nil || e.Up.Nonce != "n2"; e = r.event() {
+		if e.Down != nil {
+			t.Errorf("%+v", e)
+		}
+	}
+	// A call is meant for one process and no other.
+	if a := r.client.Call(engine.Call{Nonce: "n1", Op: engine.OpIsAlive, Deadline: in(patience)}); a.Outcome != engine.Unavailable {
+		t.Errorf("%+v", a)
+	}
+}
+
+// Whoever was told to go is not reported as lost.
+func TestExpectAnother(t *testing.T) {
+	r := newRig(t)
+	r.listen(good())
+	r.client.Expect("n1")
+	r.up("n1")
+	r.client.Expect("n1")
+	r.client.Expect("n2")
+	r.up("n2")
+	r.client.Forget()
+	if a := r.client.Call(engine.Call{Op: engine.OpIsAlive, Deadline: in(patience)}); a.Outcome != engine.Unavailable {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestCalls(t *testing.T) {
+	r := newRig(t)
+	p := good()
+	r.listen(p)
+	r.client.Expect("n1")
+	r.up("n1")
+	for name, c := range map[string]struct {
+		call engine.Call
+		want engine.Returned
+	}{
+		"Open": {engine.Call{Op: engine.OpOpen, Resource: "u", Flags: 1, Properties: []byte(`{"port":80}`)},
+			engine.Returned{ResourceID: "id", State: engine.ReportedOnline, CheckPoint: 4}},
+		"Open with properties that are none": {engine.Call{Op: engine.OpOpen, Properties: []byte(`[]`)},
+			engine.Returned{Outcome: engine.Broken}},
+		"IsAlive":                    {engine.Call{Op: engine.OpIsAlive}, engine.Returned{Alive: true, Message: "fine"}},
+		"not supported":              {engine.Call{Op: engine.OpLooksAlive}, engine.Returned{Status: engine.CodeInvalidFunction}},
+		"broken":                     {engine.Call{Op: engine.OpOffline}, engine.Returned{Outcome: engine.Broken}},
+		"unknown":                    {engine.Call{Op: "Dance"}, engine.Returned{Outcome: engine.Broken}},
+		"past its time":              {engine.Call{Op: engine.OpIsAlive, Deadline: in(-time.Second)}, engine.Returned{Outcome: engine.DeadlineExceeded}},
+		"no answer":                  {engine.Call{Op: engine.OpOnline, Deadline: in(100 * time.Millisecond)}, engine.Returned{Outcome: engine.DeadlineExceeded}},
+		"a long answer is cut short": {engine.Call{Op: engine.OpBeginResourceControl, Control: &engine.ControlArgs{}}, engine.Returned{Output: make([]byte, maxOutput)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.call.ID, c.want.Call = 3, 3
+			if c.call.Deadline == 0 {
+				c.call.Deadline = in(patience)
+			}
+			began := time.Now()
+			got := r.client.Call(c.call)
+			if c.want.Message == "" {
+				got.Message = ""
+			}
+			if !reflect.DeepEqual(got, c.want) {
+				t.Errorf("%+v, want %+v", got, c.want)
+			}
+			if d := time.Since(began); d > patience/2 {
+				t.Errorf("took %v", d)
+			}
+		})
+	}
+	if len(p.got) != 3 || p.got[0] != 80.0 || p.got[1] != "u" || p.got[2] != uint32(1) {
+		t.Errorf("%v", p.got)
+	}
+}
+
+// The end of the process answers what is under way.
+func TestCallIntoADyingProvider(t *testing.T) {
+	r := newRig(t)
+	die := r.listen(&provider{versions: []uint32{1}, block: make(chan struct{})})
+	r.client.Expect("n1")
+	r.up("n1")
+	answer := make(chan engine.Returned, 1)
+	go func() { answer <- r.client.Call(engine.Call{Op: engine.OpOnline, Deadline: in(time.Minute)}) }()
+	time.AfterFunc(50*time.Millisecond, die)
+	select {
+	case a := <-answer:
+		if a.Outcome != engine.Unavailable {
+			t.Errorf("%+v", a)
+		}
+	case <-time.After(patience):
+		t.Fatal("no answer")
+	}
+}
