@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -87,9 +88,11 @@ func tracesOf(ctx context.Context, l *scene.Local) ([]string, error) {
 		return nil, err
 	}
 	for _, path := range processes {
-		// One that ended meanwhile is none.
-		if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), ":/"+name) {
-			add("process", filepath.Base(filepath.Dir(path)))
+		// One that ended meanwhile is none; nor is a dead one that the machine's init has yet to reap.
+		text, err := os.ReadFile(path)
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err == nil && strings.Contains(string(text), ":/"+name) && scene.Alive(pid) {
+			add("process", strconv.Itoa(pid))
 		}
 	}
 	rules, err := scene.Command{Args: []string{"nft", "list", "tables"}}.Run(ctx)

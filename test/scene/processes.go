@@ -131,6 +131,12 @@ func look(pid int) (command string, alive bool) {
 	return string(text[open+1 : shut]), state != 'Z' && state != 'X'
 }
 
+// Alive tells whether a process lives: a dead one that nobody has reaped does not.
+func Alive(pid int) bool {
+	_, alive := look(pid)
+	return alive
+}
+
 // Find lists the living processes of a program.
 func (c Container) Find(program Program) ([]int, error) {
 	all, err := c.Processes()
