@@ -30,8 +30,8 @@ func main() {
 
 // options are the flags that all kinds of images have.
 type options struct {
-	output, name, entrypoint, cmd, user, workingDir string
-	env, add                                        repeated
+	output, name, entrypoint, cmd, user, workingDir, stopSignal string
+	env, add                                                    repeated
 }
 
 // repeated collects the values of a flag that may be given several times.
@@ -53,6 +53,7 @@ func (o *options) declare(f *flag.FlagSet) {
 	f.StringVar(&o.cmd, "cmd", "", "default `ARGUMENTS`, separated by blanks")
 	f.StringVar(&o.user, "user", o.user, "the `USER` to run as, name or number, group after a colon")
 	f.StringVar(&o.workingDir, "workdir", "", "the `DIR` to start in")
+	f.StringVar(&o.stopSignal, "stop-signal", "", "the `SIGNAL` that asks a container to end, SIGTERM by default")
 	f.Var(&o.env, "env", "`NAME=VALUE` for the environment, may be repeated")
 	f.Var(&o.add, "add", "`FILE:PATH[:MODE]` to add, may be repeated")
 }
@@ -72,6 +73,7 @@ func (o *options) config() (image.Config, error) {
 		Env:        env,
 		User:       o.user,
 		WorkingDir: o.workingDir,
+		StopSignal: o.stopSignal,
 	}, nil
 }
 

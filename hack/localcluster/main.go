@@ -8,6 +8,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/understudy-dev/understudy/hack/internal/tool"
 )
@@ -20,6 +21,14 @@ It needs root, Debian 12 or later, and Go. Everything it keeps is in ` + default
 
 There is no registry, no cluster DNS and no default storage class: load images with ` + "`localcluster load`" + `, find
 Services by their addresses or environment variables.`
+
+// init keeps what becomes a daemon on its first thread. While another thread becomes a
+// program, /proc shows the process as a zombie, and whoever looks takes it for ended.
+func init() {
+	if len(os.Args) > 1 && os.Args[1] == launchCommand {
+		runtime.LockOSThread()
+	}
+}
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == launchCommand {

@@ -21,7 +21,9 @@ import (
 // failed it tells first how everything was.
 func stage(t *testing.T) string {
 	t.Helper()
-	namespace, err := cluster.MakeNamespace(t.Context(), strings.ToLower(t.Name()))
+	// What stands behind the last slash: the test, or the part of it that this is for.
+	name := strings.ToLower(t.Name()[strings.LastIndex(t.Name(), "/")+1:])
+	namespace, err := cluster.MakeNamespace(t.Context(), name[:min(len(name), 40)])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +49,7 @@ func stage(t *testing.T) string {
 			t.Error(err)
 		}
 	})
+	must(t, cluster.WaitProxies(t.Context(), namespace))
 	return namespace
 }
 

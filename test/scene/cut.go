@@ -69,19 +69,27 @@ func (q *Quickstart) CutOwner(ctx context.Context) (Cut, error) {
 	)
 }
 
+// LeaseEnd is when the lease of an epoch runs out, counted from when its last renewal
+// was begun: not before that may another host have it, and by then all of this one
+// must be dead.
+func LeaseEnd(log *LeaseLog, epoch int64) (time.Time, error) {
+	last, err := log.Last(func(r leasev1.Record) bool { return r.Held() && r.Epoch == epoch })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("the last renewal of epoch %d: %w", epoch, err)
+	}
+	return last.Record.RenewTime.Add(last.Record.Duration), nil
+}
+
 // NotBefore checks the lower bound of a take-over from a silent owner: nobody takes
 // the lease before it has run out since the last renewal of the epoch before.
 func NotBefore(log *LeaseLog, epoch int64, e Entry) error {
-	last, err := log.Last(func(r leasev1.Record) bool { return r.Held() && r.Epoch == epoch })
+	end, err := LeaseEnd(log, epoch)
 	if err != nil {
-		return fmt.Errorf("the last renewal of epoch %d: %w", epoch, err)
+		return err
 	}
-	if e.LeaseTakenTime == nil {
-		return errors.New("the timeline has no leaseTakenTime")
-	}
-	if earliest := last.Record.RenewTime.Add(last.Record.Duration); e.LeaseTakenTime.Time.Before(earliest) {
-		return fmt.Errorf("the lease was taken at %s, before %s: the last renewal was begun at %s and lasts %s",
-			clockOf(e.LeaseTakenTime), stamp(earliest), stamp(last.Record.RenewTime), last.Record.Duration)
+	if e.LeaseTakenTime == nil || e.LeaseTakenTime.Time.Before(end) {
+		return fmt.Errorf("the lease was taken at %s, before that of epoch %d ended, %s",
+			clockOf(e.LeaseTakenTime), epoch, stamp(end))
 	}
 	return nil
 }

@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// localNodes are the nodes of every local cluster.
+var localNodes = []string{"node-1", "node-2", "node-3"}
+
 // Local is the cluster of this machine, and the harm that can be done to its nodes.
 type Local struct {
 	root, program       string
@@ -49,7 +52,7 @@ func LocalRunning(ctx context.Context) (bool, error) {
 
 // Mend heals every node that is cut off and starts every node that was killed.
 func (l *Local) Mend(ctx context.Context) error {
-	for _, node := range []string{"node-1", "node-2", "node-3"} {
+	for _, node := range localNodes {
 		if _, err := os.Stat(filepath.Join(l.State(), node, "partition")); err == nil {
 			if err := l.Heal(ctx, node); err != nil {
 				return err

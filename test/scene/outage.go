@@ -104,10 +104,34 @@ func During(do func() error) (Span, error) {
 	return s, err
 }
 
+// Disagreement is a difference between client and timeline beyond the Tolerance.
+type Disagreement struct {
+	By   time.Duration
+	text string
+}
+
+// Error tells both times.
+func (d *Disagreement) Error() string { return d.text }
+
+// Disagreements parts those of a scene from all else that went wrong in it.
+func Disagreements(err error) (list []*Disagreement, others error) {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			more, other := Disagreements(e)
+			list, others = append(list, more...), errors.Join(others, other)
+		}
+		return list, others
+	}
+	if d, ok := err.(*Disagreement); ok {
+		return []*Disagreement{d}, nil
+	}
+	return nil, err
+}
+
 func near(what string, a time.Time, other string, b time.Time) error {
 	if difference := a.Sub(b).Abs(); difference > Tolerance {
-		return fmt.Errorf("%s at %s, %s %s: %d ms apart, more than %d", what, stamp(a), other, stamp(b),
-			difference.Milliseconds(), Tolerance.Milliseconds())
+		return &Disagreement{By: difference, text: fmt.Sprintf("%s at %s, %s %s: %d ms apart, more than %d",
+			what, stamp(a), other, stamp(b), difference.Milliseconds(), Tolerance.Milliseconds())}
 	}
 	return nil
 }

@@ -131,6 +131,12 @@ func look(pid int) (command string, alive bool) {
 	return string(text[open+1 : shut]), state != 'Z' && state != 'X'
 }
 
+// Alive tells whether a process lives: a dead one that nobody has reaped does not.
+func Alive(pid int) bool {
+	_, alive := look(pid)
+	return alive
+}
+
 // Find lists the living processes of a program.
 func (c Container) Find(program Program) ([]int, error) {
 	all, err := c.Processes()
@@ -166,3 +172,17 @@ func Signal(pid int, signal syscall.Signal) error {
 
 // Name is the pod and the container.
 func (c Container) Name() string { return c.what }
+
+// User is the user id as which a process runs.
+func (p Process) User() (int, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if fields := strings.Fields(line); len(fields) > 2 && fields[0] == "Uid:" {
+			return strconv.Atoi(fields[2])
+		}
+	}
+	return 0, fmt.Errorf("process %d has no user in its status", p.PID)
+}

@@ -32,6 +32,8 @@ type Config struct {
 	User string
 	// WorkingDir is where the program starts.
 	WorkingDir string
+	// StopSignal is what kubelet sends first to end a container; SIGTERM if empty.
+	StopSignal string
 }
 
 // Layer is a tar file on disk, with the digest that an image names it by.
@@ -68,7 +70,9 @@ func (c Config) configJSON(layers []Layer, created time.Time) ([]byte, error) {
 			config[key] = value
 		}
 	}
-	for key, value := range map[string]string{"User": c.User, "WorkingDir": c.WorkingDir} {
+	for key, value := range map[string]string{
+		"User": c.User, "WorkingDir": c.WorkingDir, "StopSignal": c.StopSignal,
+	} {
 		if value != "" {
 			config[key] = value
 		}
