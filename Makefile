@@ -110,7 +110,7 @@ test: test-unit test-integration ## Unit tests, then the suites against a real A
 .PHONY: test-unit
 test-unit: ## Unit tests with the race detector.
 	go test -race -short ./...
-	go test -run 'Schedules' ./internal/simulation ./monitor/core ./monitor/engine ./cmd/init/machine
+	go test -run 'Schedules|Random' ./internal/simulation ./monitor/core ./monitor/engine ./cmd/init/machine
 
 .PHONY: test-integration
 test-integration: ## Suites with the tag envtest, against a real API server (built on first use).

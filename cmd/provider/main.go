@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	applicationv1 "github.com/understudy-dev/understudy/api/application/v1"
 	"github.com/understudy-dev/understudy/provider"
 	"github.com/understudy-dev/understudy/provider/application"
 	"github.com/understudy-dev/understudy/provider/supervise"
@@ -68,7 +69,7 @@ at once. It needs no shell, no privileges and no place to write but its socket.`
 	schema := cmd.Flags().Bool("schema", false, "print the schema of the type's properties and end")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if *schema {
-			_, err := cmd.OutOrStdout().Write(application.Schema())
+			_, err := cmd.OutOrStdout().Write(applicationv1.Schema())
 			return err
 		}
 		family, err := supervise.NewFamily("supervise")

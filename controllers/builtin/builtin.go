@@ -5,21 +5,15 @@
 package builtin
 
 import (
-	_ "embed" // the schemas
 	"encoding/json"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	applicationv1 "github.com/understudy-dev/understudy/api/application/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/internal/layout"
 )
-
-// applicationSchema is a copy of provider/application/schema.json, whose owner
-// is the provider; a test holds the two together.
-//
-//go:embed application.schema.json
-var applicationSchema []byte
 
 // processCode asks an application for its process: function 1 of an object
 // resource, read access (RA section 6.2). provider/application serves it.
@@ -40,7 +34,7 @@ func Types() []understudyv1alpha1.ResourceType {
 			Provider: understudyv1alpha1.ProviderSource{
 				Inject: understudyv1alpha1.InjectedProvider{Command: []string{layout.ProviderPath, "application"}},
 			},
-			PropertiesSchema: &runtime.RawExtension{Raw: compact(applicationSchema)},
+			PropertiesSchema: &runtime.RawExtension{Raw: compact(applicationv1.Schema())},
 			ControlCodes: []understudyv1alpha1.ControlCode{{
 				Name: "PROCESS", Code: processCode, Access: understudyv1alpha1.ControlRead,
 			}},

@@ -4,7 +4,6 @@
 package application
 
 import (
-	_ "embed"
 	"fmt"
 	"os"
 	"strings"
@@ -14,19 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	applicationv1 "github.com/understudy-dev/understudy/api/application/v1"
 	"github.com/understudy-dev/understudy/provider/properties"
 )
 
-//go:embed schema.json
-var schemaText []byte
+var schema = properties.MustParse(applicationv1.Schema())
 
-var schema = properties.MustParse(schemaText)
-
-// Schema is the structural OpenAPI v3 schema of the properties, as JSON: what
-// ResourceType.spec.propertiesSchema of the built-in type holds.
-func Schema() []byte { return append([]byte(nil), schemaText...) }
-
-// Properties are the private properties of a resource; schema.json says what they mean.
+// Properties are the private properties of a resource; their schema says what they mean.
 type Properties struct {
 	Command                  []string              `json:"command"`
 	WorkingDirectory         string                `json:"workingDirectory"`
