@@ -20,17 +20,22 @@ import (
 // bridgeCommands are the `ip` commands that make the link between control plane and nodes.
 func bridgeCommands() []string {
 	return []string{
-		"link add " + bridge + " type bridge",
+		"link add " + bridge + " address " + mac(0) + " type bridge",
 		"address add " + hostIP + "/24 dev " + bridge,
 		"link set " + bridge + " up",
 	}
 }
 
+// mac is the hardware address of a node, or of the host as number 0. A machine keeps its own when it is started again. By
+// default a new one would be made up each time, also for the bridge when a node leaves, and who remembers the old one
+// would send into the void for eight seconds.
+func mac(number int) string { return fmt.Sprintf("0a:75:73:64:79:%02x", number) }
+
 // nodeHostCommands are the `ip` commands, run in the host, that plug a node in.
 func nodeHostCommands(n Node) []string {
 	return []string{
 		"netns add " + n.Netns(),
-		fmt.Sprintf("link add %s type veth peer name %s netns %s", n.Veth(), uplink, n.Netns()),
+		fmt.Sprintf("link add %s type veth peer name %s address %s netns %s", n.Veth(), uplink, mac(n.Number), n.Netns()),
 		fmt.Sprintf("link set %s master %s up", n.Veth(), bridge),
 		fmt.Sprintf("route replace %s via %s dev %s", n.PodRange(), n.IP(), bridge),
 	}

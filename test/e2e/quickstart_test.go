@@ -31,7 +31,7 @@ func TestQuickstart(t *testing.T) {
 			disagreements, err := scene.Disagreements(err)
 			must(t, err)
 			for _, d := range disagreements {
-				t.Log(d)
+				t.Logf("%s; the client saw:%s", d, q.Client.Changes(event.Client.Down.Add(-time.Second)))
 				if d.By > time.Second {
 					t.Error("that is not a matter of a busy machine")
 				}
