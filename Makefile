@@ -14,6 +14,13 @@ TAGS := envtest,e2e
 VERSION ?= $(shell git describe --tags --always --dirty --match 'v*' 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
+# No stamp of git: it would make other images of the same source, and git refuses to tell root of a clone that is
+# somebody else's.
+export GOFLAGS := $(GOFLAGS) -buildvcs=false
+
+# Whoever became root by plain su has a PATH without nft and its like.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
 # Tools are pinned in modules of their own; go keeps the built ones in its cache.
 CONTROLLER_GEN := go tool -modfile=hack/tools/go.mod controller-gen
 BUF            := go tool -modfile=hack/tools/buf/go.mod buf

@@ -184,6 +184,9 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 	return nil
 }
 
+// nextStep ends what is said of a problem.
+const nextStep = ". Correct it: until then all that ran before goes on as it is"
+
 // accepted is the condition of one object, given all problems of its group and
 // whether the object as it is now is part of the plan in force.
 func accepted(problems plan.Problems, kind, name string, inForce bool) metav1.Condition {
@@ -194,7 +197,7 @@ func accepted(problems plan.Problems, kind, name string, inForce bool) metav1.Co
 	own := problems.Of(kind, name)
 	switch {
 	case len(own) > 0:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, own[0].Reason, own.Message()
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, own[0].Reason, own.Message()+nextStep
 	case !inForce:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonGroupRejected
 		names := problems.Names()

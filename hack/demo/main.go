@@ -15,6 +15,8 @@ import (
 	"os/signal"
 	"syscall"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/understudy-dev/understudy/hack/internal/tool"
 	"github.com/understudy-dev/understudy/test/scene"
 )
@@ -83,7 +85,7 @@ func setUp(ctx context.Context, namespace string, say scene.Say) (*scene.Cluster
 	}
 	// What an earlier demonstration left has used up its restarts.
 	old := scene.Group{Cluster: cluster, Namespace: namespace, Name: scene.QuickstartGroup}
-	if err := old.Remove(ctx); err != nil {
+	if err := remove(ctx, old); err != nil {
 		return nil, nil, err
 	}
 	say("kubectl apply -f %s", scene.QuickstartFolder)
@@ -93,6 +95,20 @@ func setUp(ctx context.Context, namespace string, say scene.Say) (*scene.Cluster
 	}
 	say("the group is online; a client probes it from %s", quickstart.Client.Node)
 	return cluster, quickstart, nil
+}
+
+// remove removes the group of an earlier demonstration. On a cluster that is not this
+// machine's, it may be somebody's.
+func remove(ctx context.Context, g scene.Group) error {
+	if g.Local != nil {
+		return g.Remove(ctx)
+	}
+	_, err := g.Get(ctx)
+	if err == nil {
+		return fmt.Errorf("the group %s/%s is there already: remove it with `kubectl delete -n %[1]s -f %[3]s`, "+
+			"or name another namespace with `go run ./hack/demo --namespace NAMESPACE`", g.Namespace, g.Name, scene.QuickstartFolder)
+	}
+	return client.IgnoreNotFound(err)
 }
 
 func lookAround(cluster *scene.Cluster, namespace string) {

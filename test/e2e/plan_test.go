@@ -44,8 +44,8 @@ func TestBadSpecKeepsTheLastPlan(t *testing.T) {
 		return condition.Status == "False" && condition.ObservedGeneration == r.Generation, string(condition.Status) + " " + answer, nil
 	}))
 	t.Logf("the answer: %s", answer)
-	if !strings.Contains(answer, "spec.properties.stopGraceMilliseconds") {
-		t.Errorf("the answer %q does not name the field", answer)
+	if !strings.HasPrefix(answer, "spec.properties.stopGraceMilliseconds: ") || !strings.Contains(answer, "Correct it") {
+		t.Errorf("the answer %q does not name the field and the next step", answer)
 	}
 	if now := ok(container.One(accepted))(t); now != pid {
 		t.Errorf("the program is process %d, it was %d", now, pid)

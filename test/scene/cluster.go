@@ -84,9 +84,12 @@ func (c *Cluster) connect() (err error) {
 	return err
 }
 
+// env tells kubectl and helm the cluster. It may be a list of files, which their flag cannot be.
+func (c *Cluster) env() []string { return []string{"KUBECONFIG=" + c.kubeconfig} }
+
 // Kubectl runs kubectl and returns what it printed.
 func (c *Cluster) Kubectl(ctx context.Context, args ...string) (string, error) {
-	return Command{Args: append([]string{c.kubectl, "--kubeconfig", c.kubeconfig}, args...), Dir: c.root}.Run(ctx)
+	return Command{Args: append([]string{c.kubectl}, args...), Dir: c.root, Env: c.env()}.Run(ctx)
 }
 
 // Exec runs a program in a container.
@@ -95,7 +98,13 @@ func (c *Cluster) Exec(ctx context.Context, namespace, pod, container string, ar
 }
 
 // Hint says how a person reaches the cluster.
-func (c *Cluster) Hint() string { return "export KUBECONFIG=" + c.kubeconfig }
+func (c *Cluster) Hint() string {
+	hint := "export KUBECONFIG=" + c.kubeconfig
+	if c.Local != nil {
+		hint += " PATH=$PATH:" + filepath.Dir(c.kubectl) // there may be no kubectl yet
+	}
+	return hint
+}
 
 // ReadyNodes are the names of the nodes that take pods, sorted.
 func (c *Cluster) ReadyNodes(ctx context.Context) ([]string, error) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -20,8 +21,18 @@ const (
 	ManagerDeployment = "understudy-manager"
 )
 
-// Install installs the chart of this clone, or brings it up to date.
+// Install installs the chart of this clone, or brings it up to date. What is installed
+// on a cluster that is not this machine's is left as it is.
 func (c *Cluster) Install(ctx context.Context) error {
+	if c.Local == nil {
+		switch _, err := c.manager(ctx); {
+		case err == nil:
+			c.Say("Understudy is installed in the namespace %s already: it is used as it is", SystemNamespace)
+			return c.WaitManager(ctx)
+		case !apierrors.IsNotFound(err):
+			return err
+		}
+	}
 	c.Say("installing charts/understudy into the namespace %s", SystemNamespace)
 	set := "image.repository=understudy,image.tag=dev"
 	if c.Local != nil {
@@ -35,8 +46,8 @@ func (c *Cluster) Install(ctx context.Context) error {
 	}
 	_, err := Command{Dir: c.root, Within: 15 * time.Minute, Args: []string{
 		"go", "tool", "-modfile=hack/tools/helm/go.mod", "helm", "upgrade", "--install", Release, "charts/understudy",
-		"--namespace", SystemNamespace, "--create-namespace", "--kubeconfig", c.kubeconfig, "--set-string", set,
-	}}.Run(ctx)
+		"--namespace", SystemNamespace, "--create-namespace", "--set-string", set,
+	}, Env: c.env()}.Run(ctx)
 	if err != nil {
 		return err
 	}

@@ -40,16 +40,21 @@ func (o Outage) String() string {
 }
 
 // outageSince joins all that a client missed since a time, from when it was first
-// down to when it was up for good.
+// down to when it was up for good; one that had begun before counts from that time.
 func outageSince(changes []Change, since time.Time) Outage {
 	var o Outage
 	for _, c := range changes {
 		switch {
+		case c.At.Before(since):
+			o = Outage{}
+			if !c.Up {
+				o = Outage{Down: since, Parts: 1}
+			}
 		case c.Up:
-			if o.Parts > 0 && c.At.After(since) {
+			if o.Parts > 0 {
 				o.Up = c.At
 			}
-		case !c.At.Before(since):
+		default:
 			if o.Parts == 0 {
 				o.Down = c.At
 			}

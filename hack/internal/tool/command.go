@@ -52,6 +52,11 @@ func Main(program, intro string, commands []Subcommand, args []string) int {
 		fmt.Printf("\n`%s help COMMAND` tells more about one.\n", program)
 		return 0
 	}
+	// Whoever became root by plain su has a PATH without nft and its like.
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/local/sbin:/usr/sbin:/sbin"); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", program, err)
+		return 1
+	}
 	for _, c := range commands {
 		if c.name() == args[0] {
 			return c.main(program, args[1:])
