@@ -4,6 +4,7 @@
 package core
 
 import (
+	"strings"
 	"time"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
@@ -175,7 +176,12 @@ func (c *Core) claim(id string) {
 		return
 	}
 	k.start = c.now.WallTime()
-	k.deadline = c.now.Boot + int64(ms(k.seen.TimeoutMilliseconds))
+	left := ms(k.seen.TimeoutMilliseconds)
+	if !k.seen.Start.IsZero() { // claimed by an earlier life of this monitor
+		left = min(left, max(0, k.seen.Start.Add(left).Sub(k.start)))
+		k.start = k.seen.Start
+	}
+	k.deadline = c.now.Boot + int64(left)
 	c.documents.set(callKey(id), Write{Call: c.callDocument(k)}, urgent)
 }
 
@@ -284,6 +290,9 @@ func (c *Core) moves() {
 			c.endCall(id, v1alpha1.ReasonRefused, codeHostNotAvailable, s.NotReleased)
 		case s.Role == ownership.Owner && c.now.Boot >= k.deadline:
 			c.endCall(id, v1alpha1.ReasonTimedOut, engine.CodeCallTimedOut, "the group could not be released in time")
+		case c.stopFailed && c.now.Boot >= k.deadline:
+			c.endCall(id, v1alpha1.ReasonTimedOut, engine.CodeCallTimedOut,
+				"the stop is not proven, so the group is kept; it goes on: "+strings.Join(c.unstopped(), ", "))
 		}
 	}
 }

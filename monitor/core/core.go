@@ -59,6 +59,7 @@ type Core struct {
 	plan         *planv1.Plan
 	planRevision string
 	wanted       string // the revision that is being fetched
+	refused      string // the revision that was refused last: its content never changes
 	reported     string // the revision that was last answered for
 	group        *Group
 
@@ -77,6 +78,7 @@ type Core struct {
 	calls     map[string]*call
 	finishes  map[string]engine.Finish
 	draining  instant.Instant
+	drained   instant.Instant // since when, if an earlier life was asked to go away
 	exiting   bool
 	// terminated: this process itself was asked to end.
 	terminated bool
@@ -88,6 +90,8 @@ type Core struct {
 type container struct {
 	nonce     string
 	connected bool
+	// seen: it was connected in this life of the monitor.
+	seen bool
 	// guarded is the epoch for which init confirmed the guard.
 	guarded int64
 	// gone: init ended the connection.

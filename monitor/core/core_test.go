@@ -4,8 +4,10 @@
 package core_test
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -550,6 +552,144 @@ func TestDocuments(t *testing.T) {
 			t.Error("not written again")
 		}
 	})
+}
+
+// A journal that is a step behind a guard says nothing of what runs under that guard.
+func TestStaleJournal(t *testing.T) {
+	for _, dumb := range []bool{false, true} {
+		r, a := up(t, "a", "b")
+		a.dumb = dumb
+		old := a.state
+		a.kill() // a new life of the container, and online again in it
+		r.run()
+		r.pass(100 * time.Millisecond)
+		a.stop()
+		a.state = old
+		mark := a.mark()
+		a.start()
+		r.pass(1500 * time.Millisecond)
+		if n := count(a.since(mark), isKill); n != 1 || !a.isOnline() {
+			t.Errorf("dumb %t: killed %d times, online %t; want what is unknown killed, and started anew", dumb, n, a.isOnline())
+		}
+	}
+}
+
+// Online waits for the journal, which then knows of the tenure in which it was asked for.
+func TestOnlineIsInTheJournal(t *testing.T) {
+	_, a := up(t, "a", "b")
+	barrier := false
+	for _, e := range a.effects {
+		if e.Journal != nil {
+			barrier = e.Journal.Barrier
+		}
+		if e.Call != nil && e.Call.Op == engine.OpOnline && !barrier {
+			t.Error("Online does not wait for the journal")
+		}
+	}
+}
+
+func TestPlanThatWasTakenBack(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.hold["plan"] = true
+	before := r.plan
+	r.status.PlanRevision, r.plan.Online = "p2", false
+	a.seeGroup()
+	r.run()
+	r.status.PlanRevision, r.plan = "p1", before
+	a.seeGroup()
+	r.run()
+	mark := a.mark()
+	a.release("plan")
+	r.pass(time.Second)
+	if n := count(a.since(mark), calls(engine.OpOffline)); n != 0 || !a.isOnline() {
+		t.Errorf("%d calls of Offline, online %t", n, a.isOnline())
+	}
+}
+
+// A refused plan is refused once, not with every change of the group's status.
+func TestRefusedPlanIsNotFetchedAgain(t *testing.T) {
+	r, a := up(t, "a", "b")
+	r.status.PlanRevision = "p2"
+	r.plan.Containers = append(slices.Clone(r.plan.Containers), "elsewhere")
+	mark := a.mark()
+	for range 3 {
+		r.tell()
+		r.run()
+		r.pass(time.Second)
+	}
+	fetched := func(e core.Effect) bool { return e.FetchPlan != nil }
+	if n := count(a.since(mark), fetched); n != 1 || !a.isOnline() {
+		t.Errorf("fetched %d times, online %t", n, a.isOnline())
+	}
+}
+
+func TestMoveThatCannotBeProvenEnds(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.hold["kill"] = true
+	r.ask(core.ControlCall{Name: "m", Code: "MOVE", TimeoutMilliseconds: 5000})
+	r.pass(time.Minute)
+	f := r.finish["m"]
+	if f == nil || f.Reason != v1alpha1.ReasonTimedOut || !strings.Contains(f.Message, "container main") {
+		t.Errorf("%+v", f)
+	}
+	if c := r.status.Owner; c.PodName != "a" {
+		t.Errorf("owner %s", c.PodName)
+	}
+}
+
+// The condition says what is not proven, also while no stop of all is due.
+func TestStopFailedIsSaid(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.hold["kill"] = true
+	a.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "EOF"}})
+	r.pass(5 * time.Minute)
+	var last []core.Condition
+	for _, e := range a.effects {
+		if e.Write != nil && e.Write.Group != nil {
+			last = e.Write.Group.Conditions
+		}
+	}
+	if !slices.ContainsFunc(last, func(c core.Condition) bool { return c.Type == v1alpha1.ConditionStopFailed && c.Status }) {
+		t.Errorf("%+v", last)
+	}
+}
+
+// The grace period counts from the first request to end, whatever became of the
+// monitor that heard it.
+func TestGraceCountsOnce(t *testing.T) {
+	_, a := up(t, "a", "b")
+	at := a.rig.now
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+	var s core.State
+	must(t, json.Unmarshal(a.state, &s))
+	if s.Draining.Boot < at.Boot || s.Draining.Boot > a.rig.now.Boot {
+		t.Errorf("the journal says %+v", s.Draining)
+	}
+}
+
+// What a control call began may go on after its answer: it ends with the ownership.
+func TestControlCallEndsWithTheOwnership(t *testing.T) {
+	r, a := up(t, "a", "b")
+	r.plan.Resources[0].Online = false
+	r.status.PlanRevision = "p2"
+	r.tell()
+	r.run()
+	r.pass(2 * time.Second)
+	r.ask(core.ControlCall{Name: "there", Code: "MOVE"})
+	r.pass(20 * time.Second)
+	b := r.host("b")
+	if r.status.Owner.PodName != "b" || a.isOnline() || b.isOnline() {
+		t.Fatalf("%+v", r.status.Owner)
+	}
+	b.async = true
+	r.ask(core.ControlCall{Name: "backup", ResourceName: "store", Code: "BACKUP"})
+	r.pass(time.Second)
+	kills := b.kills
+	r.ask(core.ControlCall{Name: "back", Code: "MOVE"})
+	r.pass(20 * time.Second)
+	if r.status.Owner.PodName != "a" || b.kills == kills {
+		t.Errorf("owner %s; the container of the control call was emptied %d times", r.status.Owner.PodName, b.kills-kills)
+	}
 }
 
 func TestEndpointIsRepaired(t *testing.T) {

@@ -136,8 +136,7 @@ func (c *Core) describeGroup() {
 		Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message,
 	}
 	failed := Condition{Type: v1alpha1.ConditionStopFailed, Reason: "StopProven"}
-	if c.stopFailed {
-		_, left := c.unstopped()
+	if left := c.unstopped(); len(left) > 0 {
 		failed.Status, failed.Reason = true, v1alpha1.ConditionStopFailed
 		failed.Message = strings.Join(left, ", ") + " may still run: the lease is kept. Look at the host pod " +
 			c.config.PodName + "; if its node is off, fence it"

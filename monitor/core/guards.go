@@ -16,12 +16,16 @@ func (c *Core) hello(h Hello) {
 		return
 	}
 	k := c.container(h.Container)
-	returned := k.gone
-	k.connected, k.gone = true, false
+	returned, first := k.gone, !k.seen
+	k.connected, k.gone, k.seen = true, false, true
 	if h.Fresh {
 		h.Epoch, h.G1, h.G2 = 0, 0, 0
 	}
 	switch {
+	case first && k.nonce != "" && k.nonce != h.Nonce && h.G2 != 0:
+		// The journal is older than this guard, under which something may be online.
+		k.unsure = true
+		c.emit(Effect{Kill: &Kill{Container: h.Container, Reason: "UnknownLife"}})
 	case h.Fresh || k.nonce != "" && k.nonce != h.Nonce:
 		c.empty(h.Container, h.Nonce)
 	case k.nonce == "":
@@ -159,7 +163,11 @@ func (c *Core) drain(reason string) {
 		return
 	}
 	c.draining = c.now
+	if c.drained != (instant.Instant{}) {
+		c.draining = c.drained // kubelet has counted since then
+	}
 	c.changed = true
+	c.emit(Effect{Journal: &Journal{}})
 	c.toOwner(ownership.Event{Drain: &ownership.Drain{Reason: c.releaseReason(reason, "")}})
 }
 

@@ -5,6 +5,7 @@ package core
 
 import (
 	"encoding/json"
+	"time"
 
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
@@ -129,6 +130,8 @@ type ControlCall struct {
 	Input        json.RawMessage `json:"input,omitempty"`
 	// TimeoutMilliseconds counts from the claim.
 	TimeoutMilliseconds int64 `json:"timeoutMilliseconds,omitempty"`
+	// Start is when it was claimed, zero if it is not.
+	Start time.Time `json:"start,omitzero"`
 	// Owner is the claim, nil if there is none.
 	Owner *v1alpha1.ControlCallOwner `json:"owner,omitempty"`
 	// Finished: its outcome stands.

@@ -112,6 +112,7 @@ type host struct {
 	kills       int
 	provider    bool
 	alive       bool
+	dumb        bool // says at Open nothing of what runs
 	async       bool
 	pending     bool
 	online      map[string]bool
@@ -425,7 +426,10 @@ func (h *host) call(c engine.Call) {
 		a.Outcome = engine.Unavailable
 	case c.Op == engine.OpOpen:
 		a.State, a.ResourceID = engine.ReportedOffline, "id"
-		if h.online[c.Resource] {
+		switch {
+		case h.dumb:
+			a.State = 0
+		case h.online[c.Resource]:
 			a.State = engine.ReportedOnline
 		}
 	case c.Op == engine.OpOnline:
@@ -436,6 +440,9 @@ func (h *host) call(c engine.Call) {
 			if other != h && len(other.online) > 0 {
 				h.rig.t.Errorf("host %s: Online while %s is", h.name, other.name)
 			}
+		}
+		if h.online[c.Resource] {
+			h.rig.t.Errorf("host %s: Online of what runs already: it runs twice", h.name)
 		}
 		h.online[c.Resource], a.EventHandle = true, true
 		if h.pending {

@@ -21,6 +21,8 @@ type State struct {
 	// Nonces are the last known ones, by container.
 	Nonces map[string]string `json:"nonces,omitempty"`
 	Story  story             `json:"story"`
+	// Draining is since when this host goes away; zero if it does not.
+	Draining instant.Instant `json:"draining,omitzero"`
 }
 
 // State returns what to make durable now.
@@ -28,6 +30,7 @@ func (c *Core) State(now instant.Instant) State {
 	s := State{
 		BootID: c.config.BootID, Disk: c.disk, Engine: c.engine.Snapshot(now),
 		PlanRevision: c.planRevision, Plan: c.plan, Nonces: map[string]string{}, Story: c.story,
+		Draining: c.draining,
 	}
 	for name, k := range c.containers {
 		if k.nonce != "" {
@@ -42,6 +45,7 @@ func (c *Core) restore(s State) {
 	c.plan, c.planRevision = s.Plan, s.PlanRevision
 	c.story = s.Story
 	c.story.Owning = false
+	c.drained = s.Draining
 	c.changed = true
 	for name, nonce := range s.Nonces {
 		c.container(name).nonce = nonce

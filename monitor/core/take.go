@@ -69,9 +69,13 @@ func (c *Core) takeGroup(g Group) {
 	c.group = &g
 	c.story.heard(g.Status.Owner)
 	c.changed = true
-	if g.Status.PlanRevision != "" && g.Status.PlanRevision != c.planRevision && g.Status.PlanRevision != c.wanted {
-		c.wanted = g.Status.PlanRevision
-		c.emit(Effect{FetchPlan: &FetchPlan{Revision: c.wanted}})
+	switch revision := g.Status.PlanRevision; revision {
+	case c.planRevision:
+		c.wanted = "" // taken back before it was here
+	case "", c.wanted, c.refused:
+	default:
+		c.wanted = revision
+		c.emit(Effect{FetchPlan: &FetchPlan{Revision: revision}})
 	}
 }
 
@@ -83,10 +87,12 @@ func (c *Core) takePlan(p Plan) {
 	}
 	c.wanted = ""
 	if p.Plan == nil {
+		c.refused = p.Revision
 		c.log(engine.LevelError, "PlanUnreadable", "plan "+p.Revision+": "+p.Error, true)
 		return
 	}
 	if reason := c.refuse(*p.Plan); reason != "" {
+		c.refused = p.Revision
 		c.log(engine.LevelError, "PlanRefused", "plan "+p.Revision+": "+reason, true)
 		return
 	}

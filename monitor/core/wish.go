@@ -40,7 +40,9 @@ func (c *Core) settle() bool {
 		c.proven = false
 		c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Proven: true}})
 	}
-	if failed, left := c.unstopped(); failed != c.stopFailed {
+	left := c.unstopped()
+	// Ownership asks only while a stop of all is due.
+	if failed := len(left) > 0 && c.snapshot.Phase == engine.Stopping; failed != c.stopFailed {
 		c.stopFailed = failed
 		if failed {
 			c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Left: left}})
@@ -134,18 +136,16 @@ func (c *Core) planned(container string) bool {
 	return slices.Contains(c.plan.Containers, container)
 }
 
-// unstopped names what could not be proven to have stopped while a stop is due.
-func (c *Core) unstopped() (bool, []string) {
-	if c.snapshot.Phase != engine.Stopping {
-		return false, nil
-	}
+// unstopped names the containers of which it could not be proven that what was to
+// stop there has stopped.
+func (c *Core) unstopped() []string {
 	var left []string
 	for _, k := range c.snapshot.Containers {
 		if k.StopFailed {
 			left = append(left, "container "+k.Name)
 		}
 	}
-	return len(left) > 0, left
+	return left
 }
 
 func (c *Core) successionOf(g Group) ownership.Succession {

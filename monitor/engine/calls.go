@@ -29,7 +29,11 @@ func (e *Engine) begin(r *resource, op Op, limit time.Duration, a Call) *call {
 	}
 	action := Action{Call: &a}
 	if a.Control != nil {
-		// A control call must not run twice: the journal knows of it first.
+		// What it does may go on after it was answered, and is ended with the ownership.
+		r.c.dirty = true
+	}
+	if a.Control != nil || op == OpOnline {
+		// Neither may run twice: the journal knows of it first.
 		e.barrier = true
 		e.held = append(e.held, action)
 	} else {

@@ -162,6 +162,9 @@ func callInput(k *v1alpha1.ControlCall) *core.ControlCall {
 		Destination: k.Spec.Destination, TimeoutMilliseconds: k.Spec.TimeoutMilliseconds,
 		Owner: k.Status.Owner, Finished: k.Status.CompletionTime != nil,
 	}
+	if k.Status.StartTime != nil {
+		in.Start = k.Status.StartTime.Time
+	}
 	if k.Spec.Input != nil {
 		in.Input = json.RawMessage(k.Spec.Input.Raw)
 	}

@@ -100,7 +100,7 @@ func (m *Machine) judgeReleasing() {
 	default:
 		m.fact(FactLost, "the record changed before it was released; nothing ran any more")
 	}
-	m.tenure, m.role = nil, Observer
+	m.tenure, m.role = nil, Clearing
 }
 
 // damaged reports whether the record still names this host but breaks the format.

@@ -112,7 +112,8 @@ func (m *Machine) driveReleasing() {
 	case m.view.id.absent:
 		// A free record created now might hide another owner's; others watch the
 		// unheld one for W.
-		m.tenure, m.role = nil, Observer
+		m.tenure, m.role = nil, Clearing
+	case !m.clean: // a container that was taken for dead is not
 	case m.mayWrite():
 		m.put(m.releaseRecord())
 	}

@@ -115,17 +115,20 @@ func (m *Machine) onGuardUp(e Event) { m.guards[e.GuardUp.Container] = *e.GuardU
 func (m *Machine) onGuardDown(e Event) { delete(m.guards, e.GuardDown.Container) }
 
 // onStrayGuard: a container has a guard although nothing may be online here: an
-// init that was out of reach when what ran was stopped. It is killed, and the
-// host is no candidate before that is proven.
+// init that was out of reach when what ran was stopped. It is killed; before that
+// is proven, the host is no candidate, and does not say again that it released.
 func (m *Machine) onStrayGuard(e Event) {
 	m.onGuardUp(e)
 	if e.GuardUp.G2 == 0 {
 		return
 	}
 	m.do(Action{KillAll: &KillAll{Container: e.GuardUp.Container}})
+	if m.role != Observer && m.role != Releasing {
+		return
+	}
+	m.clean = false
+	m.revoke(Kill, RevokeNotOwner)
 	if m.role == Observer {
-		m.clean = false
-		m.revoke(Kill, RevokeNotOwner)
 		m.role = Clearing
 	}
 }

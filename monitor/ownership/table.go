@@ -47,7 +47,7 @@ func init() { // here, because the handlers lead back to the table
 		Adopting:     with(base, func(r *row) { r.Tick, r.Stopped = ignore, ignore }),
 		Owner:        with(base, func(r *row) { r.Stopped = ignore }), // of a stop before the Grant
 		Offlining:    base,
-		Releasing:    with(idle, func(r *row) { r.Stopped = ignore }),
+		Releasing:    idle,
 		SelfStopping: base,
 	}
 }
