@@ -71,7 +71,10 @@ func (d documents) again(key string) {
 // of its EndpointSlice. One of a later owner is left alone.
 func (d documents) seenEndpoint(stored EndpointDocument) {
 	doc := d[endpointKey]
-	if doc == nil || doc.text == "" || stored.Epoch > doc.want.Endpoint.Epoch || asJSON(stored) == asJSON(doc.want.Endpoint) {
+	if doc == nil || doc.text == "" {
+		return
+	}
+	if want := doc.want.Endpoint; stored.Epoch > want.Epoch || asJSON(stored) == asJSON(want) {
 		return
 	}
 	// Also while a write is under way: it may have been before that change.

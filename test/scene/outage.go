@@ -127,7 +127,7 @@ func Disagreements(err error) (list []*Disagreement, others error) {
 		}
 		return list, others
 	}
-	if d, ok := err.(*Disagreement); ok {
+	if d := (*Disagreement)(nil); errors.As(err, &d) {
 		return []*Disagreement{d}, nil
 	}
 	return nil, err
