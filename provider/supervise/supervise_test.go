@@ -100,6 +100,24 @@ func TestStopWithoutGrace(t *testing.T) {
 	}
 }
 
+// TestStoppedShim: whoever waits for a shim that takes no command is let go in time.
+func TestStoppedShim(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	p := run(t, "stubborn", "--pid", pid)
+	appears(t, pid)
+	_ = p.shim.Signal(syscall.SIGSTOP)
+	t.Cleanup(func() { _ = p.shim.Signal(syscall.SIGCONT) }) // should it live on
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	large := []string{"x", strings.Repeat("x", 1<<20)} // more than fits into the socket
+	if err := p.Check(ctx, large, time.Minute); err != context.Canceled {
+		t.Errorf("Check: %v", err)
+	}
+	if err := p.Kill(within(t)); err != nil {
+		t.Errorf("Kill: %v", err)
+	}
+}
+
 // TestRunaway kills what never stands still.
 func TestRunaway(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
