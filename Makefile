@@ -145,7 +145,8 @@ images: build ## Build the image of our programs into dist/images, a tarball, wi
 .PHONY: demo-images
 demo-images: ## Build the images of examples and tests into dist/images (Debian, root).
 	@mkdir -p dist/images
-	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/programs/ ./test/programs/...
+	CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o bin/programs/ \
+		./test/programs/... ./examples/provider-minimal
 	@# A signal to stop with that nobody expects: what runs in it must be stopped in order all the same.
 	go run ./hack/images binary bin/programs/* \
 		--name demo-programs:dev --entrypoint /hello --stop-signal SIGQUIT -o dist/images/demo-programs.tar

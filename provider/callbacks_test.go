@@ -223,14 +223,22 @@ func TestControl(t *testing.T) {
 	if status.Code(err) != codes.Aborted {
 		t.Errorf("another call with the same context: %v", err)
 	}
+	if r := begin(slow, 5, 3); !r.GetReturnedAsynchronously() { // with too little room
+		t.Errorf("slow: %v", r)
+	}
 	s.mustOnline(0) // a control call does not hold up others
 	s.mustTerminate()
 	close(finish)
-	end, _ := testmonitor.Wait[*pb.EndControlCallRequest](t, s.monitor, nil)
-	if end.GetContext() != 4 || end.GetStatus() != 0 || string(end.GetOutBuffer()) != "done" {
-		t.Errorf("EndControlCall: %v", end)
+	for id, want := range map[int64]*pb.EndControlCallRequest{
+		4: {Context: 4, OutBuffer: []byte("done"), BytesReturned: 4},
+		5: {Context: 5, Status: 234, BytesReturned: 4},
+	} {
+		end, _ := testmonitor.Wait(t, s.monitor, func(r *pb.EndControlCallRequest) bool { return r.GetContext() == id })
+		if !proto.Equal(end, want) {
+			t.Errorf("EndControlCall: %v, want %v", end, want)
+		}
 	}
-	if n := len(s.monitor.Heard()); n != 1 {
+	if n := len(s.monitor.Heard()); n != 2 {
 		t.Errorf("heard %v", s.monitor.Heard())
 	}
 }

@@ -76,7 +76,9 @@ func (in *instance) beginControl(
 func (in *instance) endControl(id int64, call ControlCall, work ControlWork) {
 	out, err := guarded(in.name, func() ([]byte, error) { return work(in.ctx) })
 	o := controlOutput(call, out, err)
-	req := &pb.EndControlCallRequest{Context: id, Status: o.GetStatus(), OutBuffer: o.GetOutBuffer()}
+	req := &pb.EndControlCallRequest{
+		Context: id, Status: o.GetStatus(), OutBuffer: o.GetOutBuffer(), BytesReturned: o.GetBytesReturned(),
+	}
 	in.lane.push(&report{kind: endReport, send: func(ctx context.Context) error {
 		_, err := in.monitor.EndControlCall(ctx, req)
 		if !unanswered(err) {

@@ -120,11 +120,14 @@ func rebase(path, from, to string) string {
 // canonical JSON: sorted keys, no white space. A name that the schema does not
 // know is an error. Nil is no properties.
 func (s *Schema) Apply(raw *runtime.RawExtension, at *field.Path) ([]byte, field.ErrorList) {
-	value := map[string]any{}
+	var value map[string]any
 	if raw != nil && len(raw.Raw) > 0 {
 		if err := json.Unmarshal(raw.Raw, &value); err != nil {
 			return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, "is no JSON object: "+err.Error())}
 		}
+	}
+	if value == nil { // also of the JSON text null
+		value = map[string]any{}
 	}
 	unknown := pruning.PruneWithOptions(runtime.DeepCopyJSON(value), s.structural, false,
 		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})

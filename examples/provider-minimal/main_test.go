@@ -7,7 +7,12 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/internal/testmonitor"
@@ -57,13 +62,49 @@ func TestMinimal(t *testing.T) {
 		t.Fatalf("BeginResourceControl: %v, %v", c, err)
 	}
 	end, _ := testmonitor.Wait[*pb.EndControlCallRequest](t, m, nil)
-	if end.GetContext() != 42 || end.GetStatus() != 0 || string(end.GetOutBuffer()) != "hello" {
+	if want := (&pb.EndControlCallRequest{Context: 42, OutBuffer: []byte("hello"), BytesReturned: 5}); !proto.Equal(end, want) {
 		t.Errorf("EndControlCall: %v", end)
+	}
+	// Another code is not supported: RA 2.1.
+	other := &pb.BeginResourceControlRequest{ResourceId: id, Context: 43, Input: &pb.ControlInput{ControlCode: ping + 4}}
+	if c, err := p.BeginResourceControl(ctx, other); status.Code(err) != codes.Unimplemented {
+		t.Errorf("another code: %v, %v", c, err)
 	}
 	if r, err := p.Terminate(ctx, &pb.TerminateRequest{ResourceId: id}); err != nil || r.GetStatus() != 0 {
 		t.Fatalf("Terminate: %v, %v", r, err)
 	}
 	if r, err := p.IsAlive(ctx, &pb.IsAliveRequest{ResourceId: id}); err != nil || r.GetAlive() {
 		t.Fatalf("IsAlive: %v, %v", r, err)
+	}
+	if r, err := p.Online(ctx, &pb.OnlineRequest{ResourceId: id}); err != nil || r.GetStatus() != 0 {
+		t.Fatalf("Online again: %v, %v", r, err)
+	}
+	if r, err := p.Offline(ctx, &pb.OfflineRequest{ResourceId: id}); err != nil || r.GetStatus() != 0 {
+		t.Fatalf("Offline: %v, %v", r, err)
+	}
+	if r, err := p.Close(ctx, &pb.CloseRequest{ResourceId: id}); err != nil || r.GetStatus() != 0 {
+		t.Fatalf("Close: %v, %v", r, err)
+	}
+	if r, err := p.Open(ctx, &pb.OpenRequest{ResourceHandle: "uid", ResourceType: "minimal"}); err != nil || r.GetState() != offline {
+		t.Fatalf("Open after all: %v, %v", r, err)
+	}
+}
+
+// TestSize: docs/providers.md says how long it is.
+func TestSize(t *testing.T) {
+	text, err := os.ReadFile("main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, code := 0, 0
+	for line := range strings.Lines(string(text)) {
+		all++
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "//") {
+			code++
+		}
+	}
+	t.Logf("%d lines, %d of them code", all, code)
+	if all > 80 || code >= 60 {
+		t.Errorf("%d lines, %d of them code; want at most 80, and less than 60", all, code)
 	}
 }

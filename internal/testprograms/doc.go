@@ -17,6 +17,7 @@ var Programs = map[string]func(args []string) error{
 	"daemon":   Daemon,
 	"foreign":  Foreign,
 	"runaway":  Runaway,
+	"brood":    Brood,
 	"server":   Server,
 	"exit":     Exit,
 	"env":      Env,

@@ -139,6 +139,35 @@ func Runaway(args []string) error {
 	return next.Start()
 }
 
+// Brood ignores SIGTERM, and has a child in a session of its own that does, too. It
+// ends by itself after a minute. brood FILE: the child's process id is added to it.
+func Brood(args []string) error {
+	if len(args) == 0 {
+		return errors.New("which file")
+	}
+	signal.Ignore(syscall.SIGTERM)
+	if len(args) == 1 {
+		self, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		child := exec.CommandContext(context.Background(), self, "brood", args[0], "child") //nolint:gosec // itself
+		child.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+		if err := child.Start(); err != nil {
+			return err
+		}
+		file, err := os.OpenFile(args[0], os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(file, child.Process.Pid); err != nil {
+			return err
+		}
+	}
+	time.Sleep(time.Minute)
+	return nil
+}
+
 // Foreign becomes another user for good, which needs a setuid-root file, and is
 // Stubborn then: the user who started it cannot kill it.
 func Foreign(args []string) error {

@@ -200,6 +200,38 @@ func TestShimStopped(t *testing.T) {
 	}
 }
 
+// TestShimStoppedWithFullSocket: a command to the shim that does not fit into the
+// socket holds up neither the check that it belongs to nor what comes after.
+func TestShimStoppedWithFullSocket(t *testing.T) {
+	check := command(t, "exit", "0")
+	for range 20 {
+		check = append(check, strings.Repeat("x", 32<<10))
+	}
+	lock := filepath.Join(t.TempDir(), "lock")
+	h := start(t, map[string]any{
+		"command": command(t, "daemon", "--lock", lock),
+		"isAlive": map[string]any{"exec": map[string]any{"command": check}, "timeoutMilliseconds": 60000},
+	})
+	h.mustOnline()
+	daemon := pidIn(t, lock)
+	if a := h.isAlive(); !a.GetAlive() {
+		t.Fatalf("IsAlive before: %v", a)
+	}
+	for _, shim := range children(h.process.Pid) {
+		_ = syscall.Kill(shim, syscall.SIGSTOP)
+		t.Cleanup(func() { _ = syscall.Kill(shim, syscall.SIGCONT) }) // should it live on
+	}
+	began := time.Now()
+	if a := h.isAlive(); a.GetAlive() || !strings.Contains(a.GetMessage(), "supervisor") {
+		t.Errorf("IsAlive: %v", a)
+	}
+	if resp := h.terminate(5 * time.Second); resp.GetStatus() != 0 || alive(daemon) {
+		t.Errorf("Terminate: %v, the daemon runs: %v", resp, alive(daemon))
+	}
+	t.Logf("both took %v", time.Since(began))
+	h.mustOnline() // and all is as before
+}
+
 func TestProviderKilled(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	h := start(t, map[string]any{"command": command(t, "daemon", "--lock", lock)})

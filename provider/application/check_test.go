@@ -4,6 +4,7 @@
 package application_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -226,33 +227,28 @@ func TestWhatCannotBeKilledIsNamed(t *testing.T) {
 	}
 }
 
+// TestBadProperties: a test of the manager reads the same table, so that both refuse
+// the same.
 func TestBadProperties(t *testing.T) {
+	text, err := os.ReadFile("../../api/application/v1/testdata/bad-properties.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table []struct {
+		Properties      map[string]any
+		Field, Provider string
+	}
+	if err := json.Unmarshal(text, &table); err != nil || len(table) == 0 {
+		t.Fatalf("%d entries, %v", len(table), err)
+	}
 	h := launch(t)
-	ok := []any{"x"}
-	for _, c := range []struct {
-		props map[string]any
-		fault string
-	}{
-		{nil, "properties.command: is required"},
-		{map[string]any{"command": "redis-server"}, "properties.command: must be a list, not a string"},
-		{map[string]any{"command": []any{}}, "properties.command: must have at least 1 items"},
-		{map[string]any{"command": []any{""}}, "properties.command[0]: must name a program"},
-		{map[string]any{"command": []any{"x", 1}}, "properties.command[1]: must be a string, not the number 1"},
-		{map[string]any{"command": ok, "stopsignal": "INT"}, "properties.stopsignal: is not known; known are command, "},
-		{map[string]any{"command": ok, "stopSignal": "SIGTERM"}, `properties.stopSignal: "SIGTERM" must be one of TERM, `},
-		{map[string]any{"command": ok, "stopGraceMilliseconds": 1.5}, "properties.stopGraceMilliseconds: must be an integer, not the number 1.5"},
-		{map[string]any{"command": ok, "stopGraceMilliseconds": -1}, "properties.stopGraceMilliseconds: must be at least 0"},
-		{map[string]any{"command": ok, "isAlive": map[string]any{}}, "properties.isAlive: must have exactly one of process, exec, tcp, http, grpc"},
-		{map[string]any{"command": ok, "isAlive": map[string]any{"tcp": map[string]any{"port": 1}, "process": map[string]any{}}}, "properties.isAlive: must have exactly one of process, exec, tcp, http, grpc, not process and tcp"},
-		{map[string]any{"command": ok, "looksAlive": map[string]any{"tcp": map[string]any{"port": 70000}}}, "properties.looksAlive.tcp.port: must be at most 65535"},
-		{map[string]any{"command": ok, "ready": map[string]any{"http": map[string]any{"path": "x"}}}, `properties.ready.http.path: "x" must match ^/; properties.ready.http.port: is required`},
-		{map[string]any{"command": ok, "environment": []any{map[string]any{"name": "A=B"}}}, "properties.environment[0].value: is required"},
-		{map[string]any{"command": ok, "environment": []any{
-			map[string]any{"name": "A", "value": ""}, map[string]any{"name": "A", "value": ""}}}, `properties.environment[1]: repeats name "A"`},
-	} {
-		resp, err := h.Open(h.within(5*time.Second), &pb.OpenRequest{ResourceHandle: "x", ResourceType: application.Name, Properties: structOf(t, c.props)})
-		if err != nil || resp.GetStatus() != 13 || !strings.Contains(resp.GetMessage(), c.fault) {
-			t.Errorf("%v:\ngot  %q (%d, %v)\nwant %q", c.props, resp.GetMessage(), resp.GetStatus(), err, c.fault)
+	for _, c := range table {
+		want := "properties." + c.Field + ": " + c.Provider
+		resp, err := h.Open(h.within(5*time.Second), &pb.OpenRequest{
+			ResourceHandle: "x", ResourceType: application.Name, Properties: structOf(t, c.Properties),
+		})
+		if err != nil || resp.GetStatus() != 13 || !strings.Contains(resp.GetMessage(), want) {
+			t.Errorf("%v:\ngot  %q (%d, %v)\nwant %q", c.Properties, resp.GetMessage(), resp.GetStatus(), err, want)
 		}
 	}
 }

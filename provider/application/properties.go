@@ -4,6 +4,7 @@
 package application
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -68,10 +69,57 @@ func decode(s *structpb.Struct) (*Properties, error) {
 	if err := schema.Decode(s, p); err != nil {
 		return nil, err
 	}
-	if p.Command[0] == "" {
-		return nil, fmt.Errorf("properties.command[0]: must name a program")
+	if faults := p.broken(); len(faults) > 0 {
+		return nil, errors.New(strings.Join(faults, "; "))
 	}
 	return p, nil
+}
+
+// broken names the rules of the schema that the properties break.
+func (p *Properties) broken() []string {
+	var faults []string
+	named := func(path string, command []string) {
+		if command[0] == "" {
+			faults = append(faults, path+": the first item must name a program")
+		}
+	}
+	named("properties.command", p.Command)
+	for _, f := range []struct {
+		path  string
+		check *Check
+	}{{"properties.ready", p.Ready}, {"properties.looksAlive", p.LooksAlive}, {"properties.isAlive", p.IsAlive}} {
+		if f.check == nil {
+			continue
+		}
+		if given := f.check.given(); len(given) != 1 {
+			fault := f.path + ": must have exactly one of process, exec, tcp, http, grpc"
+			if len(given) > 1 {
+				fault += ", not " + strings.Join(given, " and ")
+			}
+			faults = append(faults, fault)
+		}
+		if f.check.Exec != nil {
+			named(f.path+".exec.command", f.check.Exec.Command)
+		}
+	}
+	return faults
+}
+
+// given names the ways to check that are set.
+func (c *Check) given() []string {
+	var names []string
+	for _, way := range []struct {
+		name string
+		set  bool
+	}{
+		{"process", c.Process != nil}, {"exec", c.Exec != nil},
+		{"tcp", c.TCP != nil}, {"http", c.HTTP != nil}, {"grpc", c.GRPC != nil},
+	} {
+		if way.set {
+			names = append(names, way.name)
+		}
+	}
+	return names
 }
 
 func (p *Properties) stopSignal() syscall.Signal { return unix.SignalNum("SIG" + p.StopSignal) }

@@ -40,8 +40,9 @@ type Schema struct {
 	MaxLength   *int               `json:"maxLength,omitempty"`
 	MinItems    *int               `json:"minItems,omitempty"`
 	MaxItems    *int               `json:"maxItems,omitempty"`
-	// OneOf is understood for alternatives that each require one property.
-	OneOf []*Schema `json:"oneOf,omitempty"`
+	// Rules are in CEL and for the API server. They are not enforced here: who reads
+	// properties by such a schema checks the same in Go.
+	Rules []Rule `json:"x-kubernetes-validations,omitempty"`
 	// Format, ListType and ListMapKeys are for the API server.
 	Format      string   `json:"format,omitempty"`
 	ListType    string   `json:"x-kubernetes-list-type,omitempty"`
@@ -50,8 +51,14 @@ type Schema struct {
 	pattern *regexp.Regexp
 }
 
+// Rule says in CEL what keywords cannot.
+type Rule struct {
+	Rule    string `json:"rule"`
+	Message string `json:"message"`
+}
+
 // Parse reads a schema. What this package does not understand is an error, so
-// that nothing is published that is not enforced.
+// that nothing is published that is not enforced, but for rules.
 func Parse(text []byte) (*Schema, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -179,7 +186,6 @@ func (c *checker) object(path string, s *Schema, object map[string]any) any {
 			c.fault(path+"."+name, "is required")
 		}
 	}
-	c.oneOf(path, s, object)
 	for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
 		p := s.Properties[name]
 		if _, ok := object[name]; !ok && p.Default != nil {
@@ -187,29 +193,6 @@ func (c *checker) object(path string, s *Schema, object map[string]any) any {
 		}
 	}
 	return object
-}
-
-// oneOf knows alternatives that each require one property.
-func (c *checker) oneOf(path string, s *Schema, object map[string]any) {
-	if len(s.OneOf) == 0 {
-		return
-	}
-	var names, given []string
-	for _, alternative := range s.OneOf {
-		for _, name := range alternative.Required {
-			names = append(names, name)
-			if _, ok := object[name]; ok {
-				given = append(given, name)
-			}
-		}
-	}
-	switch len(given) {
-	case 1:
-	case 0:
-		c.fault(path, "must have exactly one of %s", strings.Join(names, ", "))
-	default:
-		c.fault(path, "must have exactly one of %s, not %s", strings.Join(names, ", "), strings.Join(given, " and "))
-	}
 }
 
 func (c *checker) array(path string, s *Schema, list []any) any {

@@ -76,12 +76,20 @@ func (r *running) listen() {
 	r.said <- strings.TrimSpace(strings.ToValidUTF8(first.String(), "?"))
 }
 
-// expire kills a check that took too long.
+// expire kills a check that took too long, and all below it: with its parent gone it
+// could not be told from what belongs to the program, and would stay as long as that.
 func (s *shim) expire(pid int) {
-	if r := s.checks[pid]; r != nil {
-		r.expired = true
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
+	r := s.checks[pid]
+	if r == nil {
+		return
 	}
+	r.expired = true
+	// The check stands still, or it would go on starting others meanwhile.
+	_ = syscall.Kill(-pid, syscall.SIGSTOP)
+	if all, err := processes(); err == nil {
+		killAll(below(all, func(p proc) bool { return p.parent == pid }))
+	}
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
 }
 
 // end tells how a check ended. It does not block: a child of the check may have

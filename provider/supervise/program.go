@@ -22,7 +22,13 @@ const (
 	// silence is how long a shim may take to answer a kill before it is killed
 	// itself. It answers within 25 ms unless it is stopped or starved.
 	silence = 150 * time.Millisecond
+	// hearing is how long a shim may leave a command in the socket that does not fit
+	// into it, before it is killed.
+	hearing = 100 * time.Millisecond
 )
+
+// errDeaf is why a command did not reach a shim that still lives.
+var errDeaf = errors.New("the program's supervisor did not listen and was killed")
 
 // Program is a program that was started, with all that came from it.
 type Program struct {
@@ -70,15 +76,16 @@ func (f *Family) Start(ctx context.Context, spec Spec) (*Program, error) {
 		family: f,
 		shim:   shim,
 		conn:   conn,
-		out:    &writer{w: conn},
+		out:    &writer{conn: conn},
 		exited: make(chan struct{}),
 		empty:  make(chan struct{}),
 		heard:  make(chan struct{}, 1),
 		checks: map[int64]chan string{},
 	}
 	started := make(chan error, 1)
-	go p.read(started)                    //nolint:gosec // it sweeps up after the shim, whatever becomes of the call
-	_ = p.out.send(command{Start: &spec}) // a shim that is gone is seen by read
+	go p.read(started) //nolint:gosec // it sweeps up after the shim, whatever becomes of the call
+	// A shim that is gone is seen by read. This one may take its time: it is only just starting.
+	go func() { _ = p.send(command{Start: &spec}, startTimeout) }()
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	select {
@@ -92,6 +99,18 @@ func (f *Family) Start(ctx context.Context, spec Spec) (*Program, error) {
 		return nil, err
 	}
 	return p, nil
+}
+
+// send tells the shim something. If the shim does not take it in time, it is stopped or
+// hangs, and half a command may be on its way to it: then it is killed, and read sweeps
+// up what it leaves.
+func (p *Program) send(c command, within time.Duration) error {
+	err := p.out.sendWithin(c, within)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		_ = p.shim.Kill()
+		return errDeaf
+	}
+	return err
 }
 
 // read hears the shim out, to its end.
@@ -199,7 +218,7 @@ func (p *Program) Left() string {
 // Stop asks the program to end by a signal; all that is left after grace, or when
 // the program has ended, is killed. It does not wait: see Empty.
 func (p *Program) Stop(signal syscall.Signal, grace time.Duration) {
-	_ = p.out.send(command{Stop: &stop{Signal: signal, GraceMilliseconds: grace.Milliseconds()}})
+	_ = p.send(command{Stop: &stop{Signal: signal, GraceMilliseconds: grace.Milliseconds()}}, hearing)
 }
 
 // Kill kills the program with all that came from it and waits for the proof. The
@@ -209,9 +228,9 @@ func (p *Program) Kill(ctx context.Context) error {
 	case <-p.heard: // about an earlier kill
 	default:
 	}
-	_ = p.out.send(command{Kill: true}) // a shim that is gone is seen by read
 	quiet := time.NewTimer(silence)
 	defer quiet.Stop()
+	go func() { _ = p.send(command{Kill: true}, hearing) }() // a shim that is gone is seen by read
 	for {
 		select {
 		case <-p.empty:
@@ -240,10 +259,15 @@ func (p *Program) Check(ctx context.Context, argv []string, timeout time.Duratio
 	id := p.nextID
 	p.checks[id] = answer
 	p.mu.Unlock()
-	err := p.out.send(command{Check: &check{ID: id, Command: argv, TimeoutMilliseconds: timeout.Milliseconds()}})
-	if err != nil {
-		p.checked(id, "the program does not run")
-	}
+	c := command{Check: &check{ID: id, Command: argv, TimeoutMilliseconds: timeout.Milliseconds()}}
+	go func() {
+		switch err := p.send(c, hearing); {
+		case errors.Is(err, errDeaf):
+			p.checked(id, err.Error())
+		case err != nil:
+			p.checked(id, "the program does not run")
+		}
+	}()
 	select {
 	case fault := <-answer:
 		if fault != "" {

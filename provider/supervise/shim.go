@@ -67,11 +67,11 @@ func Main() int {
 	}
 	_ = file.Close()
 	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		_ = (&writer{w: conn}).send(event{Failed: fmt.Sprintf("become a subreaper: %v", err)})
+		_ = (&writer{conn: conn}).send(event{Failed: fmt.Sprintf("become a subreaper: %v", err)})
 		return 1
 	}
 	s := &shim{
-		out:    &writer{w: conn},
+		out:    &writer{conn: conn},
 		dead:   make(chan os.Signal, 1),
 		late:   make(chan int),
 		checks: map[int]*running{},

@@ -100,6 +100,62 @@ func TestStopWithoutGrace(t *testing.T) {
 	}
 }
 
+// TestStoppedShim: whoever waits for a shim that takes no command is let go in time.
+func TestStoppedShim(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	p := run(t, "stubborn", "--pid", pid)
+	appears(t, pid)
+	_ = p.shim.Signal(syscall.SIGSTOP)
+	t.Cleanup(func() { _ = p.shim.Signal(syscall.SIGCONT) }) // should it live on
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	large := []string{"x", strings.Repeat("x", 1<<20)} // more than fits into the socket
+	if err := p.Check(ctx, large, time.Minute); err != context.Canceled {
+		t.Errorf("Check: %v", err)
+	}
+	if err := p.Kill(within(t)); err != nil {
+		t.Errorf("Kill: %v", err)
+	}
+}
+
+// TestCheckOutOfTime: of a check that takes too long nothing is left beside the program,
+// not what it has put into another session either.
+func TestCheckOutOfTime(t *testing.T) {
+	dir := t.TempDir()
+	p := run(t, "stubborn", "--pid", filepath.Join(dir, "pid"))
+	appears(t, filepath.Join(dir, "pid"))
+	brood := filepath.Join(dir, "brood")
+	const checks = 3
+	for range checks {
+		err := p.Check(within(t), []string{p.family.argv[0], "brood", brood}, time.Second)
+		if err == nil || err.Error() != "no end within 1000 ms" {
+			t.Fatalf("Check: %v", err)
+		}
+	}
+	text, err := os.ReadFile(brood)
+	if n := strings.Count(string(text), "\n"); err != nil || n != checks {
+		t.Fatalf("%d checks had a child, want %d, or this shows nothing: %v", n, checks, err)
+	}
+	// What was killed has yet to be noticed by its parent.
+	var left []string
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		all, err := processes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		left = nil
+		for _, proc := range below(all, func(q proc) bool { return q.parent == p.shim.Pid && q.pid != p.PID }) {
+			left = append(left, proc.String())
+		}
+		if len(left) == 0 || time.Now().After(end) {
+			break
+		}
+	}
+	if len(left) > 0 || !p.Running() {
+		t.Errorf("after %d checks %d processes are left: %v; the program runs: %v", checks, len(left), left, p.Running())
+	}
+}
+
 // TestRunaway kills what never stands still.
 func TestRunaway(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")

@@ -6,9 +6,10 @@ package supervise
 import (
 	"encoding/json"
 	"fmt"
-	"io"
+	"net"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // The provider and a shim talk in JSON lines over a socket pair. Each end lives
@@ -98,19 +99,35 @@ type checked struct {
 	Fault string `json:"fault,omitempty"`
 }
 
-// writer sends one value a line, from any goroutine.
+// writer sends one value a line, from any goroutine. What could not be sent whole is
+// the end of it: the stream is torn.
 type writer struct {
-	mu sync.Mutex
-	w  io.Writer
+	mu   sync.Mutex
+	conn net.Conn
+	torn error
 }
 
-func (w *writer) send(v any) error {
+// send waits until the other side has taken it, or is gone.
+func (w *writer) send(v any) error { return w.write(v, func() time.Time { return time.Time{} }) }
+
+// sendWithin gives up on a side that does not take it.
+func (w *writer) sendWithin(v any, within time.Duration) error {
+	return w.write(v, func() time.Time { return time.Now().Add(within) })
+}
+
+// write asks for the deadline once it is this value's turn.
+func (w *writer) write(v any, deadline func() time.Time) error {
 	line, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_, err = w.w.Write(append(line, '\n'))
-	return err
+	if w.torn == nil {
+		w.torn = w.conn.SetWriteDeadline(deadline())
+	}
+	if w.torn == nil {
+		_, w.torn = w.conn.Write(append(line, '\n'))
+	}
+	return w.torn
 }

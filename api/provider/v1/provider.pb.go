@@ -1923,7 +1923,7 @@ type ControlOutput struct {
 	Status uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	// OutBuffer: at most out_buffer_size bytes, and at most 64 KiB.
 	OutBuffer []byte `protobuf:"bytes,2,opt,name=out_buffer,json=outBuffer,proto3" json:"out_buffer,omitempty"`
-	// BytesReturned: with 234 the size that is needed.
+	// BytesReturned: the size of out_buffer; with 234 the size that is needed.
 	BytesReturned uint32 `protobuf:"varint,3,opt,name=bytes_returned,json=bytesReturned,proto3" json:"bytes_returned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3460,7 +3460,9 @@ type EndControlCallRequest struct {
 	// status: the result of the operation.
 	Status uint32 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
 	// OutBuffer, which the DLL writes before this call: at most 64 KiB.
-	OutBuffer     []byte `protobuf:"bytes,3,opt,name=out_buffer,json=outBuffer,proto3" json:"out_buffer,omitempty"`
+	OutBuffer []byte `protobuf:"bytes,3,opt,name=out_buffer,json=outBuffer,proto3" json:"out_buffer,omitempty"`
+	// BytesReturned, which the DLL writes before this call: as in ControlOutput.
+	BytesReturned uint32 `protobuf:"varint,4,opt,name=bytes_returned,json=bytesReturned,proto3" json:"bytes_returned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3514,6 +3516,13 @@ func (x *EndControlCallRequest) GetOutBuffer() []byte {
 		return x.OutBuffer
 	}
 	return nil
+}
+
+func (x *EndControlCallRequest) GetBytesReturned() uint32 {
+	if x != nil {
+		return x.BytesReturned
+	}
+	return 0
 }
 
 // EndControlCallResponse answers EndControlCall.
@@ -3570,7 +3579,9 @@ type EndTypeControlCallRequest struct {
 	// status: the result of the operation.
 	Status uint32 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
 	// OutBuffer: at most 64 KiB.
-	OutBuffer     []byte `protobuf:"bytes,3,opt,name=out_buffer,json=outBuffer,proto3" json:"out_buffer,omitempty"`
+	OutBuffer []byte `protobuf:"bytes,3,opt,name=out_buffer,json=outBuffer,proto3" json:"out_buffer,omitempty"`
+	// BytesReturned: as in EndControlCallRequest.
+	BytesReturned uint32 `protobuf:"varint,4,opt,name=bytes_returned,json=bytesReturned,proto3" json:"bytes_returned,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3624,6 +3635,13 @@ func (x *EndTypeControlCallRequest) GetOutBuffer() []byte {
 		return x.OutBuffer
 	}
 	return nil
+}
+
+func (x *EndTypeControlCallRequest) GetBytesReturned() uint32 {
+	if x != nil {
+		return x.BytesReturned
+	}
+	return 0
 }
 
 // EndTypeControlCallResponse answers EndTypeControlCall.
@@ -5469,19 +5487,21 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x0fresource_handle\x18\x01 \x01(\tR\x0eresourceHandle\x12=\n" +
 	"\tlog_level\x18\x02 \x01(\x0e2 .understudy.provider.v1.LogLevelR\blogLevel\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\"\x12\n" +
-	"\x10LogEventResponse\"h\n" +
+	"\x10LogEventResponse\"\x8f\x01\n" +
 	"\x15EndControlCallRequest\x12\x18\n" +
 	"\acontext\x18\x01 \x01(\x03R\acontext\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\rR\x06status\x12\x1d\n" +
 	"\n" +
-	"out_buffer\x18\x03 \x01(\fR\toutBuffer\"0\n" +
+	"out_buffer\x18\x03 \x01(\fR\toutBuffer\x12%\n" +
+	"\x0ebytes_returned\x18\x04 \x01(\rR\rbytesReturned\"0\n" +
 	"\x16EndControlCallResponse\x12\x16\n" +
-	"\x06status\x18\x01 \x01(\rR\x06status\"l\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\"\x93\x01\n" +
 	"\x19EndTypeControlCallRequest\x12\x18\n" +
 	"\acontext\x18\x01 \x01(\x03R\acontext\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\rR\x06status\x12\x1d\n" +
 	"\n" +
-	"out_buffer\x18\x03 \x01(\fR\toutBuffer\"4\n" +
+	"out_buffer\x18\x03 \x01(\fR\toutBuffer\x12%\n" +
+	"\x0ebytes_returned\x18\x04 \x01(\rR\rbytesReturned\"4\n" +
 	"\x1aEndTypeControlCallResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\"_\n" +
 	"\x18ExtendControlCallRequest\x12\x18\n" +
