@@ -29,11 +29,12 @@ type ResourceGroupSpec struct {
 	// +kubebuilder:validation:Enum=2;6;15
 	LeaseDurationSeconds int32 `json:"leaseDurationSeconds,omitempty"`
 
-	// failoverThreshold is how many failovers failoverPeriodHours allows.
+	// failoverThreshold is how many failovers failoverPeriodHours allows: at most 32,
+	// as many as the record of ownership remembers.
 	// RA section 5.3; default hosts - 1, at least 1.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=1000
+	// +kubebuilder:validation:Maximum=32
 	FailoverThreshold *int32 `json:"failoverThreshold,omitempty"`
 
 	// failoverPeriodHours is the length of the sliding window in which failovers

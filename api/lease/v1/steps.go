@@ -3,7 +3,10 @@
 
 package leasev1
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // NextEpoch is the epoch of the next ownership: above everything that is known
 // of earlier ones, and above the wall clock in seconds, so that it also grows
@@ -47,13 +50,18 @@ func Fence(r Record, by string) (Record, bool) {
 	return r, true
 }
 
-// WithFailover returns the list with one more entry, without its oldest ones if
-// it is full. The list is never changed in place.
+// WithFailover returns the list with one more entry, without an old one if it is full:
+// the oldest that is no failover, so that moves never hide how often the group failed.
+// The list is never changed in place.
 func WithFailover(list []Failover, f Failover) []Failover {
 	f.Reason, f.Time = cut(f.Reason, maxWord), f.Time.UTC()
 	if y := f.Time.Year(); y < 0 || y > 9999 { // JSON has no such time
 		f.Time = time.Time{}
 	}
-	keep := list[max(0, len(list)+1-MaxFailovers):]
-	return append(append(make([]Failover, 0, len(keep)+1), keep...), f)
+	keep := append(make([]Failover, 0, len(list)+1), list...)
+	for len(keep) >= MaxFailovers {
+		i := max(0, slices.IndexFunc(keep, func(f Failover) bool { return f.Cause != CauseFailover }))
+		keep = slices.Delete(keep, i, i+1)
+	}
+	return append(keep, f)
 }

@@ -71,6 +71,14 @@ func TestWithFailover(t *testing.T) {
 	if len(list) != MaxFailovers || list[0].Epoch != 4 || list[MaxFailovers-1].Epoch != MaxFailovers+3 {
 		t.Errorf("%d entries from %d", len(list), list[0].Epoch)
 	}
+	// Moves do not push failovers out, as long as there is a move.
+	failed := WithFailover(nil, Failover{Epoch: 1, PodUID: "u", Cause: CauseFailover})
+	for i := range 2 * MaxFailovers {
+		failed = WithFailover(failed, Failover{Epoch: int64(i + 2), PodUID: "u", Cause: CauseMove})
+	}
+	if len(failed) != MaxFailovers || failed[0].Cause != CauseFailover || failed[1].Epoch != MaxFailovers+3 {
+		t.Errorf("%d entries, the first two %+v", len(failed), failed[:2])
+	}
 	r := held()
 	r.Failovers = list
 	if _, err := Decode(Encode(r, Lease{})); err != nil {
