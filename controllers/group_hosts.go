@@ -30,12 +30,21 @@ const (
 	serviceRetry = 15 * time.Second
 )
 
+// wantedHosts is how many hosts the plan in force asks for: a refused spec changes
+// nothing of them.
+func (s *groupScope) wantedHosts() int {
+	if s.plan != nil && s.plan.Hosts > 0 {
+		return int(s.plan.Hosts)
+	}
+	return int(plan.Hosts(s.group))
+}
+
 // hosts keeps as many host pods as the group wants, built from the plan in force.
 func (r *groupReconciler) hosts(ctx context.Context, s *groupScope) error {
 	if s.plan == nil || s.host == nil {
 		return nil
 	}
-	wanted := int(plan.Hosts(s.group))
+	wanted := s.wantedHosts()
 	if len(s.plan.Containers) == 0 && len(s.pods) == 0 {
 		return nil // nothing to host yet
 	}
@@ -179,7 +188,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 		Type: understudyv1alpha1.ConditionHostsReady, Status: metav1.ConditionTrue,
 		Reason: understudyv1alpha1.ReasonHostsReady, Message: "Every wanted host is ready",
 	}
-	in, wanted := s.placement(now), int(plan.Hosts(s.group))
+	in, wanted := s.placement(now), s.wantedHosts()
 	ready, texts := 0, []string{}
 	for i := range s.pods {
 		p := &s.pods[i]

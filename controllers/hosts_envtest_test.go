@@ -318,3 +318,64 @@ func TestDeletedRecordIsLeftToItsOwner(t *testing.T) {
 	}, soon, "20ms").Should(Succeed())
 	g.Expect(time.Since(since)).To(BeNumerically(">", leasev1.W(2*time.Second)-200*time.Millisecond))
 }
+
+// changeGroup changes the spec of the group as its user does.
+func changeGroup(g Gomega, t *testing.T, ns string, change func(*understudyv1alpha1.ResourceGroupSpec)) {
+	t.Helper()
+	g.Eventually(func() error {
+		one := group(g, t, ns, "db")
+		change(&one.Spec)
+		return c.Update(t.Context(), one)
+	}, soon, "50ms").Should(Succeed())
+}
+
+// condition is one of the group's conditions.
+func condition(g Gomega, t *testing.T, ns, kind string) *metav1.Condition {
+	return apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, kind)
+}
+
+// refused waits until the present spec of the group is refused for a reason.
+func refused(g Gomega, t *testing.T, ns, reason, message string) {
+	t.Helper()
+	g.Eventually(func(g Gomega) {
+		one := group(g, t, ns, "db")
+		g.Expect(apimeta.FindStatusCondition(one.Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", reason),
+			HaveField("ObservedGeneration", one.Generation), HaveField("Message", ContainSubstring(message)))))
+	}, soon, "50ms").Should(Succeed())
+}
+
+// everyHostStays for a while, and the plan in force with them.
+func everyHostStays(g Gomega, t *testing.T, ns string) {
+	t.Helper()
+	before, revision := pods(g, t, ns, "db"), group(g, t, ns, "db").Status.PlanRevision
+	g.Consistently(func(g Gomega) {
+		now := pods(g, t, ns, "db")
+		g.Expect(now).To(HaveLen(len(before)))
+		for i := range now {
+			g.Expect(now[i].UID).To(Equal(before[i].UID))
+			g.Expect(now[i].DeletionTimestamp).To(BeNil(), now[i].Name)
+		}
+		g.Expect(group(g, t, ns, "db").Status.PlanRevision).To(Equal(revision))
+	}, "2s", "100ms").Should(Succeed())
+}
+
+// How many hosts there are is part of the plan: a refused spec does not change it.
+func TestRefusedSpecKeepsTheNumberOfHosts(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	ownedGroup(g, t, ns)
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Hosts, s.Template.Spec.HostPID = ptr.To[int32](1), true
+	})
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "spec.template.spec.hostPID")
+	everyHostStays(g, t, ns)
+	g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionHostsReady)).To(
+		HaveValue(HaveField("Status", metav1.ConditionTrue)), "two of two, and not of one")
+
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.HostPID = false })
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+	}, soon, "50ms").Should(Succeed())
+}
