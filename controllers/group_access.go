@@ -24,8 +24,15 @@ func (r *groupReconciler) access(ctx context.Context, s *groupScope) error {
 func (r *groupReconciler) accessFor(ctx context.Context, s *groupScope, revision string, before *planv1.Plan) error {
 	in := builders.AccessInput{
 		Namespace: s.group.Namespace, Group: s.group.Name,
-		ServiceAccount: builders.ServiceAccount(s.host),
-		Revisions:      []string{revision},
+		Revisions: []string{revision},
+	}
+	if s.host != nil {
+		in.ServiceAccounts = append(in.ServiceAccounts, builders.ServiceAccount(s.host))
+	}
+	// Hosts of an earlier template act under its account until they are replaced,
+	// the owner as the last.
+	for i := range s.pods {
+		in.ServiceAccounts = append(in.ServiceAccounts, s.pods[i].Spec.ServiceAccountName)
 	}
 	revisions, err := r.revisions(ctx, s)
 	if err != nil {
@@ -50,7 +57,7 @@ func (r *groupReconciler) accessFor(ctx context.Context, s *groupScope, revision
 			in.Resources = append(in.Resources, one.Name)
 		}
 	}
-	for _, names := range []*[]string{&in.Revisions, &in.Resources} {
+	for _, names := range []*[]string{&in.Revisions, &in.Resources, &in.ServiceAccounts} {
 		slices.Sort(*names)
 		*names = slices.Compact(*names)
 	}

@@ -160,6 +160,42 @@ func TestServiceOfSomebodyElse(t *testing.T) {
 	g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{"app": "other"}))
 }
 
+// Another service account takes the place of the old one pod by pod: the owner,
+// which comes last, renews throughout.
+func TestServiceAccountChanges(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	owner, monitor := ownedGroup(g, t, ns)
+	create(g, t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "another"}})
+	accounts := func(g Gomega) (names []string) {
+		for _, s := range get(g, t, ns, "understudy-db", &rbacv1.RoleBinding{}).Subjects {
+			names = append(names, s.Name)
+		}
+		return names
+	}
+	goes := func(name string) {
+		g.Eventually(func(g Gomega) {
+			g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
+			g.Expect(get(g, t, ns, name, &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+		}, soon, "50ms").Should(Succeed())
+		g.Expect(c.Delete(t.Context(), get(g, t, ns, name, &corev1.Pod{}), client.GracePeriodSeconds(0))).To(Succeed())
+	}
+	g.Expect(accounts(g)).To(Equal([]string{"default"}))
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.ServiceAccountName = "another" })
+	goes("db-1")
+	var renewed *corev1.Pod
+	g.Eventually(func(g Gomega) { renewed = get(g, t, ns, "db-2", &corev1.Pod{}) }, soon, "50ms").Should(Succeed())
+	g.Expect(renewed.Spec.ServiceAccountName).To(Equal("another"))
+	g.Consistently(func(g Gomega) {
+		g.Expect(accounts(g)).To(Equal([]string{"another", "default"}))
+		g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
+	}, "1s", "100ms").Should(Succeed())
+	run(g, t, renewed, ns+"-db-1")
+	goes("db-0")
+	g.Eventually(accounts).WithTimeout(soon).Should(Equal([]string{"another"}))
+}
+
 // What somebody changes or deletes of a group's objects is mended.
 func TestChildrenAreMended(t *testing.T) {
 	t.Parallel()
