@@ -14,8 +14,12 @@ import (
 	"github.com/understudy-dev/understudy/internal/builders"
 )
 
-// access repairs what the monitors of the plan in force may reach.
+// access repairs what the monitors of the plan in force may reach, also while a
+// newer spec is refused. A plan that is being published brings its own.
 func (r *groupReconciler) access(ctx context.Context, s *groupScope) error {
+	if s.plan == nil || s.published {
+		return nil
+	}
 	return r.accessFor(ctx, s, s.group.Status.PlanRevision, nil)
 }
 

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -52,17 +53,14 @@ func (r *groupReconciler) hosts(ctx context.Context, s *groupScope) error {
 	if d.Again > 0 {
 		s.again(d.Again)
 	}
+	var errs []error
 	for _, one := range d.Delete {
-		if err := r.deleteHost(ctx, s, one.Pod, one.Reason); err != nil {
-			return err
-		}
+		errs = append(errs, r.deleteHost(ctx, s, one.Pod, one.Reason))
 	}
 	if d.Create > 0 {
-		if err := r.createHosts(ctx, s, wanted); err != nil {
-			return err
-		}
+		errs = append(errs, r.createHosts(ctx, s, wanted))
 	}
-	return r.markHosts(ctx, s)
+	return errors.Join(errs...)
 }
 
 // createHosts creates what is missing after it has asked the API server itself:
@@ -99,7 +97,7 @@ func (r *groupReconciler) createHost(ctx context.Context, s *groupScope) error {
 	})
 	// A refusal shall not use a number up.
 	err := r.Create(ctx, pod.DeepCopy(), client.FieldOwner(fieldManager), client.DryRunAll)
-	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+	if refused(err) {
 		s.podRefused = err.Error()
 		return nil
 	}
@@ -135,6 +133,9 @@ func (r *groupReconciler) deleteHost(ctx context.Context, s *groupScope, pod *co
 // pod up to our own version, which restarts that container alone: the owner's
 // last, when all others are up to date and ready.
 func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
+	if s.plan == nil || s.host == nil {
+		return nil
+	}
 	owner, in := s.ownerUID(), s.placement(r.now())
 	others := true
 	for i := range s.pods {
@@ -143,6 +144,7 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 			others = others && placement.Ready(p, in) && monitorImage(p) == r.options.Image
 		}
 	}
+	var errs []error
 	for i := range s.pods {
 		p := &s.pods[i]
 		if !p.DeletionTimestamp.IsZero() || placement.Finished(p) {
@@ -159,10 +161,10 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 			}
 		})
 		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("marking the pod %s: %w", p.Name, err)
+			errs = append(errs, fmt.Errorf("marking the pod %s: %w", p.Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // monitorOf is the monitor's container of a host pod.

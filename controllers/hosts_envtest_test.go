@@ -6,12 +6,14 @@
 package controllers_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -378,4 +380,91 @@ func TestRefusedSpecKeepsTheNumberOfHosts(t *testing.T) {
 	g.Eventually(func(g Gomega) {
 		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
 	}, soon, "50ms").Should(Succeed())
+}
+
+// forbid has the API server refuse what an expression does not allow.
+func forbid(g Gomega, t *testing.T, ns, resource, expression string, operation admissionregistrationv1.OperationType) {
+	t.Helper()
+	name := resource + "." + ns
+	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionregistrationv1.MatchResources{
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}},
+				ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+					Operations: []admissionregistrationv1.OperationType{operation},
+					Rule: admissionregistrationv1.Rule{
+						APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{resource},
+					},
+				}}},
+			},
+			Validations: []admissionregistrationv1.Validation{{Expression: expression, Message: "the platform team forbids it"}},
+		},
+	}
+	create(g, t, policy, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: name, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
+		},
+	})
+	t.Cleanup(func() { _ = c.Delete(context.Background(), policy) })
+}
+
+// While host pods cannot be created, all else of the group is looked after.
+func TestGroupGoesOnWithoutPodCreation(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	webhook := &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "down-" + ns},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name: "down.example.test", SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
+			AdmissionReviewVersions: []string{"v1"}, TimeoutSeconds: ptr.To[int32](1),
+			ClientConfig:      admissionregistrationv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/")},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+			}},
+		}},
+	}
+	create(g, t, webhook)
+	t.Cleanup(func() { _ = c.Delete(context.Background(), webhook) })
+	g.Eventually(func() error {
+		return c.Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "any"},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "example.test/c"}}},
+		}, client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("failed calling webhook")))
+
+	g.Expect(c.Delete(t.Context(), &hosts[1], client.GracePeriodSeconds(0))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 reserve barred"))
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionHostsReady)).To(HaveValue(And(
+			HaveField("Reason", understudyv1alpha1.ReasonPodRefused),
+			HaveField("Message", ContainSubstring("failed calling webhook")))))
+	}, soon, "50ms").Should(Succeed())
+}
+
+// Labels on host pods are for people: the succession does not wait for them.
+func TestSuccessionWithoutLabels(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	const role = "metadata.labels['" + understudyv1alpha1.LabelRole + "']"
+	forbid(g, t, ns, "pods", "object."+role+" == oldObject."+role, admissionregistrationv1.Update)
+	g.Eventually(func() error {
+		return c.Patch(t.Context(), hosts[0].DeepCopy(), client.RawPatch(types.MergePatchType,
+			[]byte(`{"metadata":{"labels":{"`+understudyv1alpha1.LabelRole+`":"none"}}}`)), client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("forbids")))
+	monitor := monitorOf(g, t, &hosts[0])
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, &hosts[0], 1_000) }, soon, "100ms").Should(Succeed())
+	node(g, t, ns+"-db-1", corev1.ConditionUnknown)
+	g.Eventually(func(g Gomega) {
+		g.Expect(take(t.Context(), monitor, ns, &hosts[0], 1_000)).To(Succeed())
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 reserve barred db-1=NodeNotReady"))
+		g.Expect(hostsMessage(g, t, ns, "db")).To(ContainSubstring("db-1: its node"))
+	}, soon, "200ms").Should(Succeed())
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -151,13 +152,46 @@ func TestServiceOfSomebodyElse(t *testing.T) {
 	}, newGroup(ns, "db"), newResource(ns, "db", "redis"))
 	g.Eventually(func(g Gomega) {
 		condition := apimeta.FindStatusCondition(
-			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)
+			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionServiceReady)
 		g.Expect(condition).To(HaveValue(And(
 			HaveField("Reason", understudyv1alpha1.ReasonServiceTaken),
-			HaveField("Message", ContainSubstring("spec.service")))))
+			HaveField("Message", ContainSubstring("is not Understudy's")))))
 		g.Expect(pods(g, t, ns, "db")).To(HaveLen(2), "the rest of the group is served")
 	}, soon, "50ms").Should(Succeed())
 	g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{"app": "other"}))
+}
+
+// A Service that the API server refuses is shown, and the rest of the group served.
+func TestServiceThatIsRefused(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	forbid(g, t, ns, "services", "false", admissionregistrationv1.Create)
+	g.Eventually(func() error {
+		return c.Create(t.Context(), &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "any"},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+		}, client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("forbids")))
+	readyGroup(g, t, ns)
+	accepted(g, t, ns, "db")
+	g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(HaveValue(And(
+		HaveField("Status", metav1.ConditionFalse), HaveField("Reason", understudyv1alpha1.ReasonServiceRefused),
+		HaveField("Message", ContainSubstring("the platform team forbids it")))))
+}
+
+// Monitors keep what they may reach while a newer spec is refused.
+func TestAccessIsMendedWhileTheSpecIsRefused(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	owner, monitor := ownedGroup(g, t, ns)
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.HostPID = true })
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "hostPID")
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "understudy-db"}}
+	g.Expect(c.Delete(t.Context(), binding)).To(Succeed())
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, owner, 1_000) }, soon, "100ms").Should(Succeed())
+	get(g, t, ns, "understudy-db", &rbacv1.RoleBinding{})
 }
 
 // Another service account takes the place of the old one pod by pod: the owner,
