@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/placement"
 	"github.com/understudy-dev/understudy/controllers/plan"
@@ -91,10 +92,7 @@ func (r *groupReconciler) createHosts(ctx context.Context, s *groupScope, wanted
 // group ever have the same name.
 func (r *groupReconciler) createHost(ctx context.Context, s *groupScope) error {
 	number := s.group.Status.NextHost
-	pod := builders.Pod(builders.PodInput{
-		Group: s.group, Host: *s.host, HostName: s.plan.HostRevision, Number: number,
-		Image: r.options.Image, GraceSeconds: plan.GraceSeconds(s.plan),
-	})
+	pod := r.hostPod(s.group, s.plan, s.host)
 	// A refusal shall not use a number up.
 	err := r.Create(ctx, pod.DeepCopy(), client.FieldOwner(fieldManager), client.DryRunAll)
 	if refused(err) {
@@ -114,6 +112,16 @@ func (r *groupReconciler) createHost(ctx context.Context, s *groupScope) error {
 	}
 	r.event(s.group, pod, false, "HostCreated", "Create", "Created the host %s", pod.Name)
 	return nil
+}
+
+// hostPod is the next host of a plan.
+func (r *groupReconciler) hostPod(
+	group *understudyv1alpha1.ResourceGroup, p *planv1.Plan, host *builders.Host,
+) *corev1.Pod {
+	return builders.Pod(builders.PodInput{
+		Group: group, Host: *host, HostName: p.HostRevision, Number: group.Status.NextHost,
+		Image: r.options.Image, GraceSeconds: plan.GraceSeconds(p),
+	})
 }
 
 // deleteHost deletes one very pod. Its monitor hands over in order.

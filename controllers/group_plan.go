@@ -83,6 +83,11 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 	result, problems := plan.Build(input)
 	name := plan.Name(result.Plan)
 	fresh := name != s.group.Status.PlanRevision || s.plan == nil || s.host == nil
+	if len(problems) == 0 && fresh {
+		if problems, err = r.tryPlan(ctx, s, &result); err != nil {
+			return err
+		}
+	}
 	s.problems = problems
 	if len(problems) == 0 && fresh {
 		if err := r.publish(ctx, s, name, result); err != nil {

@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -382,6 +383,63 @@ func TestRefusedSpecKeepsTheNumberOfHosts(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 }
 
+// A template of which the API server would take no pod costs no host, not even
+// the only one.
+func TestTemplateThatNoPodCanHave(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	ownedGroup(g, t, ns)
+	mounts := func(mounts ...corev1.VolumeMount) {
+		changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+			s.Template.Spec.Containers[0].VolumeMounts = mounts
+		})
+	}
+	missing := corev1.VolumeMount{Name: "missing", MountPath: "/data"}
+	mounts(missing)
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, `volumeMounts[0].name: Not found: "missing"`)
+	everyHostStays(g, t, ns)
+	mounts()
+	accepted(g, t, ns, "db")
+
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Hosts = ptr.To[int32](1) })
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), get(g, t, ns, "db-1", &corev1.Pod{}), client.GracePeriodSeconds(0))).To(Succeed())
+	mounts(missing)
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "spec.template: ")
+	everyHostStays(g, t, ns)
+}
+
+// A quota that is used up by the hosts themselves says nothing against a template.
+func TestTemplateUnderAFullQuota(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	readyGroup(g, t, ns)
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "pods"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}},
+	}
+	create(g, t, quota)
+	quota.Status = corev1.ResourceQuotaStatus{Hard: quota.Spec.Hard, Used: quota.Spec.Hard} // its controller's part
+	g.Expect(c.Status().Update(t.Context(), quota)).To(Succeed())
+	g.Eventually(func() error {
+		return c.Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "one-more"},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "example.test/c"}}},
+		}, client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("exceeded quota")))
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Template.Spec.Containers[0].Image = "example.test/app:2"
+	})
+	accepted(g, t, ns, "db")
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+	}, soon, "50ms").Should(Succeed())
+}
+
 // forbid has the API server refuse what an expression does not allow.
 func forbid(g Gomega, t *testing.T, ns, resource, expression string, operation admissionregistrationv1.OperationType) {
 	t.Helper()
@@ -445,6 +503,10 @@ func TestGroupGoesOnWithoutPodCreation(t *testing.T) {
 			HaveField("Reason", understudyv1alpha1.ReasonPodRefused),
 			HaveField("Message", ContainSubstring("failed calling webhook")))))
 	}, soon, "50ms").Should(Succeed())
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Template.Spec.Containers[0].Image = "example.test/app:2"
+	})
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "failed calling webhook")
 }
 
 // Labels on host pods are for people: the succession does not wait for them.

@@ -139,24 +139,54 @@ func TestBuiltinTypes(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 }
 
-// A Service that is somebody else's is left alone, and named.
+// A Service that is somebody else's is left alone, and named; no plan with one of
+// that name is put in force before it is gone.
 func TestServiceOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
-	create(g, t, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"},
-		Spec: corev1.ServiceSpec{
-			Selector: map[string]string{"app": "other"}, Ports: []corev1.ServicePort{{Port: 80}},
-		},
-	}, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	theirs := func() *corev1.Service {
+		return &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"},
+			Spec: corev1.ServiceSpec{
+				Selector: map[string]string{"app": "other"}, Ports: []corev1.ServicePort{{Port: 80}},
+			},
+		}
+	}
+	create(g, t, theirs(), newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	refused(g, t, ns, understudyv1alpha1.ReasonServiceTaken, "spec.service")
+	g.Expect(group(g, t, ns, "db").Status.PlanRevision).To(BeEmpty())
+	g.Expect(pods(g, t, ns, "db")).To(BeEmpty())
+	g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{"app": "other"}))
+
+	// Without a Service, theirs is not in the way; a wish for one leaves that plan in force.
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Service = nil })
+	without := accepted(g, t, ns, "db").Status.PlanRevision
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Service = newGroup(ns, "db").Spec.Service })
+	refused(g, t, ns, understudyv1alpha1.ReasonServiceTaken, "spec.service")
+	g.Expect(group(g, t, ns, "db").Status.PlanRevision).To(Equal(without))
+
+	g.Expect(c.Delete(t.Context(), theirs())).To(Succeed())
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.FailoverThreshold = new(int32(7)) }) // at once
+	accepted(g, t, ns, "db")
 	g.Eventually(func(g Gomega) {
-		condition := apimeta.FindStatusCondition(
-			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionServiceReady)
-		g.Expect(condition).To(HaveValue(And(
-			HaveField("Reason", understudyv1alpha1.ReasonServiceTaken),
-			HaveField("Message", ContainSubstring("is not Understudy's")))))
-		g.Expect(pods(g, t, ns, "db")).To(HaveLen(2), "the rest of the group is served")
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(
+			HaveValue(HaveField("Status", metav1.ConditionTrue)))
+	}, soon, "50ms").Should(Succeed())
+
+	// One that takes the place of ours later leaves the plan in force, and says so.
+	g.Eventually(func(g Gomega) {
+		g.Expect(client.IgnoreNotFound(c.Delete(t.Context(), theirs()))).To(Succeed())
+		g.Expect(c.Create(t.Context(), theirs())).To(Succeed())
+	}, soon, "1ms").Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", understudyv1alpha1.ReasonServiceTaken))))
+	}, soon, "50ms").Should(Succeed())
+	accepted(g, t, ns, "db")
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Service = nil })
+	g.Eventually(func(g Gomega) {
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(BeNil(), "none is wanted")
 	}, soon, "50ms").Should(Succeed())
 	g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{"app": "other"}))
 }

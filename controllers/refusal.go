@@ -4,6 +4,8 @@
 package controllers
 
 import (
+	"strings"
+
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
@@ -13,4 +15,10 @@ import (
 func refused(err error) bool {
 	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsForbidden(err) ||
 		apierrors.IsInternalError(err)
+}
+
+// exceedsQuota says that an object is refused only because others are there. The
+// API server has no reason of its own for it.
+func exceedsQuota(err error) bool {
+	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota")
 }

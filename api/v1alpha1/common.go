@@ -113,7 +113,8 @@ const (
 	// ReasonServiceTaken, also of ServiceReady, says that a Service of the group's
 	// name is somebody else's.
 	ReasonServiceTaken = "ServiceTaken"
-	// ReasonTemplateRefused says that the pod template cannot be hosted.
+	// ReasonTemplateRefused says that the pod template cannot be hosted, or that
+	// the API server takes no pod of it.
 	ReasonTemplateRefused = "TemplateRefused"
 
 	// ConditionOnline (monitor of the owner): True while the resource is online.
