@@ -29,7 +29,7 @@ GOLANGCI_LINT  := go tool -modfile=hack/tools/golangci-lint/go.mod golangci-lint
 
 CHART := charts/understudy
 
-# hack/chart drops the descriptions of the pod template, which alone are more than kubectl apply can remember.
+# With the metadata of the pod template: without it, the API server would drop the labels of host pods.
 CRD_OPTIONS := crd:generateEmbeddedObjectMeta=true
 
 # The packages that have a suite with the build tag $(1).
@@ -58,7 +58,7 @@ deepcopy: ## Generate the deep copies of the kinds.
 
 .PHONY: manifests
 manifests: ## Generate CRDs and the manager's role from markers, and the chart's copies of them.
-	$(CONTROLLER_GEN) crd:generateEmbeddedObjectMeta=true paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
+	$(CONTROLLER_GEN) $(CRD_OPTIONS) paths=./api/v1alpha1/... output:crd:dir=config/crd/bases
 	$(CONTROLLER_GEN) rbac:roleName=understudy-manager paths=./controllers/... output:rbac:dir=config/rbac
 	@# Takes the descriptions of the pod template out again: more than kubectl apply can remember.
 	go run ./hack/chart

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"reflect"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -47,28 +48,37 @@ func soonest(a, b time.Duration) time.Duration {
 	return a
 }
 
-// patchStatus changes only what change changes. The version is a precondition,
-// because monitors write other parts of the same status, and lists of conditions
-// are replaced as a whole.
-func patchStatus[T client.Object](ctx context.Context, c client.Client, o T, change func(T)) (bool, error) {
+// patched changes an object by a patch that carries the version it was read at. If
+// the API server does not take it, the object stays as it was: what is decided on
+// after it is decided on what is stored.
+func patched[T client.Object](o T, change func(T), patch func(client.Patch) error) (bool, error) {
 	before := o.DeepCopyObject().(T)
 	change(o)
 	if equality.Semantic.DeepEqual(before, o) {
 		return false, nil
 	}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	return true, c.Status().Patch(ctx, o, patch, client.FieldOwner(fieldManager))
+	if err := patch(client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		reflect.ValueOf(o).Elem().Set(reflect.ValueOf(before).Elem())
+		return false, err
+	}
+	return true, nil
+}
+
+// patchStatus changes only what change changes. The version is a precondition,
+// because monitors write other parts of the same status, and lists of conditions
+// are replaced as a whole.
+func patchStatus[T client.Object](ctx context.Context, c client.Client, o T, change func(T)) (bool, error) {
+	return patched(o, change, func(p client.Patch) error {
+		return c.Status().Patch(ctx, o, p, client.FieldOwner(fieldManager))
+	})
 }
 
 // patchMeta does the same for labels, annotations and finalizers.
 func patchMeta[T client.Object](ctx context.Context, c client.Client, o T, change func(T)) error {
-	before := o.DeepCopyObject().(T)
-	change(o)
-	if equality.Semantic.DeepEqual(before, o) {
-		return nil
-	}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	return c.Patch(ctx, o, patch, client.FieldOwner(fieldManager))
+	_, err := patched(o, change, func(p client.Patch) error {
+		return c.Patch(ctx, o, p, client.FieldOwner(fieldManager))
+	})
+	return err
 }
 
 // event tells people what the manager did. The note names the object and, if

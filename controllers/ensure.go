@@ -40,16 +40,9 @@ func (b *base) ensure(ctx context.Context, known client.Object, desired runtime.
 		return err
 	}
 	key := client.ObjectKey{Namespace: want.GetNamespace(), Name: want.GetName()}
-	err = b.Get(ctx, key, known)
-	if apierrors.IsNotFound(err) {
-		// The cache knows only what has our label: ask the API server.
-		if err = b.live.Get(ctx, key, known); err == nil &&
-			known.GetLabels()[understudyv1alpha1.LabelManagedBy] != understudyv1alpha1.ManagedBy {
-			return &takenError{kind: want.GetKind(), name: key.Name}
-		}
-	}
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("reading %s %s: %w", want.GetKind(), key, err)
+	err = b.findOwn(ctx, key, want.GetKind(), known)
+	if client.IgnoreNotFound(err) != nil {
+		return err
 	}
 	if err == nil {
 		have, convErr := runtime.DefaultUnstructuredConverter.ToUnstructured(known)
@@ -69,6 +62,22 @@ func (b *base) ensure(ctx context.Context, known client.Object, desired runtime.
 	if err := b.Apply(ctx, client.ApplyConfigurationFromUnstructured(want),
 		client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
 		return fmt.Errorf("applying %s %s: %w", want.GetKind(), key, err)
+	}
+	return nil
+}
+
+// findOwn reads an object of ours. One that lacks our label is somebody else's.
+func (b *base) findOwn(ctx context.Context, key client.ObjectKey, kind string, known client.Object) error {
+	err := b.Get(ctx, key, known)
+	if apierrors.IsNotFound(err) {
+		// The cache knows only what has our label: ask the API server.
+		if err = b.live.Get(ctx, key, known); err == nil &&
+			known.GetLabels()[understudyv1alpha1.LabelManagedBy] != understudyv1alpha1.ManagedBy {
+			return &takenError{kind: kind, name: key.Name}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("reading %s %s: %w", kind, key, err)
 	}
 	return nil
 }

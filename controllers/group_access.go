@@ -14,8 +14,12 @@ import (
 	"github.com/understudy-dev/understudy/internal/builders"
 )
 
-// access repairs what the monitors of the plan in force may reach.
+// access repairs what the monitors of the plan in force may reach, also while a
+// newer spec is refused. A plan that is being published brings its own.
 func (r *groupReconciler) access(ctx context.Context, s *groupScope) error {
+	if s.plan == nil || s.published {
+		return nil
+	}
 	return r.accessFor(ctx, s, s.group.Status.PlanRevision, nil)
 }
 
@@ -24,8 +28,15 @@ func (r *groupReconciler) access(ctx context.Context, s *groupScope) error {
 func (r *groupReconciler) accessFor(ctx context.Context, s *groupScope, revision string, before *planv1.Plan) error {
 	in := builders.AccessInput{
 		Namespace: s.group.Namespace, Group: s.group.Name,
-		ServiceAccount: builders.ServiceAccount(s.host),
-		Revisions:      []string{revision},
+		Revisions: []string{revision},
+	}
+	if s.host != nil {
+		in.ServiceAccounts = append(in.ServiceAccounts, builders.ServiceAccount(s.host))
+	}
+	// Hosts of an earlier template act under its account until they are replaced,
+	// the owner as the last.
+	for i := range s.pods {
+		in.ServiceAccounts = append(in.ServiceAccounts, s.pods[i].Spec.ServiceAccountName)
 	}
 	revisions, err := r.revisions(ctx, s)
 	if err != nil {
@@ -50,7 +61,7 @@ func (r *groupReconciler) accessFor(ctx context.Context, s *groupScope, revision
 			in.Resources = append(in.Resources, one.Name)
 		}
 	}
-	for _, names := range []*[]string{&in.Revisions, &in.Resources} {
+	for _, names := range []*[]string{&in.Revisions, &in.Resources, &in.ServiceAccounts} {
 		slices.Sort(*names)
 		*names = slices.Compact(*names)
 	}

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -51,12 +52,15 @@ type groupScope struct {
 	// been none, wait the W of its duration.
 	quiet, missing, wait time.Duration
 
-	// problems keep the spec, or a part of it, from being in force; planned says
-	// that a plan was tried at all.
-	problems plan.Problems
-	planned  bool
-	// podRefused is why the API server refused a host pod.
+	// problems keep the spec from being in force; planned says that it is known
+	// whether it is, published that another plan was to be put in force.
+	problems  plan.Problems
+	planned   bool
+	published bool
+	// podRefused is why the API server refused a host pod, serviceErr why the
+	// Service of the plan in force is not as it should be.
 	podRefused string
+	serviceErr error
 	requeue    time.Duration
 }
 
@@ -107,9 +111,10 @@ func (s *groupScope) placement(now time.Time) placement.Input {
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// Reconcile runs the phases. Each builds on the ones before it, so the first
-// error ends them; only a refused spec does not, because what was accepted
-// before goes on.
+// Reconcile runs the phases. Without what is known of the group none of them can
+// run. Of the others each looks after something else, on the plan in force: an
+// error of one, such as a pod that nobody may create, keeps none from its work. A
+// deletion is the other way round: its steps build on each other.
 func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	s := &groupScope{group: &understudyv1alpha1.ResourceGroup{}}
 	if err := r.Get(ctx, req.NamespacedName, s.group); err != nil {
@@ -129,9 +134,12 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			controllerutil.AddFinalizer(g, understudyv1alpha1.Finalizer)
 		}))
 	}
-	return s.result(r.phases(ctx, s,
-		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted,
-		r.hosts, r.succession, r.releaseResources, r.report))
+	if err := r.phases(ctx, s, r.collect, r.loadPlan); err != nil {
+		return s.result(err)
+	}
+	return s.result(r.everyPhase(ctx, s,
+		r.record, r.makePlan, r.access, r.service, r.tellAccepted, r.hosts, r.markHosts,
+		r.succession, r.releaseResources, r.report))
 }
 
 func (r *groupReconciler) phases(
@@ -143,6 +151,26 @@ func (r *groupReconciler) phases(
 		}
 	}
 	return nil
+}
+
+// everyPhase runs all of them and joins their errors. A conflict alone is normal;
+// beside an error it says nothing that the next try would not find out.
+func (r *groupReconciler) everyPhase(
+	ctx context.Context, s *groupScope, phases ...func(context.Context, *groupScope) error,
+) error {
+	var errs []error
+	var conflict error
+	for _, phase := range phases {
+		if err := phase(ctx, s); apierrors.IsConflict(err) {
+			conflict = err
+		} else if err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if len(errs) == 0 {
+		return conflict
+	}
+	return errors.Join(errs...)
 }
 
 func (s *groupScope) result(err error) (ctrl.Result, error) { return result(s.requeue, err) }

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/placement"
 	"github.com/understudy-dev/understudy/controllers/plan"
@@ -30,12 +32,21 @@ const (
 	serviceRetry = 15 * time.Second
 )
 
+// wantedHosts is how many hosts the plan in force asks for: a refused spec changes
+// nothing of them.
+func (s *groupScope) wantedHosts() int {
+	if s.plan != nil && s.plan.Hosts > 0 {
+		return int(s.plan.Hosts)
+	}
+	return int(plan.Hosts(s.group))
+}
+
 // hosts keeps as many host pods as the group wants, built from the plan in force.
 func (r *groupReconciler) hosts(ctx context.Context, s *groupScope) error {
 	if s.plan == nil || s.host == nil {
 		return nil
 	}
-	wanted := int(plan.Hosts(s.group))
+	wanted := s.wantedHosts()
 	if len(s.plan.Containers) == 0 && len(s.pods) == 0 {
 		return nil // nothing to host yet
 	}
@@ -43,17 +54,14 @@ func (r *groupReconciler) hosts(ctx context.Context, s *groupScope) error {
 	if d.Again > 0 {
 		s.again(d.Again)
 	}
+	var errs []error
 	for _, one := range d.Delete {
-		if err := r.deleteHost(ctx, s, one.Pod, one.Reason); err != nil {
-			return err
-		}
+		errs = append(errs, r.deleteHost(ctx, s, one.Pod, one.Reason))
 	}
 	if d.Create > 0 {
-		if err := r.createHosts(ctx, s, wanted); err != nil {
-			return err
-		}
+		errs = append(errs, r.createHosts(ctx, s, wanted))
 	}
-	return r.markHosts(ctx, s)
+	return errors.Join(errs...)
 }
 
 // createHosts creates what is missing after it has asked the API server itself:
@@ -84,13 +92,10 @@ func (r *groupReconciler) createHosts(ctx context.Context, s *groupScope, wanted
 // group ever have the same name.
 func (r *groupReconciler) createHost(ctx context.Context, s *groupScope) error {
 	number := s.group.Status.NextHost
-	pod := builders.Pod(builders.PodInput{
-		Group: s.group, Host: *s.host, HostName: s.plan.HostRevision, Number: number,
-		Image: r.options.Image, GraceSeconds: plan.GraceSeconds(s.plan),
-	})
+	pod := r.hostPod(s.group, s.plan, s.host)
 	// A refusal shall not use a number up.
 	err := r.Create(ctx, pod.DeepCopy(), client.FieldOwner(fieldManager), client.DryRunAll)
-	if apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) {
+	if refused(err) {
 		s.podRefused = err.Error()
 		return nil
 	}
@@ -107,6 +112,16 @@ func (r *groupReconciler) createHost(ctx context.Context, s *groupScope) error {
 	}
 	r.event(s.group, pod, false, "HostCreated", "Create", "Created the host %s", pod.Name)
 	return nil
+}
+
+// hostPod is the next host of a plan.
+func (r *groupReconciler) hostPod(
+	group *understudyv1alpha1.ResourceGroup, p *planv1.Plan, host *builders.Host,
+) *corev1.Pod {
+	return builders.Pod(builders.PodInput{
+		Group: group, Host: *host, HostName: p.HostRevision, Number: group.Status.NextHost,
+		Image: r.options.Image, GraceSeconds: plan.GraceSeconds(p),
+	})
 }
 
 // deleteHost deletes one very pod. Its monitor hands over in order.
@@ -126,6 +141,9 @@ func (r *groupReconciler) deleteHost(ctx context.Context, s *groupScope, pod *co
 // pod up to our own version, which restarts that container alone: the owner's
 // last, when all others are up to date and ready.
 func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
+	if s.plan == nil || s.host == nil {
+		return nil
+	}
 	owner, in := s.ownerUID(), s.placement(r.now())
 	others := true
 	for i := range s.pods {
@@ -134,6 +152,7 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 			others = others && placement.Ready(p, in) && monitorImage(p) == r.options.Image
 		}
 	}
+	var errs []error
 	for i := range s.pods {
 		p := &s.pods[i]
 		if !p.DeletionTimestamp.IsZero() || placement.Finished(p) {
@@ -150,10 +169,10 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 			}
 		})
 		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("marking the pod %s: %w", p.Name, err)
+			errs = append(errs, fmt.Errorf("marking the pod %s: %w", p.Name, err))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // monitorOf is the monitor's container of a host pod.
@@ -179,7 +198,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 		Type: understudyv1alpha1.ConditionHostsReady, Status: metav1.ConditionTrue,
 		Reason: understudyv1alpha1.ReasonHostsReady, Message: "Every wanted host is ready",
 	}
-	in, wanted := s.placement(now), int(plan.Hosts(s.group))
+	in, wanted := s.placement(now), s.wantedHosts()
 	ready, texts := 0, []string{}
 	for i := range s.pods {
 		p := &s.pods[i]

@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/plan"
 )
@@ -74,6 +76,30 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 	if err := r.holdResources(ctx, s); err != nil {
 		return err
 	}
+	input, err := r.planInput(ctx, s)
+	if err != nil {
+		return err
+	}
+	result, problems := plan.Build(input)
+	name := plan.Name(result.Plan)
+	fresh := name != s.group.Status.PlanRevision || s.plan == nil || s.host == nil
+	if len(problems) == 0 && fresh {
+		if problems, err = r.tryPlan(ctx, s, &result); err != nil {
+			return err
+		}
+	}
+	s.problems = problems
+	if len(problems) == 0 && fresh {
+		if err := r.publish(ctx, s, name, result); err != nil {
+			return err
+		}
+	}
+	s.planned = true
+	return nil
+}
+
+// planInput is what the plan is made of.
+func (r *groupReconciler) planInput(ctx context.Context, s *groupScope) (plan.Input, error) {
 	input := plan.Input{Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}}
 	for i := range s.resources {
 		name := s.resources[i].Spec.TypeName
@@ -85,22 +111,10 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 		case err == nil:
 			input.Types[name] = t
 		case !apierrors.IsNotFound(err):
-			return fmt.Errorf("reading the ResourceType %s: %w", name, err)
+			return input, fmt.Errorf("reading the ResourceType %s: %w", name, err)
 		}
 	}
-	result, problems := plan.Build(input)
-	s.problems, s.planned = problems, true
-	if len(problems) == 0 {
-		name := plan.Name(result.Plan)
-		if name != s.group.Status.PlanRevision || s.plan == nil || s.host == nil {
-			if err := r.publish(ctx, s, name, result); err != nil {
-				return err
-			}
-		} else if err := r.access(ctx, s); err != nil { // repaired if somebody changed it
-			return err
-		}
-	}
-	return nil
+	return input, nil
 }
 
 // holdResources puts the finalizer on each resource before it gets into a plan,
@@ -120,18 +134,28 @@ func (r *groupReconciler) holdResources(ctx context.Context, s *groupScope) erro
 	return nil
 }
 
-// publish puts a plan in force: first what its monitors may reach, then the plan,
-// then the pointer to it.
+// publish puts a plan in force, or leaves the one before it there.
 func (r *groupReconciler) publish(ctx context.Context, s *groupScope, name string, result plan.Result) error {
-	before := s.plan
-	s.plan, s.host = &result.Plan, &result.Host
+	before, host := s.plan, s.host
+	s.plan, s.host, s.published = &result.Plan, &result.Host, true
+	if err := r.putInForce(ctx, s, name, before); err != nil {
+		s.plan, s.host = before, host
+		return err
+	}
+	r.event(s.group, nil, false, "PlanAccepted", "Plan", "The plan %s is in force", name)
+	return r.pruneRevisions(ctx, s)
+}
+
+// putInForce writes first what the plan's monitors may reach, then the plan, then
+// the pointer to it.
+func (r *groupReconciler) putInForce(ctx context.Context, s *groupScope, name string, before *planv1.Plan) error {
 	if err := r.accessFor(ctx, s, name, before); err != nil {
 		return err
 	}
-	if err := r.saveRevision(ctx, s, s.plan.HostRevision, kindHost, plan.EncodeHost(result.Host)); err != nil {
+	if err := r.saveRevision(ctx, s, s.plan.HostRevision, kindHost, plan.EncodeHost(*s.host)); err != nil {
 		return err
 	}
-	if err := r.saveRevision(ctx, s, name, kindPlan, plan.Encode(result.Plan)); err != nil {
+	if err := r.saveRevision(ctx, s, name, kindPlan, plan.Encode(*s.plan)); err != nil {
 		return err
 	}
 	if _, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
@@ -139,8 +163,7 @@ func (r *groupReconciler) publish(ctx context.Context, s *groupScope, name strin
 	}); err != nil {
 		return fmt.Errorf("putting the plan %s in force: %w", name, err)
 	}
-	r.event(s.group, nil, false, "PlanAccepted", "Plan", "The plan %s is in force", name)
-	return r.pruneRevisions(ctx, s)
+	return nil
 }
 
 // tellAccepted writes the condition Accepted of the group and of its resources.
@@ -154,6 +177,7 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 			inForce[types.UID(p.UID)] = p.Generation
 		}
 	}
+	var errs []error
 	for i := range s.resources {
 		o := &s.resources[i]
 		if !o.DeletionTimestamp.IsZero() {
@@ -165,7 +189,7 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 			setCondition(&o.Status.Conditions, c, o.Generation)
 		})
 		if err != nil {
-			return fmt.Errorf("reporting on the ClusterResource %s: %w", o.Name, err)
+			errs = append(errs, fmt.Errorf("reporting on the ClusterResource %s: %w", o.Name, err))
 		}
 		if changed && c.Status == metav1.ConditionFalse {
 			r.event(o, s.group, true, c.Reason, "Plan", "%s", c.Message)
@@ -176,12 +200,12 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 		setCondition(&g.Status.Conditions, c, g.Generation)
 	})
 	if err != nil {
-		return fmt.Errorf("reporting on the group: %w", err)
+		errs = append(errs, fmt.Errorf("reporting on the group: %w", err))
 	}
 	if changed && c.Status == metav1.ConditionFalse {
 		r.event(s.group, nil, true, c.Reason, "Plan", "%s", c.Message)
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // nextStep ends what is said of a problem.

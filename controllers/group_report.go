@@ -69,6 +69,11 @@ func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
 	var was bool
 	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
 		setCondition(&g.Status.Conditions, s.hostsReady(r.now()), g.Generation)
+		if c, wanted := s.serviceReady(); wanted {
+			setCondition(&g.Status.Conditions, c, g.Generation)
+		} else {
+			apimeta.RemoveStatusCondition(&g.Status.Conditions, c.Type)
+		}
 		if known {
 			was = apimeta.IsStatusConditionTrue(g.Status.Conditions, lost.Type)
 			setCondition(&g.Status.Conditions, lost, g.Generation)

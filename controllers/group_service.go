@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,8 +20,8 @@ import (
 	"github.com/understudy-dev/understudy/internal/builders"
 )
 
-// service keeps the Service of the plan in force, and makes its EndpointSlice
-// once, empty: the endpoint belongs to the monitor of the owner.
+// service keeps the Service of the plan in force. What keeps it from that is shown
+// in a condition.
 func (r *groupReconciler) service(ctx context.Context, s *groupScope) error {
 	if s.plan == nil {
 		return nil
@@ -28,17 +29,39 @@ func (r *groupReconciler) service(ctx context.Context, s *groupScope) error {
 	if s.plan.Service == nil {
 		return r.deleteService(ctx, s)
 	}
-	service := &corev1.Service{}
-	err := r.ensure(ctx, service, builders.Service(s.plan))
-	if t, is := taken(err); is {
-		s.problems = append(s.problems, plan.Problem{
-			Kind: plan.KindGroup, Name: s.group.Name, Field: "spec.service",
-			Reason: understudyv1alpha1.ReasonServiceTaken, Message: t.Error(),
-		})
+	err := r.keepService(ctx, s)
+	if apierrors.IsConflict(err) {
+		return err
+	}
+	s.serviceErr = err
+	if _, is := taken(err); is || refused(err) {
 		s.again(serviceRetry)
 		return nil
 	}
-	if err != nil {
+	return err
+}
+
+// serviceReady is the condition ServiceReady; there is none without a Service.
+func (s *groupScope) serviceReady() (condition metav1.Condition, wanted bool) {
+	c := metav1.Condition{
+		Type: understudyv1alpha1.ConditionServiceReady, Status: metav1.ConditionTrue,
+		Reason: understudyv1alpha1.ReasonServiceReady, Message: "The Service and its EndpointSlice are there",
+	}
+	if t, is := taken(s.serviceErr); is {
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, understudyv1alpha1.ReasonServiceTaken, t.Error()
+	} else if s.serviceErr != nil {
+		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonServiceRefused
+		c.Message = plan.Clip("The API server does not take it, correct spec.service or the namespace's limits: " +
+			s.serviceErr.Error())
+	}
+	return c, s.plan != nil && s.plan.Service != nil
+}
+
+// keepService keeps the Service, and makes its EndpointSlice once, empty: the
+// endpoint belongs to the monitor of the owner.
+func (r *groupReconciler) keepService(ctx context.Context, s *groupScope) error {
+	service := &corev1.Service{}
+	if err := r.ensure(ctx, service, builders.Service(s.plan)); err != nil {
 		return fmt.Errorf("the group's Service: %w", err)
 	}
 	slice := &discoveryv1.EndpointSlice{}

@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,6 +31,9 @@ const (
 	workers = 4
 	// reconcileTimeout keeps one stuck call from holding a worker.
 	reconcileTimeout = 30 * time.Second
+	// An error is tried again between these. The longest is short, because what
+	// would have been looked at meanwhile, such as a silent owner, waits as well.
+	leastRetry, mostRetry = 5 * time.Millisecond, 15 * time.Second
 )
 
 func setupGroup(mgr ctrl.Manager, b base) error {
@@ -64,7 +68,10 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 }
 
 func options(b base, workers int) controller.Options {
-	o := controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout}
+	o := controller.Options{
+		MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout,
+		RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](leastRetry, mostRetry),
+	}
 	if b.options.SkipNameValidation {
 		skip := true
 		o.SkipNameValidation = &skip

@@ -6,16 +6,19 @@
 package controllers_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -317,4 +320,213 @@ func TestDeletedRecordIsLeftToItsOwner(t *testing.T) {
 		g.Expect(record.Epoch).To(BeNumerically(">=", 1000), "no epoch is used twice")
 	}, soon, "20ms").Should(Succeed())
 	g.Expect(time.Since(since)).To(BeNumerically(">", leasev1.W(2*time.Second)-200*time.Millisecond))
+}
+
+// changeGroup changes the spec of the group as its user does.
+func changeGroup(g Gomega, t *testing.T, ns string, change func(*understudyv1alpha1.ResourceGroupSpec)) {
+	t.Helper()
+	g.Eventually(func() error {
+		one := group(g, t, ns, "db")
+		change(&one.Spec)
+		return c.Update(t.Context(), one)
+	}, soon, "50ms").Should(Succeed())
+}
+
+// condition is one of the group's conditions.
+func condition(g Gomega, t *testing.T, ns, kind string) *metav1.Condition {
+	return apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, kind)
+}
+
+// refused waits until the present spec of the group is refused for a reason.
+func refused(g Gomega, t *testing.T, ns, reason, message string) {
+	t.Helper()
+	g.Eventually(func(g Gomega) {
+		one := group(g, t, ns, "db")
+		g.Expect(apimeta.FindStatusCondition(one.Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", reason),
+			HaveField("ObservedGeneration", one.Generation), HaveField("Message", ContainSubstring(message)))))
+	}, soon, "50ms").Should(Succeed())
+}
+
+// everyHostStays for a while, and the plan in force with them.
+func everyHostStays(g Gomega, t *testing.T, ns string) {
+	t.Helper()
+	before, revision := pods(g, t, ns, "db"), group(g, t, ns, "db").Status.PlanRevision
+	g.Consistently(func(g Gomega) {
+		now := pods(g, t, ns, "db")
+		g.Expect(now).To(HaveLen(len(before)))
+		for i := range now {
+			g.Expect(now[i].UID).To(Equal(before[i].UID))
+			g.Expect(now[i].DeletionTimestamp).To(BeNil(), now[i].Name)
+		}
+		g.Expect(group(g, t, ns, "db").Status.PlanRevision).To(Equal(revision))
+	}, "2s", "100ms").Should(Succeed())
+}
+
+// How many hosts there are is part of the plan: a refused spec does not change it.
+func TestRefusedSpecKeepsTheNumberOfHosts(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	ownedGroup(g, t, ns)
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Hosts, s.Template.Spec.HostPID = ptr.To[int32](1), true
+	})
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "spec.template.spec.hostPID")
+	everyHostStays(g, t, ns)
+	g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionHostsReady)).To(
+		HaveValue(HaveField("Status", metav1.ConditionTrue)), "two of two, and not of one")
+
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.HostPID = false })
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+	}, soon, "50ms").Should(Succeed())
+}
+
+// A template of which the API server would take no pod costs no host, not even
+// the only one.
+func TestTemplateThatNoPodCanHave(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	ownedGroup(g, t, ns)
+	mounts := func(mounts ...corev1.VolumeMount) {
+		changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+			s.Template.Spec.Containers[0].VolumeMounts = mounts
+		})
+	}
+	missing := corev1.VolumeMount{Name: "missing", MountPath: "/data"}
+	mounts(missing)
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, `volumeMounts[0].name: Not found: "missing"`)
+	everyHostStays(g, t, ns)
+	mounts()
+	accepted(g, t, ns, "db")
+
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Hosts = ptr.To[int32](1) })
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), get(g, t, ns, "db-1", &corev1.Pod{}), client.GracePeriodSeconds(0))).To(Succeed())
+	mounts(missing)
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "spec.template: ")
+	everyHostStays(g, t, ns)
+}
+
+// A quota that is used up by the hosts themselves says nothing against a template.
+func TestTemplateUnderAFullQuota(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	readyGroup(g, t, ns)
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "pods"},
+		Spec:       corev1.ResourceQuotaSpec{Hard: corev1.ResourceList{corev1.ResourcePods: resource.MustParse("2")}},
+	}
+	create(g, t, quota)
+	quota.Status = corev1.ResourceQuotaStatus{Hard: quota.Spec.Hard, Used: quota.Spec.Hard} // its controller's part
+	g.Expect(c.Status().Update(t.Context(), quota)).To(Succeed())
+	g.Eventually(func() error {
+		return c.Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "one-more"},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "example.test/c"}}},
+		}, client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("exceeded quota")))
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Template.Spec.Containers[0].Image = "example.test/app:2"
+	})
+	accepted(g, t, ns, "db")
+	g.Eventually(func(g Gomega) {
+		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+	}, soon, "50ms").Should(Succeed())
+}
+
+// forbid has the API server refuse what an expression does not allow.
+func forbid(g Gomega, t *testing.T, ns, resource, expression string, operation admissionregistrationv1.OperationType) {
+	t.Helper()
+	name := resource + "." + ns
+	policy := &admissionregistrationv1.ValidatingAdmissionPolicy{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicySpec{
+			MatchConstraints: &admissionregistrationv1.MatchResources{
+				NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}},
+				ResourceRules: []admissionregistrationv1.NamedRuleWithOperations{{RuleWithOperations: admissionregistrationv1.RuleWithOperations{
+					Operations: []admissionregistrationv1.OperationType{operation},
+					Rule: admissionregistrationv1.Rule{
+						APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{resource},
+					},
+				}}},
+			},
+			Validations: []admissionregistrationv1.Validation{{Expression: expression, Message: "the platform team forbids it"}},
+		},
+	}
+	create(g, t, policy, &admissionregistrationv1.ValidatingAdmissionPolicyBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: admissionregistrationv1.ValidatingAdmissionPolicyBindingSpec{
+			PolicyName: name, ValidationActions: []admissionregistrationv1.ValidationAction{admissionregistrationv1.Deny},
+		},
+	})
+	t.Cleanup(func() { _ = c.Delete(context.Background(), policy) })
+}
+
+// While host pods cannot be created, all else of the group is looked after.
+func TestGroupGoesOnWithoutPodCreation(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	webhook := &admissionregistrationv1.ValidatingWebhookConfiguration{
+		ObjectMeta: metav1.ObjectMeta{Name: "down-" + ns},
+		Webhooks: []admissionregistrationv1.ValidatingWebhook{{
+			Name: "down.example.test", SideEffects: ptr.To(admissionregistrationv1.SideEffectClassNone),
+			AdmissionReviewVersions: []string{"v1"}, TimeoutSeconds: ptr.To[int32](1),
+			ClientConfig:      admissionregistrationv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/")},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: ns}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}},
+			}},
+		}},
+	}
+	create(g, t, webhook)
+	t.Cleanup(func() { _ = c.Delete(context.Background(), webhook) })
+	g.Eventually(func() error {
+		return c.Create(t.Context(), &corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "any"},
+			Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "example.test/c"}}},
+		}, client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("failed calling webhook")))
+
+	g.Expect(c.Delete(t.Context(), &hosts[1], client.GracePeriodSeconds(0))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 reserve barred"))
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionHostsReady)).To(HaveValue(And(
+			HaveField("Reason", understudyv1alpha1.ReasonPodRefused),
+			HaveField("Message", ContainSubstring("failed calling webhook")))))
+	}, soon, "50ms").Should(Succeed())
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Template.Spec.Containers[0].Image = "example.test/app:2"
+	})
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "failed calling webhook")
+}
+
+// Labels on host pods are for people: the succession does not wait for them.
+func TestSuccessionWithoutLabels(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	const role = "metadata.labels['" + understudyv1alpha1.LabelRole + "']"
+	forbid(g, t, ns, "pods", "object."+role+" == oldObject."+role, admissionregistrationv1.Update)
+	g.Eventually(func() error {
+		return c.Patch(t.Context(), hosts[0].DeepCopy(), client.RawPatch(types.MergePatchType,
+			[]byte(`{"metadata":{"labels":{"`+understudyv1alpha1.LabelRole+`":"none"}}}`)), client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("forbids")))
+	monitor := monitorOf(g, t, &hosts[0])
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, &hosts[0], 1_000) }, soon, "100ms").Should(Succeed())
+	node(g, t, ns+"-db-1", corev1.ConditionUnknown)
+	g.Eventually(func(g Gomega) {
+		g.Expect(take(t.Context(), monitor, ns, &hosts[0], 1_000)).To(Succeed())
+		g.Expect(succession(g, t, ns)).To(Equal("line db-0 reserve barred db-1=NodeNotReady"))
+		g.Expect(hostsMessage(g, t, ns, "db")).To(ContainSubstring("db-1: its node"))
+	}, soon, "200ms").Should(Succeed())
 }

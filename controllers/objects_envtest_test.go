@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -138,26 +139,125 @@ func TestBuiltinTypes(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 }
 
-// A Service that is somebody else's is left alone, and named.
+// A Service that is somebody else's is left alone, and named; no plan with one of
+// that name is put in force before it is gone.
 func TestServiceOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
 	ns := namespace(t, nil)
-	create(g, t, &corev1.Service{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"},
-		Spec: corev1.ServiceSpec{
-			Selector: map[string]string{"app": "other"}, Ports: []corev1.ServicePort{{Port: 80}},
-		},
-	}, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	theirs := func() *corev1.Service {
+		return &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"},
+			Spec: corev1.ServiceSpec{
+				Selector: map[string]string{"app": "other"}, Ports: []corev1.ServicePort{{Port: 80}},
+			},
+		}
+	}
+	create(g, t, theirs(), newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	refused(g, t, ns, understudyv1alpha1.ReasonServiceTaken, "spec.service")
+	g.Expect(group(g, t, ns, "db").Status.PlanRevision).To(BeEmpty())
+	g.Expect(pods(g, t, ns, "db")).To(BeEmpty())
+	g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{"app": "other"}))
+
+	// Without a Service, theirs is not in the way; a wish for one leaves that plan in force.
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Service = nil })
+	without := accepted(g, t, ns, "db").Status.PlanRevision
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Service = newGroup(ns, "db").Spec.Service })
+	refused(g, t, ns, understudyv1alpha1.ReasonServiceTaken, "spec.service")
+	g.Expect(group(g, t, ns, "db").Status.PlanRevision).To(Equal(without))
+
+	g.Expect(c.Delete(t.Context(), theirs())).To(Succeed())
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.FailoverThreshold = new(int32(7)) }) // at once
+	accepted(g, t, ns, "db")
 	g.Eventually(func(g Gomega) {
-		condition := apimeta.FindStatusCondition(
-			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)
-		g.Expect(condition).To(HaveValue(And(
-			HaveField("Reason", understudyv1alpha1.ReasonServiceTaken),
-			HaveField("Message", ContainSubstring("spec.service")))))
-		g.Expect(pods(g, t, ns, "db")).To(HaveLen(2), "the rest of the group is served")
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(
+			HaveValue(HaveField("Status", metav1.ConditionTrue)))
+	}, soon, "50ms").Should(Succeed())
+
+	// One that takes the place of ours later leaves the plan in force, and says so.
+	g.Eventually(func(g Gomega) {
+		g.Expect(client.IgnoreNotFound(c.Delete(t.Context(), theirs()))).To(Succeed())
+		g.Expect(c.Create(t.Context(), theirs())).To(Succeed())
+	}, soon, "1ms").Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", understudyv1alpha1.ReasonServiceTaken))))
+	}, soon, "50ms").Should(Succeed())
+	accepted(g, t, ns, "db")
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Service = nil })
+	g.Eventually(func(g Gomega) {
+		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(BeNil(), "none is wanted")
 	}, soon, "50ms").Should(Succeed())
 	g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Selector).To(Equal(map[string]string{"app": "other"}))
+}
+
+// A Service that the API server refuses is shown, and the rest of the group served.
+func TestServiceThatIsRefused(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	forbid(g, t, ns, "services", "false", admissionregistrationv1.Create)
+	g.Eventually(func() error {
+		return c.Create(t.Context(), &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "any"},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+		}, client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("forbids")))
+	readyGroup(g, t, ns)
+	accepted(g, t, ns, "db")
+	g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(HaveValue(And(
+		HaveField("Status", metav1.ConditionFalse), HaveField("Reason", understudyv1alpha1.ReasonServiceRefused),
+		HaveField("Message", ContainSubstring("the platform team forbids it")))))
+}
+
+// Monitors keep what they may reach while a newer spec is refused.
+func TestAccessIsMendedWhileTheSpecIsRefused(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	owner, monitor := ownedGroup(g, t, ns)
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.HostPID = true })
+	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "hostPID")
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "understudy-db"}}
+	g.Expect(c.Delete(t.Context(), binding)).To(Succeed())
+	g.Eventually(func() error { return take(t.Context(), monitor, ns, owner, 1_000) }, soon, "100ms").Should(Succeed())
+	get(g, t, ns, "understudy-db", &rbacv1.RoleBinding{})
+}
+
+// Another service account takes the place of the old one pod by pod: the owner,
+// which comes last, renews throughout.
+func TestServiceAccountChanges(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	owner, monitor := ownedGroup(g, t, ns)
+	create(g, t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "another"}})
+	accounts := func(g Gomega) (names []string) {
+		for _, s := range get(g, t, ns, "understudy-db", &rbacv1.RoleBinding{}).Subjects {
+			names = append(names, s.Name)
+		}
+		return names
+	}
+	goes := func(name string) {
+		g.Eventually(func(g Gomega) {
+			g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
+			g.Expect(get(g, t, ns, name, &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+		}, soon, "50ms").Should(Succeed())
+		g.Expect(c.Delete(t.Context(), get(g, t, ns, name, &corev1.Pod{}), client.GracePeriodSeconds(0))).To(Succeed())
+	}
+	g.Expect(accounts(g)).To(Equal([]string{"default"}))
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.ServiceAccountName = "another" })
+	goes("db-1")
+	var renewed *corev1.Pod
+	g.Eventually(func(g Gomega) { renewed = get(g, t, ns, "db-2", &corev1.Pod{}) }, soon, "50ms").Should(Succeed())
+	g.Expect(renewed.Spec.ServiceAccountName).To(Equal("another"))
+	g.Consistently(func(g Gomega) {
+		g.Expect(accounts(g)).To(Equal([]string{"another", "default"}))
+		g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
+	}, "1s", "100ms").Should(Succeed())
+	run(g, t, renewed, ns+"-db-1")
+	goes("db-0")
+	g.Eventually(accounts).WithTimeout(soon).Should(Equal([]string{"another"}))
 }
 
 // What somebody changes or deletes of a group's objects is mended.

@@ -110,9 +110,11 @@ const (
 	ReasonCircularDependency = "CircularDependency"
 	// ReasonGroupRejected says that another object of the group keeps the whole plan back.
 	ReasonGroupRejected = "GroupRejected"
-	// ReasonServiceTaken says that a Service of the group's name is somebody else's.
+	// ReasonServiceTaken, also of ServiceReady, says that a Service of the group's
+	// name is somebody else's.
 	ReasonServiceTaken = "ServiceTaken"
-	// ReasonTemplateRefused says that the pod template cannot be hosted.
+	// ReasonTemplateRefused says that the pod template cannot be hosted, or that
+	// the API server takes no pod of it.
 	ReasonTemplateRefused = "TemplateRefused"
 
 	// ConditionOnline (monitor of the owner): True while the resource is online.
@@ -142,6 +144,14 @@ const (
 	ReasonHostsMissing = "HostsMissing"
 	// ReasonPodRefused says that the API server refused a host pod.
 	ReasonPodRefused = "PodRefused"
+
+	// ConditionServiceReady (manager): True while the Service of the plan in force
+	// is there; absent if it has none.
+	ConditionServiceReady = "ServiceReady"
+	// ReasonServiceReady says that it is there.
+	ReasonServiceReady = "ServiceReady"
+	// ReasonServiceRefused says that the API server refused the Service or its EndpointSlice.
+	ReasonServiceRefused = "ServiceRefused"
 
 	// ConditionRetiring (manager): True while a deleted group is taken down; the
 	// reason says how far that has come.

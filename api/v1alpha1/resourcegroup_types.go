@@ -85,8 +85,8 @@ type GroupServicePort struct {
 
 // ResourceGroupStatus is what became of a group.
 type ResourceGroupStatus struct {
-	// conditions are Accepted, HostsReady, OwnerLost (manager); Ready, StopFailed
-	// (monitor of the owner).
+	// conditions are Accepted, HostsReady, ServiceReady, OwnerLost, Retiring
+	// (manager); Ready, StopFailed (monitor of the owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type

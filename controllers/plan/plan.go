@@ -104,6 +104,7 @@ func (b *build) group(p *planv1.Plan) {
 	p.Version = planv1.Version
 	p.Namespace, p.Group, p.GroupUID = g.Namespace, g.Name, string(g.UID)
 	p.Online = g.Spec.DesiredState != understudyv1alpha1.DesiredOffline && g.DeletionTimestamp.IsZero()
+	p.Hosts = Hosts(g)
 	p.LeaseDurationSeconds = leaseSeconds(g)
 	p.FailoverThreshold = max(Hosts(g)-1, 1)
 	if g.Spec.FailoverThreshold != nil {
@@ -134,7 +135,7 @@ func (b *build) group(p *planv1.Plan) {
 	p.HostRevision = HostName(g.Name, b.host)
 }
 
-// Hosts is how many host pods the group wants.
+// Hosts is how many host pods the spec asks for; the plan in force decides.
 func Hosts(g *understudyv1alpha1.ResourceGroup) int32 {
 	if g.Spec.Hosts == nil {
 		return defaultHosts

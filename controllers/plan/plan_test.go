@@ -108,7 +108,7 @@ func TestDefaults(t *testing.T) {
 	p := result.Plan
 	g.Expect(p).To(And(
 		HaveField("Version", planv1.Version), HaveField("Namespace", "shop"), HaveField("Group", "db"),
-		HaveField("GroupUID", "uid-db"), HaveField("Online", true), HaveField("LeaseDurationSeconds", int32(6)),
+		HaveField("GroupUID", "uid-db"), HaveField("Online", true), HaveField("Hosts", int32(2)), HaveField("LeaseDurationSeconds", int32(6)),
 		HaveField("FailoverThreshold", int32(1)), HaveField("FailoverPeriodSeconds", int64(6*3600)),
 		HaveField("Service", BeNil()), HaveField("Containers", []string{"app"}),
 	))
@@ -161,6 +161,7 @@ func TestOverrides(t *testing.T) {
 	g.Expect(disk.RetryPeriodOnFailure).To(BeEquivalentTo(0), "never")
 	g.Expect(web.Online).To(BeFalse())
 	g.Expect(result.Plan.Online).To(BeFalse())
+	g.Expect(result.Plan.Hosts).To(BeEquivalentTo(4))
 	g.Expect(result.Plan.FailoverThreshold).To(BeEquivalentTo(3))
 	g.Expect(result.Plan.FailoverPeriodSeconds).To(BeEquivalentTo(3600))
 	g.Expect(result.Plan.Service).To(Equal(&planv1.Service{Name: "db", Ports: []planv1.Port{{Port: 80}}}))

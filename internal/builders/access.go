@@ -14,8 +14,8 @@ import (
 // AccessInput is what the monitors of one group may reach.
 type AccessInput struct {
 	Namespace, Group string
-	// ServiceAccount of the host pods.
-	ServiceAccount string
+	// ServiceAccounts of the host pods, sorted.
+	ServiceAccounts []string
 	// Resources of the plans, and Revisions that hold them; sorted.
 	Resources, Revisions []string
 }
@@ -64,10 +64,13 @@ func Role(in AccessInput) *rbacv1ac.RoleApplyConfiguration {
 	return role
 }
 
-// RoleBinding binds the Role to the service account of the host pods.
+// RoleBinding binds the Role to the service accounts of the host pods.
 func RoleBinding(in AccessInput) *rbacv1ac.RoleBindingApplyConfiguration {
-	return rbacv1ac.RoleBinding(RoleName(in.Group), in.Namespace).WithLabels(Labels(in.Group)).
-		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("Role").WithName(RoleName(in.Group))).
-		WithSubjects(rbacv1ac.Subject().WithKind(rbacv1.ServiceAccountKind).
-			WithNamespace(in.Namespace).WithName(in.ServiceAccount))
+	binding := rbacv1ac.RoleBinding(RoleName(in.Group), in.Namespace).WithLabels(Labels(in.Group)).
+		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("Role").WithName(RoleName(in.Group)))
+	for _, name := range in.ServiceAccounts {
+		binding.WithSubjects(rbacv1ac.Subject().WithKind(rbacv1.ServiceAccountKind).
+			WithNamespace(in.Namespace).WithName(name))
+	}
+	return binding
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -161,6 +162,20 @@ func TestPodSupervised(t *testing.T) {
 	}), "its own folders, and no token")
 	logs := container(g, spec.Containers, "logs")
 	g.Expect(logs).To(Equal(corev1.Container{Name: "logs", Command: []string{"tail"}}), "left alone")
+}
+
+// While hosts of two templates run, the monitors of both are let in.
+func TestRoleBinding(t *testing.T) {
+	g := NewWithT(t)
+	binding := builders.RoleBinding(builders.AccessInput{
+		Namespace: "shop", Group: "db", ServiceAccounts: []string{"new", "old"},
+	})
+	subject := func(name string) types.GomegaMatcher {
+		return And(HaveField("Kind", HaveValue(Equal("ServiceAccount"))),
+			HaveField("Namespace", HaveValue(Equal("shop"))), HaveField("Name", HaveValue(Equal(name))))
+	}
+	g.Expect(binding.Subjects).To(HaveExactElements(subject("new"), subject("old")))
+	g.Expect(binding.RoleRef.Name).To(HaveValue(Equal("understudy-db")))
 }
 
 // What a monitor may reach has a name wherever RBAC can say it.

@@ -958,6 +958,33 @@ func TestPlanThatIsRefused(t *testing.T) {
 	})
 }
 
+// A plan that differs in nothing that monitors act on is taken, reported, and
+// nothing else: no call into a provider, no write of the Lease but renewals.
+func TestPlanOfAnotherNumberOfHosts(t *testing.T) {
+	r, a := up(t, "a", "b")
+	marks, epoch := map[string]int{}, r.status.Owner.Epoch
+	for _, h := range r.hosts {
+		marks[h.name] = h.mark()
+	}
+	r.plan.Hosts, r.status.PlanRevision = 5, "p2"
+	r.tell()
+	r.pass(2 * time.Second)
+	for _, h := range r.hosts {
+		if got := r.status.Hosts[h.name].PlanRevision; got != "p2" {
+			t.Errorf("%s runs %s", h.name, got)
+		}
+		acted := func(e core.Effect) bool {
+			return e.Kill != nil || e.Exit != nil || e.Call != nil && e.Call.Op != engine.OpLooksAlive && e.Call.Op != engine.OpIsAlive
+		}
+		if n := count(h.since(marks[h.name]), acted); n != 0 {
+			t.Errorf("%s: %d effects on resources", h.name, n)
+		}
+	}
+	if !a.isOnline() || r.status.Owner.Epoch != epoch || r.status.Owner.PlanRevision != "p2" {
+		t.Errorf("online %v, %+v", a.isOnline(), r.status.Owner)
+	}
+}
+
 func TestMonitorRestart(t *testing.T) {
 	quiet := func(e core.Effect) bool {
 		return e.Kill != nil || e.Call != nil && (e.Call.Op == engine.OpOnline ||

@@ -27,6 +27,9 @@ type Plan struct {
 	GroupUID string `json:"groupUID"`
 	// Online is the group's desired state.
 	Online bool `json:"online"`
+	// Hosts is how many host pods there are to be; 0, in plans of old, is what the
+	// spec says. For the manager; monitors need not read it.
+	Hosts int32 `json:"hosts,omitempty"`
 	// LeaseDurationSeconds is D of Ownership section 4.
 	LeaseDurationSeconds int32 `json:"leaseDurationSeconds"`
 	// FailoverThreshold and FailoverPeriodSeconds are RA section 5.3's.

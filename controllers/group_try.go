@@ -1,0 +1,72 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/plan"
+)
+
+// tryPlan asks the API server what only it can say against a plan that is to be
+// put in force. No watch tells when its answer changes, so it is asked again.
+func (r *groupReconciler) tryPlan(ctx context.Context, s *groupScope, next *plan.Result) (plan.Problems, error) {
+	var problems plan.Problems
+	for _, try := range []func(context.Context, *groupScope, *plan.Result) (*plan.Problem, error){
+		r.tryService, r.tryHost,
+	} {
+		problem, err := try(ctx, s, next)
+		if err != nil {
+			return nil, err
+		}
+		if problem != nil {
+			problem.Kind, problem.Name = plan.KindGroup, s.group.Name
+			problems = append(problems, *problem)
+			s.again(refusedRetry)
+		}
+	}
+	return problems, nil
+}
+
+// tryService finds a Service of somebody else that has the name of ours.
+func (r *groupReconciler) tryService(ctx context.Context, s *groupScope, next *plan.Result) (*plan.Problem, error) {
+	if next.Plan.Service == nil {
+		return nil, nil
+	}
+	key := client.ObjectKey{Namespace: s.group.Namespace, Name: next.Plan.Service.Name}
+	err := r.findOwn(ctx, key, "Service", &corev1.Service{})
+	if t, is := taken(err); is {
+		return &plan.Problem{
+			Field: "spec.service", Reason: understudyv1alpha1.ReasonServiceTaken, Message: t.Error(),
+		}, nil
+	}
+	return nil, client.IgnoreNotFound(err)
+}
+
+// tryHost tries a pod of another template than the one in force: running hosts
+// are given up for it, so one must be possible. Before the first plan there is
+// nothing to lose, and the condition HostsReady says what is wrong.
+func (r *groupReconciler) tryHost(ctx context.Context, s *groupScope, next *plan.Result) (*plan.Problem, error) {
+	if s.plan == nil || s.plan.HostRevision == next.Plan.HostRevision {
+		return nil, nil
+	}
+	pod := r.hostPod(s.group, &next.Plan, &next.Host)
+	err := r.Create(ctx, pod, client.FieldOwner(fieldManager), client.DryRunAll)
+	switch {
+	case err == nil, apierrors.IsAlreadyExists(err), exceedsQuota(err):
+		return nil, nil
+	case refused(err):
+		return &plan.Problem{
+			Field: "spec.template", Reason: understudyv1alpha1.ReasonTemplateRefused,
+			Message: "the API server refuses a host pod made of it: " + err.Error(),
+		}, nil
+	}
+	return nil, fmt.Errorf("trying the pod %s: %w", pod.Name, err)
+}
