@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	guardv1 "github.com/understudy-dev/understudy/api/guard/v1"
 	"github.com/understudy-dev/understudy/monitor/clock"
@@ -27,6 +28,9 @@ const (
 	callbackQueue = 64
 )
 
+// flushTime is what the end of the monitor waits for each reader of what it wrote.
+const flushTime = time.Second
+
 // loop is the one goroutine that steps the core, and what it hands effects to.
 type loop struct {
 	config Config
@@ -42,8 +46,8 @@ type loop struct {
 	callbacks chan core.Input
 	ended     <-chan struct{}
 	wait      sync.WaitGroup
-	recorder  recorder
-	log       clusterLog
+	recorder  *recorder
+	log       *clusterLog
 
 	callbackID atomic.Uint64
 	mu         sync.Mutex
@@ -56,13 +60,24 @@ func newLoop(ctx context.Context, config Config, settings core.Config, last *cor
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
-		ended: ctx.Done(), recorder: recorder{out: config.Record}, log: clusterLog{out: config.Log},
-		waiting: map[uint64]chan engine.Reply{},
+		ended: ctx.Done(), log: newClusterLog(config.Log), waiting: map[uint64]chan engine.Reply{},
 	}
+	l.recorder = newRecorder(config.Record, func(reason string) { l.warn("RecordingEnded", "the recording ends here: "+reason) })
 	l.store = newStore(j, l.input)
 	l.spawn(func() { l.store.run(ctx) })
 	l.recorder.start(settings, last)
 	return l
+}
+
+// warn is a line of the cluster log that comes from an edge.
+func (l *loop) warn(reason, text string) {
+	l.log.write(clock.Now(), core.Log{Level: engine.LevelWarning, Component: "RCM", Reason: reason, Text: text})
+}
+
+// flush has what was told written, if somebody takes it. Nothing is told after it.
+func (l *loop) flush() {
+	l.recorder.close(flushTime)
+	l.log.close(flushTime)
 }
 
 func (l *loop) spawn(f func()) { l.wait.Go(f) }

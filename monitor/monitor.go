@@ -85,6 +85,7 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := newLoop(ctx, config, settings, last, state)
+	defer l.flush()
 	l.kube, err = kube.New(kube.Config{
 		REST: config.REST, Namespace: config.Namespace, Group: config.Group,
 		PodName: config.PodName, PodUID: config.PodUID, NodeName: config.NodeName, Sink: l.input,
