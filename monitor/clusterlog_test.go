@@ -20,22 +20,6 @@ import (
 	"github.com/understudy-dev/understudy/monitor/kube"
 )
 
-// patience is how long a test waits for something that must happen.
-const patience = 20 * time.Second
-
-// dam takes nothing until it is opened.
-type dam struct {
-	open chan struct{}
-	out  bytes.Buffer
-}
-
-func newDam() *dam { return &dam{open: make(chan struct{})} }
-
-func (d *dam) Write(b []byte) (int, error) {
-	<-d.open
-	return d.out.Write(b)
-}
-
 func TestClusterLog(t *testing.T) {
 	var out bytes.Buffer
 	l := newClusterLog(&out)

@@ -38,6 +38,7 @@ type loop struct {
 	alarm  *clock.Alarm
 	kube   *kube.Client
 	store  *store
+	heart  *heart
 
 	guards    map[string]*guard.Server
 	providers map[string]*providers.Client
@@ -60,7 +61,7 @@ func newLoop(ctx context.Context, config Config, settings core.Config, last *cor
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
-		ended: ctx.Done(), log: newClusterLog(config.Log), waiting: map[uint64]chan engine.Reply{},
+		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log), waiting: map[uint64]chan engine.Reply{},
 	}
 	l.recorder = newRecorder(config.Record, func(reason string) { l.warn("RecordingEnded", "the recording ends here: "+reason) })
 	l.store = newStore(j, l.input)
@@ -137,24 +138,28 @@ func (l *loop) run(ctx context.Context, drain <-chan string) error {
 
 // next is the next input: what concerns ownership before what providers say.
 func (l *loop) next(ctx context.Context, drain <-chan string) (core.Input, bool) {
-	select {
-	case in := <-l.inputs:
-		return in, true
-	case <-l.alarm.C:
-		return core.Input{Timer: &core.Timer{}}, true
-	default:
-	}
-	select {
-	case <-ctx.Done():
-		return core.Input{}, false
-	case reason := <-drain:
-		return core.Input{Drain: &core.Drain{Reason: reason}}, true
-	case in := <-l.inputs:
-		return in, true
-	case <-l.alarm.C:
-		return core.Input{Timer: &core.Timer{}}, true
-	case in := <-l.callbacks:
-		return in, true
+	for {
+		l.heart.pass()
+		select {
+		case in := <-l.inputs:
+			return in, true
+		case <-l.alarm.C:
+			return core.Input{Timer: &core.Timer{}}, true
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return core.Input{}, false
+		case reason := <-drain:
+			return core.Input{Drain: &core.Drain{Reason: reason}}, true
+		case in := <-l.inputs:
+			return in, true
+		case <-l.alarm.C:
+			return core.Input{Timer: &core.Timer{}}, true
+		case in := <-l.callbacks:
+			return in, true
+		case <-l.heart.ask:
+		}
 	}
 }
 

@@ -32,7 +32,7 @@ const (
 	MonitorFolder = "monitor"
 	// ProviderFolder holds the provider's socket.
 	ProviderFolder = "provider"
-	// ReadyFile appears in the state folder once all sockets listen.
+	// ReadyFile appears in the state folder once all sockets listen; see Ready, Live.
 	ReadyFile = "ready"
 )
 
@@ -73,6 +73,11 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 		return err
 	}
 	defer func() { _ = state.Close() }()
+	// A life that was killed leaves its file, which says nothing about this one.
+	ready := readyIn(config.StateDir)
+	if err := ready.remove(); err != nil {
+		return err
+	}
 	names, err := folders(config.ContainersDir)
 	if err != nil {
 		return err
@@ -106,11 +111,11 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 	if l.alarm, err = clock.NewAlarm(ctx); err != nil {
 		return err
 	}
-	ready := filepath.Join(config.StateDir, ReadyFile)
-	if err := os.WriteFile(ready, []byte(settings.Inc), 0o600); err != nil {
-		return fmt.Errorf("saying that the monitor is ready: %w", err)
+	if err := ready.create(settings.Inc); err != nil {
+		return err
 	}
-	defer func() { _ = os.Remove(ready) }()
+	defer func() { _ = ready.remove() }()
+	l.spawn(func() { l.heart.run(ctx) })
 	l.spawn(func() { l.kube.Run(ctx) })
 	err = l.run(ctx, drain)
 	cancel()

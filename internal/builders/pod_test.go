@@ -117,6 +117,10 @@ func TestPodMonitor(t *testing.T) {
 	g.Expect(m.Image).To(Equal("operator:1"))
 	g.Expect(m.Command).To(Equal([]string{"/init", "--", "/monitor"}))
 	g.Expect(m.Resources.Limits).NotTo(HaveKey(corev1.ResourceCPU))
+	g.Expect(m.StartupProbe.Exec.Command).To(Equal([]string{"/monitor", "healthz"}))
+	g.Expect(m.LivenessProbe.Exec.Command).To(Equal([]string{"/monitor", "healthz", "--live"}))
+	g.Expect(m.LivenessProbe.TerminationGracePeriodSeconds).To(HaveValue(BeEquivalentTo(1)),
+		"SIGTERM is a request to hand over, which is not what a restart is for")
 	g.Expect(m.Env).To(ContainElements(
 		HaveField("Name", "POD_UID"), HaveField("Name", "POD_IP"), HaveField("Name", "NODE_NAME"),
 		corev1.EnvVar{Name: "UNDERSTUDY_GROUP", Value: "db"},
