@@ -292,3 +292,11 @@ func guardInput(e guard.Event) core.Input {
 	}
 	return core.Input{}
 }
+
+func providerInput(e providers.Event) core.Input {
+	in := core.Input{ProviderUp: e.Up, ProviderDown: e.Down}
+	if a := e.Absent; a != nil {
+		in.ProviderAbsent = &core.ProviderAbsent{Container: a.Container, Reason: a.Reason}
+	}
+	return in
+}

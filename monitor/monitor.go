@@ -160,7 +160,7 @@ func (l *loop) serve(ctx context.Context, config guard.Config) error {
 	l.spawn(wait)
 	l.guards[name] = g
 	l.providers[name] = providers.New(ctx, name, filepath.Join(dir, ProviderFolder), func(e providers.Event) {
-		l.input(core.Input{ProviderUp: e.Up, ProviderDown: e.Down})
+		l.input(providerInput(e))
 	})
 	return nil
 }

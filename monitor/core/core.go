@@ -95,6 +95,8 @@ type container struct {
 	// unsure: something of an unknown life may run there until init proves that
 	// nothing does.
 	unsure bool
+	// absent is why its provider does not come up; empty: not known, or it is up.
+	absent string
 }
 
 type machineEvent struct {

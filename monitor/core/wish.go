@@ -116,7 +116,7 @@ func (c *Core) unfit() string {
 			return "StopFailed"
 		}
 		if !k.Up && c.planned(k.Name) {
-			return "ProviderMissing"
+			return unfitProvider
 		}
 	}
 	for _, r := range c.snapshot.Resources {
