@@ -74,6 +74,8 @@ func TestLoopBeats(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	l := newLoop(ctx, Config{}, core.Config{Group: "g", Namespace: "n", PodUID: "u", BootID: "b"}, nil, j)
+	defer l.wait.Wait()
+	defer cancel()
 	if l.alarm, err = clock.NewAlarm(ctx); err != nil {
 		t.Fatal(err)
 	}

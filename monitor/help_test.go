@@ -15,12 +15,18 @@ const patience = 20 * time.Second
 // dam takes nothing until it is opened.
 type dam struct {
 	open chan struct{}
-	out  bytes.Buffer
+	// reached has an element once somebody waits.
+	reached chan struct{}
+	out     bytes.Buffer
 }
 
-func newDam() *dam { return &dam{open: make(chan struct{})} }
+func newDam() *dam { return &dam{open: make(chan struct{}), reached: make(chan struct{}, 1)} }
 
 func (d *dam) Write(b []byte) (int, error) {
+	select {
+	case d.reached <- struct{}{}:
+	default:
+	}
 	<-d.open
 	return d.out.Write(b)
 }
