@@ -213,9 +213,10 @@ func (l *loop) carryOut(ctx context.Context, e core.Effect) error {
 	case e.Write != nil:
 		l.spawn(func() { l.kube.Write(ctx, *e.Write) })
 	case e.Log != nil:
-		l.log.write(clock.Now(), *e.Log)
+		now := clock.Now()
+		l.log.write(now, *e.Log)
 		if e.Log.Event {
-			l.kube.Event(clock.Now().WallTime(), *e.Log)
+			l.kube.Event(now, *e.Log)
 		}
 	case e.Arm != nil:
 		if err := l.alarm.Set(e.Arm.At); err != nil {
