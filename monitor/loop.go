@@ -64,7 +64,7 @@ func newLoop(ctx context.Context, config Config, settings core.Config, last *cor
 		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log), waiting: map[uint64]chan engine.Reply{},
 	}
 	l.recorder = newRecorder(config.Record, func(reason string) { l.warn("RecordingEnded", "the recording ends here: "+reason) })
-	l.store = newStore(j, l.input)
+	l.store = newStore(j, l.input, func(err error) { l.warn("JournalFailed", err.Error()) })
 	l.spawn(func() { l.store.run(ctx) })
 	l.recorder.start(settings, last)
 	return l
