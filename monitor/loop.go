@@ -42,6 +42,7 @@ type loop struct {
 
 	guards    map[string]*guard.Server
 	providers map[string]*providers.Client
+	stuck     map[string]*stuckFile
 
 	inputs    chan core.Input
 	callbacks chan core.Input
@@ -59,7 +60,7 @@ type loop struct {
 func newLoop(ctx context.Context, config Config, settings core.Config, last *core.State, j *journal.Journal) *loop {
 	l := &loop{
 		config: config, core: core.New(settings, last),
-		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{},
+		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
 		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log), waiting: map[uint64]chan engine.Reply{},
 	}
@@ -197,6 +198,8 @@ func (l *loop) carryOut(ctx context.Context, e core.Effect) error {
 		l.send(e.Kill.Container, guardv1.Message{Type: guardv1.Kill, Reason: e.Kill.Reason})
 	case e.Exit != nil:
 		l.send(e.Exit.Container, guardv1.Message{Type: guardv1.Exit})
+	case e.Stuck != nil:
+		l.mark(*e.Stuck)
 	case e.Expect != nil:
 		if p := l.providers[e.Expect.Container]; p != nil {
 			p.Expect(e.Expect.Nonce)
@@ -242,6 +245,19 @@ func (l *loop) send(container string, m guardv1.Message) {
 	if g := l.guards[container]; g != nil {
 		g.Send(m)
 	}
+}
+
+func (l *loop) mark(s core.Stuck) {
+	f := l.stuck[s.Container]
+	if f == nil {
+		return
+	}
+	f.wanted.Store(s.Stuck)
+	l.spawn(func() {
+		if err := f.apply(); err != nil {
+			l.warn("NotMarked", err.Error())
+		}
+	})
 }
 
 func (l *loop) reply(r engine.Reply) {

@@ -148,6 +148,11 @@ func (l *loop) serve(ctx context.Context, config guard.Config) error {
 	name := config.Container
 	dir := filepath.Join(l.config.ContainersDir, name)
 	config.Dir = filepath.Join(dir, MonitorFolder)
+	stuck, err := newStuckFile(config.Dir)
+	if err != nil {
+		return err
+	}
+	l.stuck[name] = stuck
 	config.Sink = func(e guard.Event) { l.input(guardInput(e)) }
 	g, err := guard.Serve(ctx, config)
 	if err != nil {

@@ -153,6 +153,9 @@ func TestPodSupervised(t *testing.T) {
 		"/understudy/bin/provider", "application",
 	}))
 	g.Expect(web.Args).To(BeNil())
+	g.Expect(web.LivenessProbe.Exec.Command).To(Equal([]string{
+		"/understudy/bin/init", "alive", "--guard-dir", "/understudy/monitor",
+	}), "kubelet ends an init that hangs")
 	g.Expect(web.Env).To(Equal([]corev1.EnvVar{
 		{Name: "A", Value: "b"},
 		{Name: "UNDERSTUDY_MONITOR_SOCKET", Value: "/understudy/monitor/monitor.sock"},

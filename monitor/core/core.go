@@ -97,6 +97,8 @@ type container struct {
 	unsure bool
 	// absent is why its provider does not come up; empty: not known, or it is up.
 	absent string
+	// stuck: kubelet is told that the proof of an empty container is overdue.
+	stuck bool
 }
 
 type machineEvent struct {

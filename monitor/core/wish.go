@@ -21,6 +21,7 @@ func (c *Core) settle() bool {
 		c.changed = false
 		c.snapshot = c.engine.Snapshot(c.now)
 		c.story.seen(c.now, c.snapshot, c.resourceName)
+		c.tellStuck()
 	}
 	c.moves()
 	c.callOutcomes()
