@@ -62,9 +62,12 @@ func newLoop(ctx context.Context, config Config, settings core.Config, last *cor
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
-		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log), waiting: map[uint64]chan engine.Reply{},
+		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log),
+		waiting: map[uint64]chan engine.Reply{},
 	}
-	l.recorder = newRecorder(config.Record, func(reason string) { l.warn("RecordingEnded", "the recording ends here: "+reason) })
+	l.recorder = newRecorder(config.Record, func(reason string) {
+		l.warn("RecordingEnded", "the recording ends here: "+reason)
+	})
 	l.store = newStore(j, l.input, func(err error) { l.warn("JournalFailed", err.Error()) })
 	l.spawn(func() { l.store.run(ctx) })
 	l.recorder.start(settings, last)

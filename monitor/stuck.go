@@ -25,7 +25,10 @@ type stuckFile struct {
 // newStuckFile begins without a file: what an earlier life knew, this one says anew.
 func newStuckFile(monitorDir string) (*stuckFile, error) {
 	f := &stuckFile{path: filepath.Join(monitorDir, guardv1.StuckName)}
-	return f, f.apply()
+	if err := f.apply(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // apply makes the file be there, or not, as it is wanted.

@@ -52,7 +52,8 @@ func runMonitor(ctx context.Context) error {
 	config := monitor.Config{
 		Namespace: os.Getenv(layout.EnvPodNamespace), Group: os.Getenv(layout.EnvGroup),
 		PodName: os.Getenv(layout.EnvPodName), PodUID: os.Getenv(layout.EnvPodUID), PodIP: os.Getenv(layout.EnvPodIP),
-		NodeName: os.Getenv(layout.EnvNodeName), StateDir: layout.StateDir, ContainersDir: layout.ContainersDir, Log: os.Stdout,
+		NodeName: os.Getenv(layout.EnvNodeName), StateDir: layout.StateDir, ContainersDir: layout.ContainersDir,
+		Log: os.Stdout,
 	}
 	if config.PodUID == "" || config.Group == "" || config.Namespace == "" {
 		return errors.New("POD_NAMESPACE, POD_UID and UNDERSTUDY_GROUP must be set: the manager does so in every host pod")
