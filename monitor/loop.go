@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	guardv1 "github.com/understudy-dev/understudy/api/guard/v1"
 	"github.com/understudy-dev/understudy/monitor/clock"
@@ -27,6 +28,9 @@ const (
 	callbackQueue = 64
 )
 
+// flushTime is what the end of the monitor waits for each reader of what it wrote.
+const flushTime = time.Second
+
 // loop is the one goroutine that steps the core, and what it hands effects to.
 type loop struct {
 	config Config
@@ -34,16 +38,18 @@ type loop struct {
 	alarm  *clock.Alarm
 	kube   *kube.Client
 	store  *store
+	heart  *heart
 
 	guards    map[string]*guard.Server
 	providers map[string]*providers.Client
+	stuck     map[string]*stuckFile
 
 	inputs    chan core.Input
 	callbacks chan core.Input
 	ended     <-chan struct{}
 	wait      sync.WaitGroup
-	recorder  recorder
-	log       clusterLog
+	recorder  *recorder
+	log       *clusterLog
 
 	callbackID atomic.Uint64
 	mu         sync.Mutex
@@ -54,15 +60,29 @@ type loop struct {
 func newLoop(ctx context.Context, config Config, settings core.Config, last *core.State, j *journal.Journal) *loop {
 	l := &loop{
 		config: config, core: core.New(settings, last),
-		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{},
+		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
-		ended: ctx.Done(), recorder: recorder{out: config.Record}, log: clusterLog{out: config.Log},
+		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log),
 		waiting: map[uint64]chan engine.Reply{},
 	}
-	l.store = newStore(j, l.input)
+	l.recorder = newRecorder(config.Record, func(reason string) {
+		l.warn("RecordingEnded", "the recording ends here: "+reason)
+	})
+	l.store = newStore(j, l.input, func(err error) { l.warn("JournalFailed", err.Error()) })
 	l.spawn(func() { l.store.run(ctx) })
 	l.recorder.start(settings, last)
 	return l
+}
+
+// warn is a line of the cluster log that comes from an edge.
+func (l *loop) warn(reason, text string) {
+	l.log.write(clock.Now(), core.Log{Level: engine.LevelWarning, Component: "RCM", Reason: reason, Text: text})
+}
+
+// flush has what was told written, if somebody takes it. Nothing is told after it.
+func (l *loop) flush() {
+	l.recorder.close(flushTime)
+	l.log.close(flushTime)
 }
 
 func (l *loop) spawn(f func()) { l.wait.Go(f) }
@@ -122,24 +142,28 @@ func (l *loop) run(ctx context.Context, drain <-chan string) error {
 
 // next is the next input: what concerns ownership before what providers say.
 func (l *loop) next(ctx context.Context, drain <-chan string) (core.Input, bool) {
-	select {
-	case in := <-l.inputs:
-		return in, true
-	case <-l.alarm.C:
-		return core.Input{Timer: &core.Timer{}}, true
-	default:
-	}
-	select {
-	case <-ctx.Done():
-		return core.Input{}, false
-	case reason := <-drain:
-		return core.Input{Drain: &core.Drain{Reason: reason}}, true
-	case in := <-l.inputs:
-		return in, true
-	case <-l.alarm.C:
-		return core.Input{Timer: &core.Timer{}}, true
-	case in := <-l.callbacks:
-		return in, true
+	for {
+		l.heart.pass()
+		select {
+		case in := <-l.inputs:
+			return in, true
+		case <-l.alarm.C:
+			return core.Input{Timer: &core.Timer{}}, true
+		default:
+		}
+		select {
+		case <-ctx.Done():
+			return core.Input{}, false
+		case reason := <-drain:
+			return core.Input{Drain: &core.Drain{Reason: reason}}, true
+		case in := <-l.inputs:
+			return in, true
+		case <-l.alarm.C:
+			return core.Input{Timer: &core.Timer{}}, true
+		case in := <-l.callbacks:
+			return in, true
+		case <-l.heart.ask:
+		}
 	}
 }
 
@@ -177,6 +201,8 @@ func (l *loop) carryOut(ctx context.Context, e core.Effect) error {
 		l.send(e.Kill.Container, guardv1.Message{Type: guardv1.Kill, Reason: e.Kill.Reason})
 	case e.Exit != nil:
 		l.send(e.Exit.Container, guardv1.Message{Type: guardv1.Exit})
+	case e.Stuck != nil:
+		l.mark(*e.Stuck)
 	case e.Expect != nil:
 		if p := l.providers[e.Expect.Container]; p != nil {
 			p.Expect(e.Expect.Nonce)
@@ -193,9 +219,10 @@ func (l *loop) carryOut(ctx context.Context, e core.Effect) error {
 	case e.Write != nil:
 		l.spawn(func() { l.kube.Write(ctx, *e.Write) })
 	case e.Log != nil:
-		l.log.write(clock.Now(), *e.Log)
+		now := clock.Now()
+		l.log.write(now, *e.Log)
 		if e.Log.Event {
-			l.kube.Event(clock.Now().WallTime(), *e.Log)
+			l.kube.Event(now, *e.Log)
 		}
 	case e.Arm != nil:
 		if err := l.alarm.Set(e.Arm.At); err != nil {
@@ -221,6 +248,19 @@ func (l *loop) send(container string, m guardv1.Message) {
 	if g := l.guards[container]; g != nil {
 		g.Send(m)
 	}
+}
+
+func (l *loop) mark(s core.Stuck) {
+	f := l.stuck[s.Container]
+	if f == nil {
+		return
+	}
+	f.wanted.Store(s.Stuck)
+	l.spawn(func() {
+		if err := f.apply(); err != nil {
+			l.warn("NotMarked", err.Error())
+		}
+	})
 }
 
 func (l *loop) reply(r engine.Reply) {
@@ -271,4 +311,12 @@ func guardInput(e guard.Event) core.Input {
 		return core.Input{Stopping: &core.Stopping{Container: e.Container, Reason: m.Reason}}
 	}
 	return core.Input{}
+}
+
+func providerInput(e providers.Event) core.Input {
+	in := core.Input{ProviderUp: e.Up, ProviderDown: e.Down}
+	if a := e.Absent; a != nil {
+		in.ProviderAbsent = &core.ProviderAbsent{Container: a.Container, Reason: a.Reason}
+	}
+	return in
 }

@@ -32,7 +32,7 @@ const (
 	MonitorFolder = "monitor"
 	// ProviderFolder holds the provider's socket.
 	ProviderFolder = "provider"
-	// ReadyFile appears in the state folder once all sockets listen.
+	// ReadyFile appears in the state folder once all sockets listen; see Ready, Live.
 	ReadyFile = "ready"
 )
 
@@ -73,6 +73,11 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 		return err
 	}
 	defer func() { _ = state.Close() }()
+	// A life that was killed leaves its file, which says nothing about this one.
+	ready := readyIn(config.StateDir)
+	if err := ready.remove(); err != nil {
+		return err
+	}
 	names, err := folders(config.ContainersDir)
 	if err != nil {
 		return err
@@ -85,6 +90,7 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	l := newLoop(ctx, config, settings, last, state)
+	defer l.flush()
 	l.kube, err = kube.New(kube.Config{
 		REST: config.REST, Namespace: config.Namespace, Group: config.Group,
 		PodName: config.PodName, PodUID: config.PodUID, NodeName: config.NodeName, Sink: l.input,
@@ -105,11 +111,11 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 	if l.alarm, err = clock.NewAlarm(ctx); err != nil {
 		return err
 	}
-	ready := filepath.Join(config.StateDir, ReadyFile)
-	if err := os.WriteFile(ready, []byte(settings.Inc), 0o600); err != nil {
-		return fmt.Errorf("saying that the monitor is ready: %w", err)
+	if err := ready.create(settings.Inc); err != nil {
+		return err
 	}
-	defer func() { _ = os.Remove(ready) }()
+	defer func() { _ = ready.remove() }()
+	l.spawn(func() { l.heart.run(ctx) })
 	l.spawn(func() { l.kube.Run(ctx) })
 	err = l.run(ctx, drain)
 	cancel()
@@ -142,6 +148,11 @@ func (l *loop) serve(ctx context.Context, config guard.Config) error {
 	name := config.Container
 	dir := filepath.Join(l.config.ContainersDir, name)
 	config.Dir = filepath.Join(dir, MonitorFolder)
+	stuck, err := newStuckFile(config.Dir)
+	if err != nil {
+		return err
+	}
+	l.stuck[name] = stuck
 	config.Sink = func(e guard.Event) { l.input(guardInput(e)) }
 	g, err := guard.Serve(ctx, config)
 	if err != nil {
@@ -154,7 +165,7 @@ func (l *loop) serve(ctx context.Context, config guard.Config) error {
 	l.spawn(wait)
 	l.guards[name] = g
 	l.providers[name] = providers.New(ctx, name, filepath.Join(dir, ProviderFolder), func(e providers.Event) {
-		l.input(core.Input{ProviderUp: e.Up, ProviderDown: e.Down})
+		l.input(providerInput(e))
 	})
 	return nil
 }

@@ -7,11 +7,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/understudy-dev/understudy/monitor/core"
-	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/instant"
 )
 
@@ -25,10 +24,33 @@ type Line struct {
 	Effects []core.Effect    `json:"effects,omitempty"`
 }
 
-// recorder writes a run as JSON lines. A recording that cannot be written ends;
-// the run goes on.
+// The lines of a recording that may wait to be written.
+const (
+	recordLines = 8192
+	recordBytes = 8 << 20
+)
+
+// recorder writes a run as JSON lines. A recording that cannot be written, or not
+// as fast as the run is, ends, because one with a gap replays nothing; the run
+// goes on.
 type recorder struct {
-	out io.Writer
+	box  *outbox
+	over atomic.Bool
+	// told takes why the recording ended, once.
+	told func(reason string)
+}
+
+// newRecorder makes a recorder; nil records nothing.
+func newRecorder(out io.Writer, told func(reason string)) *recorder {
+	r := &recorder{told: told}
+	if out == nil {
+		r.over.Store(true)
+		return r
+	}
+	r.box = newOutbox(out, recordLines, recordBytes)
+	r.box.failed = func(err error) { r.end(err.Error()) }
+	go r.box.run()
+	return r
 }
 
 func (r *recorder) start(config core.Config, state *core.State) {
@@ -40,11 +62,28 @@ func (r *recorder) step(at instant.Instant, in core.Input, effects []core.Effect
 }
 
 func (r *recorder) line(l Line) {
-	if r.out == nil {
+	if r.over.Load() {
 		return
 	}
-	if err := json.NewEncoder(r.out).Encode(l); err != nil {
-		r.out = nil
+	line, err := json.Marshal(l)
+	switch {
+	case err != nil:
+		r.end(err.Error())
+	case !r.box.put(append(line, '\n')):
+		r.end("it was not written as fast as it grew")
+	}
+}
+
+func (r *recorder) end(reason string) {
+	if !r.over.Swap(true) {
+		r.told(reason)
+	}
+}
+
+// close waits a while until all is written.
+func (r *recorder) close(limit time.Duration) {
+	if r.box != nil {
+		r.box.close(limit)
 	}
 }
 
@@ -96,31 +135,4 @@ func compare(got, want []core.Effect) error {
 		return fmt.Errorf("effects differ\n  recorded: %s\n  now:      %s", b, a)
 	}
 	return nil
-}
-
-// clusterLog writes lines in the form of a cluster log (RA section 9).
-type clusterLog struct {
-	mu  sync.Mutex
-	out io.Writer
-}
-
-func (c *clusterLog) write(at instant.Instant, l core.Log) {
-	if c.out == nil {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	level := "INFO"
-	switch {
-	case l.Level >= engine.LevelError:
-		level = "ERR "
-	case l.Level == engine.LevelWarning:
-		level = "WARN"
-	}
-	about := ""
-	if l.Resource != "" {
-		about = "<" + l.Resource + ">: "
-	}
-	_, _ = fmt.Fprintf(c.out, "%08x::%s %s [%s] %s%s: %s\n", os.Getpid(),
-		at.WallTime().Format("2006/01/02-15:04:05.000"), level, l.Component, about, l.Reason, l.Text)
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/understudy-dev/understudy/monitor/core"
-	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/instant"
 )
 
@@ -19,7 +18,7 @@ import (
 func recording(t *testing.T) string {
 	t.Helper()
 	var out bytes.Buffer
-	r := recorder{out: &out}
+	r := newRecorder(&out, func(reason string) { t.Error(reason) })
 	config := core.Config{Group: "db", PodUID: "uid", Inc: "inc", BootID: "boot", Containers: []string{"main"}}
 	c := core.New(config, nil)
 	r.start(config, nil)
@@ -32,6 +31,7 @@ func recording(t *testing.T) string {
 		now = now.Add(time.Second)
 		r.step(now, in, c.Step(now, in))
 	}
+	r.close(patience)
 	return out.String()
 }
 
@@ -66,24 +66,44 @@ func (f *full) Write([]byte) (int, error) { f.n++; return 0, errors.New("no spac
 
 // A recording that cannot be written ends; the run goes on.
 func TestRecordingFails(t *testing.T) {
-	f := &full{}
-	r := recorder{out: f}
+	f, told := &full{}, []string{}
+	r := newRecorder(f, func(reason string) { told = append(told, reason) })
 	for range 3 {
 		r.step(instant.Instant{}, core.Input{}, nil)
 	}
-	if f.n != 1 {
-		t.Errorf("written %d times", f.n)
+	r.close(patience)
+	if f.n != 1 || len(told) != 1 || told[0] != "no space left on device" {
+		t.Errorf("written %d times; told %q", f.n, told)
 	}
 }
 
-func TestClusterLog(t *testing.T) {
-	var out bytes.Buffer
-	l := clusterLog{out: &out}
-	l.write(instant.Instant{Wall: 1e18 + 5e6}, core.Log{
-		Level: engine.LevelError, Component: "RES", Resource: "store", Reason: "Log", Text: "it broke",
-	})
-	if s := out.String(); !strings.HasSuffix(s, "::2001/09/09-01:46:40.005 ERR  [RES] <store>: Log: it broke\n") {
-		t.Errorf("%q", s)
+// So does one that cannot be written as fast as the run is: what came before the
+// gap replays.
+func TestRecordingLags(t *testing.T) {
+	for name, text := range map[string]string{"many lines": "", "long lines": strings.Repeat("x", 1<<16)} {
+		t.Run(name, func(t *testing.T) {
+			d, told := newDam(), 0
+			r := newRecorder(d, func(string) { told++ })
+			config := core.Config{Group: "db", PodUID: "uid", Inc: "inc", BootID: "boot", Containers: []string{"main"}}
+			c := core.New(config, nil)
+			r.start(config, nil)
+			most := 0
+			for now := (instant.Instant{Boot: 1}); told == 0; now = now.Add(time.Millisecond) {
+				in := core.Input{Stopping: &core.Stopping{Container: "main", Reason: text}}
+				r.step(now, in, c.Step(now, in))
+				if most++; most > 2*recordLines {
+					t.Fatal("it goes on for ever")
+				}
+			}
+			r.step(instant.Instant{}, core.Input{}, nil)
+			close(d.open)
+			r.close(patience)
+			if told != 1 {
+				t.Errorf("told %d times", told)
+			}
+			if steps, err := Replay(&d.out, nil); err != nil || steps < 100 || steps >= most {
+				t.Errorf("%d of %d steps replay: %v", steps, most, err)
+			}
+		})
 	}
-	(&clusterLog{}).write(instant.Instant{}, core.Log{})
 }

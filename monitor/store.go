@@ -6,35 +6,43 @@ package monitor
 import (
 	"context"
 	"sync"
+	"time"
 
 	"github.com/understudy-dev/understudy/monitor/core"
-	"github.com/understudy-dev/understudy/monitor/journal"
 	"github.com/understudy-dev/understudy/monitor/ownership"
 )
+
+// storeAgain is when a state that could not be stored is tried again.
+const storeAgain = time.Second
 
 // store writes the journal behind the loop's back: the newest state counts, and
 // whoever waits for one is told when that, or a later one, is durable.
 type store struct {
-	journal *journal.Journal
+	journal interface{ Store([]byte) error }
 	sink    func(core.Input)
+	// failed is told the first error of a row of them.
+	failed  func(error)
+	failing bool
 	wake    chan struct{}
 
-	mu   sync.Mutex
-	data []byte
-	ids  []int64
+	mu      sync.Mutex
+	data    []byte
+	ids     []int64
+	version int64 // of the newest state, whoever stores it
 
 	// writing keeps an older state from following a newer one onto the disk.
 	writing sync.Mutex
 }
 
-func newStore(j *journal.Journal, sink func(core.Input)) *store {
-	return &store{journal: j, sink: sink, wake: make(chan struct{}, 1)}
+func newStore(j interface{ Store([]byte) error }, sink func(core.Input), failed func(error)) *store {
+	return &store{journal: j, sink: sink, failed: failed, wake: make(chan struct{}, 1)}
 }
 
 // later has the state stored soon; id is answered by Persisted unless it is 0.
 func (s *store) later(data []byte, id int64) {
 	s.mu.Lock()
 	s.data = data
+	s.version++
 	if id != 0 {
 		s.ids = append(s.ids, id)
 	}
@@ -49,6 +57,7 @@ func (s *store) later(data []byte, id int64) {
 func (s *store) now(data []byte) error {
 	s.mu.Lock()
 	s.data = nil // this one is newer
+	s.version++
 	s.mu.Unlock()
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -56,32 +65,58 @@ func (s *store) now(data []byte) error {
 }
 
 func (s *store) run(ctx context.Context) {
+	var again <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-s.wake:
-			s.flush()
+		case <-again:
+		}
+		again = nil
+		if !s.flush() {
+			again = time.After(storeAgain)
 		}
 	}
 }
 
-func (s *store) flush() {
+// flush stores what is newest, and reports whether nothing is left to be stored.
+func (s *store) flush() (done bool) {
 	s.writing.Lock()
 	s.mu.Lock()
-	data, ids := s.data, s.ids
+	data, ids, version := s.data, s.ids, s.version
 	s.data, s.ids = nil, nil
 	s.mu.Unlock()
 	var err error
 	if data != nil {
 		err = s.journal.Store(data)
 	}
+	if err != nil {
+		s.putBack(data, version)
+	}
 	s.writing.Unlock()
+	if err != nil && !s.failing {
+		s.failed(err)
+	}
+	if data != nil {
+		s.failing = err != nil
+	}
 	for _, id := range ids {
 		p := ownership.Persisted{ID: id}
 		if err != nil {
 			p.Error = err.Error()
 		}
 		s.sink(core.Input{Persisted: &p})
+	}
+	return err == nil
+}
+
+// putBack keeps a state that could not be stored, unless there is a newer one.
+// Nobody may wait for it, and then nobody else would try again.
+func (s *store) putBack(data []byte, version int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.version == version {
+		s.data = data
 	}
 }

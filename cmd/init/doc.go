@@ -6,6 +6,7 @@
 //	init --guard-dir DIR [--name NAME] -- CHILD [ARG...]   a provider, under a guard
 //	init [--name NAME] -- CHILD [ARG...]                   the monitor, kept running
 //	init copy DIR FILE...                                  install programs into a volume
+//	init alive --guard-dir DIR                             kubelet's liveness probe
 //
 // Under a guard it connects to DIR/guard.sock, gets the secret of its life from
 // the monitor, starts the child and restarts it in milliseconds whenever it
@@ -23,7 +24,9 @@
 // Exit codes: 0 when asked to end, 1 when the container could not be proven
 // empty or the child died ten times within a minute, 2 for a wrong command line
 // or environment, 126 or 127 when the child's program cannot be run. Without a
-// guard and after SIGTERM, SIGINT or SIGQUIT it is the child's own.
+// guard and after SIGTERM, SIGINT or SIGQUIT it is the child's own. The probe
+// ends with 1 if the monitor waits in vain for the proof that the container is
+// empty: the init that is asked hangs, so the monitor says so, in DIR.
 //
 // It imports nothing but the standard library and the guard's wire format, and
 // needs no shell, no write access and no particular user.

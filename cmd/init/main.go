@@ -21,6 +21,7 @@ import (
 const usage = `usage: init --guard-dir DIR [--name NAME] -- CHILD [ARG...]   run CHILD under a guard, as PID 1
        init [--name NAME] -- CHILD [ARG...]                   keep CHILD running
        init copy DIR FILE...                                  copy programs into DIR
+       init alive --guard-dir DIR                             fail if the monitor says that the init here hangs
 `
 
 // exitUsage is the exit code for a wrong command line or environment.
@@ -29,6 +30,9 @@ const exitUsage = 2
 func main() {
 	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "init:", err)
+		if errors.Is(err, errStuck) {
+			os.Exit(exitStuck)
+		}
 		os.Exit(exitUsage)
 	}
 }
@@ -40,6 +44,9 @@ func run(args []string) error {
 			return errors.New("copy needs a folder and at least one file: usage is init copy DIR FILE [FILE]")
 		}
 		return copyPrograms(args[1], args[2:])
+	}
+	if len(args) > 0 && args[0] == "alive" {
+		return alive(args[1:])
 	}
 	o, err := parse(args)
 	if err != nil {

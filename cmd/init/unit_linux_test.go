@@ -23,7 +23,7 @@ func TestParse(t *testing.T) {
 			t.Errorf("%q was accepted", args)
 		}
 	}
-	for _, args := range [][]string{{"copy"}, {"copy", "/tmp"}, {"--"}} {
+	for _, args := range [][]string{{"copy"}, {"copy", "/tmp"}, {"alive"}, {"alive", "--guard-dir"}, {"--"}} {
 		if err := run(args); err == nil || !strings.Contains(err.Error(), "usage") {
 			t.Errorf("%q: %v", args, err)
 		}

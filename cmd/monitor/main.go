@@ -122,15 +122,22 @@ func replayCommand() *cobra.Command {
 }
 
 func healthCommand() *cobra.Command {
-	return &cobra.Command{
+	live := false
+	c := &cobra.Command{
 		Use:   "healthz",
 		Short: "Succeed once the monitor listens on all its sockets (for the startup probe)",
-		Args:  cobra.NoArgs,
+		Long: "Succeed once the monitor listens on all its sockets; with --live, if its loop came round\n" +
+			"in the last half minute as well. It asks neither the API server nor the providers: a\n" +
+			"restart of the monitor mends nothing of them.",
+		Example: "  monitor healthz\n  monitor healthz --live",
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if _, err := os.Stat(filepath.Join(layout.StateDir, monitor.ReadyFile)); err != nil {
-				return fmt.Errorf("the monitor is not ready: %w", err)
+			if live {
+				return monitor.Live(layout.StateDir)
 			}
-			return nil
+			return monitor.Ready(layout.StateDir)
 		},
 	}
+	c.Flags().BoolVar(&live, "live", false, "also ask whether its loop goes round (for the liveness probe)")
+	return c
 }

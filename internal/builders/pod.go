@@ -144,6 +144,17 @@ func supervise(c *corev1.Container, index int, provider []string) {
 		layout.InitPath, "--guard-dir", layout.MonitorDir, "--name", c.Name, "--",
 	}, provider...)
 	c.Args = nil
+	// An init that hangs proves nothing, and nothing of the group may start anywhere
+	// until it is gone. A template has no probe of its own: that is refused. A busy
+	// node must not end what runs well, so that it takes three probes in a row.
+	c.LivenessProbe = &corev1.Probe{
+		ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{
+			Command: []string{layout.InitPath, "alive", "--guard-dir", layout.MonitorDir},
+		}},
+		PeriodSeconds: 20, TimeoutSeconds: 30, FailureThreshold: 3,
+		// It does not hear SIGTERM.
+		TerminationGracePeriodSeconds: ptr.To[int64](1),
+	}
 	c.Env = slices.DeleteFunc(c.Env, func(e corev1.EnvVar) bool {
 		return e.Name == layout.EnvMonitorSocket || e.Name == layout.EnvProviderSocket
 	})

@@ -118,6 +118,10 @@ func TestPodMonitor(t *testing.T) {
 	g.Expect(m.Image).To(Equal("operator:1"))
 	g.Expect(m.Command).To(Equal([]string{"/init", "--", "/monitor"}))
 	g.Expect(m.Resources.Limits).NotTo(HaveKey(corev1.ResourceCPU))
+	g.Expect(m.StartupProbe.Exec.Command).To(Equal([]string{"/monitor", "healthz"}))
+	g.Expect(m.LivenessProbe.Exec.Command).To(Equal([]string{"/monitor", "healthz", "--live"}))
+	g.Expect(m.LivenessProbe.TerminationGracePeriodSeconds).To(HaveValue(BeEquivalentTo(1)),
+		"SIGTERM is a request to hand over, which is not what a restart is for")
 	g.Expect(m.Env).To(ContainElements(
 		HaveField("Name", "POD_UID"), HaveField("Name", "POD_IP"), HaveField("Name", "NODE_NAME"),
 		corev1.EnvVar{Name: "UNDERSTUDY_GROUP", Value: "db"},
@@ -150,6 +154,9 @@ func TestPodSupervised(t *testing.T) {
 		"/understudy/bin/provider", "application",
 	}))
 	g.Expect(web.Args).To(BeNil())
+	g.Expect(web.LivenessProbe.Exec.Command).To(Equal([]string{
+		"/understudy/bin/init", "alive", "--guard-dir", "/understudy/monitor",
+	}), "kubelet ends an init that hangs")
 	g.Expect(web.Env).To(Equal([]corev1.EnvVar{
 		{Name: "A", Value: "b"},
 		{Name: "UNDERSTUDY_MONITOR_SOCKET", Value: "/understudy/monitor/monitor.sock"},

@@ -111,6 +111,18 @@ func monitor(in PodInput, graceSeconds int64, supervised []string) corev1.Contai
 			}},
 			PeriodSeconds: 1, TimeoutSeconds: 5, FailureThreshold: 60,
 		},
+		// A monitor that hangs has lost what it owned long before this notices: it is
+		// about having the host back, so it is in no hurry, and a busy node has time
+		// to come round. Each probe starts a process, which an idle host pays for.
+		LivenessProbe: &corev1.Probe{
+			ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{
+				Command: []string{layout.ImageMonitor, "healthz", "--live"},
+			}},
+			PeriodSeconds: 20, TimeoutSeconds: 10, FailureThreshold: 3,
+			// It cannot hand over any more, and one that could after all must not: it
+			// is killed before a hand-over gets far, and goes on where it was.
+			TerminationGracePeriodSeconds: ptr.To[int64](1),
+		},
 		// No CPU limit: a throttled monitor renews late.
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{

@@ -99,6 +99,10 @@ type container struct {
 	// unsure: something of an unknown life may run there until init proves that
 	// nothing does.
 	unsure bool
+	// absent is why its provider does not come up; empty: not known, or it is up.
+	absent string
+	// stuck: kubelet is told that the proof of an empty container is overdue.
+	stuck bool
 }
 
 type machineEvent struct {

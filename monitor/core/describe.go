@@ -61,6 +61,9 @@ func (c *Core) describeHost() {
 		PodUID: c.config.PodUID, NodeName: c.config.NodeName, Ready: unfit == "",
 		PlanRevision: c.revision(), Reason: unfit,
 	}
+	if unfit == unfitProvider {
+		h.Message = c.absentProviders()
+	}
 	c.documents.set(hostKey, Write{Host: &HostDocument{GroupUID: c.group.UID, Name: c.config.PodName, Host: h}}, urgent)
 	if _, ok := c.group.Status.Hosts[c.config.PodName]; !ok {
 		c.documents.again(hostKey)

@@ -24,6 +24,8 @@ type Effect struct {
 	Guard *Guard `json:"guard,omitempty"`
 	Kill  *Kill  `json:"kill,omitempty"`
 	Exit  *Exit  `json:"exit,omitempty"`
+	// Stuck tells kubelet, by way of the container's liveness probe.
+	Stuck *Stuck `json:"stuck,omitempty"`
 	// Expect tells the provider client of a container which process to talk to.
 	Expect *Expect `json:"expect,omitempty"`
 	// Call, Reply and Tick go to the providers, or to the executor of calls.
@@ -68,6 +70,13 @@ type Kill struct {
 // Exit has init end the container.
 type Exit struct {
 	Container string `json:"container"`
+}
+
+// Stuck: the container was to be emptied, and whether the proof is overdue. At the
+// start of a life it is not.
+type Stuck struct {
+	Container string `json:"container"`
+	Stuck     bool   `json:"stuck"`
 }
 
 // Expect: the provider process of that nonce is, or will be, in the container.

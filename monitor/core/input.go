@@ -26,13 +26,14 @@ type Input struct {
 	Emptied  *Emptied  `json:"emptied,omitempty"`
 	Stopping *Stopping `json:"stopping,omitempty"`
 	InitGone *InitGone `json:"initGone,omitempty"`
-	// ProviderUp, ProviderDown, Returned, Callback and Tick come from the providers
-	// and the executor of calls.
-	ProviderUp   *engine.ProviderUp   `json:"providerUp,omitempty"`
-	ProviderDown *engine.ProviderDown `json:"providerDown,omitempty"`
-	Returned     *engine.Returned     `json:"returned,omitempty"`
-	Callback     *engine.Callback     `json:"callback,omitempty"`
-	Tick         *Tick                `json:"tick,omitempty"`
+	// ProviderUp, ProviderDown, ProviderAbsent, Returned, Callback and Tick come from
+	// the providers and the executor of calls.
+	ProviderUp     *engine.ProviderUp   `json:"providerUp,omitempty"`
+	ProviderDown   *engine.ProviderDown `json:"providerDown,omitempty"`
+	ProviderAbsent *ProviderAbsent      `json:"providerAbsent,omitempty"`
+	Returned       *engine.Returned     `json:"returned,omitempty"`
+	Callback       *engine.Callback     `json:"callback,omitempty"`
+	Tick           *Tick                `json:"tick,omitempty"`
 	// Observed, Wrote and Persisted answer ownership.
 	Observed  *ownership.Observed  `json:"observed,omitempty"`
 	Wrote     *ownership.Wrote     `json:"wrote,omitempty"`
@@ -97,6 +98,12 @@ type InitGone struct {
 	Container string `json:"container"`
 	// Cut: this side ended it, so that it says nothing about init.
 	Cut bool `json:"cut,omitempty"`
+}
+
+// ProviderAbsent: a provider that is expected does not come up.
+type ProviderAbsent struct {
+	Container string `json:"container"`
+	Reason    string `json:"reason"`
 }
 
 // Group is the ResourceGroup as it was last seen, as far as monitors care.

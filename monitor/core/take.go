@@ -36,9 +36,12 @@ func (c *Core) take(in Input) {
 	case in.InitGone != nil:
 		c.initGone(*in.InitGone)
 	case in.ProviderUp != nil:
+		c.container(in.ProviderUp.Container).absent = ""
 		c.toEngine(engine.Event{ProviderUp: in.ProviderUp})
 	case in.ProviderDown != nil:
 		c.toEngine(engine.Event{ProviderDown: in.ProviderDown})
+	case in.ProviderAbsent != nil:
+		c.providerAbsent(*in.ProviderAbsent)
 	case in.Returned != nil:
 		c.toEngine(engine.Event{Returned: in.Returned})
 	case in.Callback != nil:

@@ -21,6 +21,7 @@ func (c *Core) settle() bool {
 		c.changed = false
 		c.snapshot = c.engine.Snapshot(c.now)
 		c.story.seen(c.now, c.snapshot, c.resourceName)
+		c.tellStuck()
 	}
 	c.moves()
 	c.callOutcomes()
@@ -118,7 +119,7 @@ func (c *Core) unfit() string {
 			return "StopFailed"
 		}
 		if !k.Up && c.planned(k.Name) {
-			return "ProviderMissing"
+			return unfitProvider
 		}
 	}
 	for _, r := range c.snapshot.Resources {

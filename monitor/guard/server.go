@@ -137,9 +137,13 @@ func (s *Server) send(m guardv1.Message) {
 		return
 	}
 	_ = s.current.SetWriteDeadline(time.Now().Add(writeTimeout))
-	if err := guardv1.Write(s.current, m); err != nil {
-		_ = s.current.Close() // the reader reports the loss
+	err := guardv1.Write(s.current, m)
+	if err == nil || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET) {
+		// If init is dead, the reader finds its end. To close here would make it
+		// look like ours, which proves nothing, and nobody would take over.
+		return
 	}
+	_ = s.current.Close() // the reader reports that this side cut it
 }
 
 func (s *Server) accept(ctx context.Context, l net.Listener) {

@@ -276,6 +276,32 @@ func TestCut(t *testing.T) {
 	}
 }
 
+// The death of init is told as its own, also if something is sent to it before
+// its end was read.
+func TestDeathBeforeASend(t *testing.T) {
+	told, events := make(chan struct{}), make(chan Event, 10)
+	r := serve(t, func(c *Config) {
+		c.Sink = func(e Event) {
+			events <- e
+			if e.Message.Type == guardv1.Stopping {
+				<-told // the reader is busy meanwhile
+			}
+		}
+	})
+	r.events = events
+	p, _ := r.enter()
+	p.send(guardv1.Message{Type: guardv1.Stopping})
+	if e := r.event(); e.Message.Type != guardv1.Stopping {
+		t.Fatalf("%+v", e)
+	}
+	must(t, p.Close())
+	r.server.Send(guardv1.Message{Type: guardv1.Kill})
+	close(told)
+	if e := r.event(); !e.Gone || e.Cut {
+		t.Errorf("%+v", e)
+	}
+}
+
 // Whatever connects without a hello costs a few descriptors, for a while.
 func TestFlood(t *testing.T) {
 	r := serve(t, nil)

@@ -50,6 +50,7 @@ type Client struct {
 	leaseBase cache
 	objects   objects
 	queue     chan *eventsv1.Event
+	flood     flood
 }
 
 // New makes a client; nothing is sent yet.

@@ -5,6 +5,8 @@ package kube
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,6 +16,7 @@ import (
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/instant"
 )
 
 const (
@@ -24,9 +27,13 @@ const (
 
 // Event queues an Event about a resource or the group; one too many is dropped,
 // since the log has it too.
-func (c *Client) Event(at time.Time, l core.Log) {
+func (c *Client) Event(at instant.Instant, l core.Log) {
 	group := c.objects.getGroup()
 	if group == nil {
+		return
+	}
+	ok, leftOut := c.flood.admit(at, l.Resource, l.Reason)
+	if !ok {
 		return
 	}
 	regarding := corev1.ObjectReference{
@@ -40,20 +47,25 @@ func (c *Client) Event(at time.Time, l core.Log) {
 	if l.Level >= engine.LevelWarning {
 		kind = corev1.EventTypeWarning
 	}
-	note := l.Text
-	if len(note) > maxNote {
-		note = note[:maxNote]
-	}
 	event := &eventsv1.Event{
 		ObjectMeta: metav1.ObjectMeta{GenerateName: c.config.Group + "-", Namespace: c.config.Namespace},
-		EventTime:  metav1.NewMicroTime(at), ReportingController: "understudy.dev/monitor",
+		EventTime:  metav1.NewMicroTime(at.WallTime()), ReportingController: "understudy.dev/monitor",
 		ReportingInstance: c.config.PodName, Action: "Monitor", Reason: l.Reason, Type: kind,
-		Regarding: regarding, Note: note,
+		Regarding: regarding, Note: noteOf(l.Text, leftOut),
 	}
 	select {
 	case c.queue <- event:
 	default:
 	}
+}
+
+// noteOf is a text that fits into an Event, with what came before and was left out.
+func noteOf(text string, leftOut int) string {
+	suffix := ""
+	if leftOut > 0 {
+		suffix = fmt.Sprintf(" (%d more like this were left out before; the log has them)", leftOut)
+	}
+	return strings.ToValidUTF8(text[:min(len(text), maxNote-len(suffix))], "") + suffix
 }
 
 func (c *Client) sendEvents(ctx context.Context) {

@@ -47,12 +47,19 @@ func (c *cache) get(version string) *coordinationv1.Lease {
 	return nil
 }
 
+// lease makes a request one for the Lease: sent once, and answered as soon as the
+// API server has answered. When client-go was asked to come again later it would
+// do so by itself, and hold back the outcome, of which ownership makes the most.
+func (c *Client) lease(r *rest.Request) *rest.Request {
+	return r.Namespace(c.config.Namespace).Resource("leases").MaxRetries(0)
+}
+
 // GetLease carries out a Get. The answer comes as an input, at the latest after
 // its time-out.
 func (c *Client) GetLease(ctx context.Context, g ownership.Get) {
 	ctx, cancel := context.WithTimeout(ctx, g.Timeout)
 	defer cancel()
-	request := c.leases.Get().Namespace(c.config.Namespace).Resource("leases").Name(leasev1.Name(c.config.Group))
+	request := c.lease(c.leases.Get()).Name(leasev1.Name(c.config.Group))
 	if !g.Quorum {
 		request = request.Param("resourceVersion", "0")
 	}
@@ -100,7 +107,7 @@ func (c *Client) write(
 ) {
 	body := merge(leasev1.Encode(record, plain(base)), base)
 	lease := &coordinationv1.Lease{}
-	err := request.Namespace(c.config.Namespace).Resource("leases").Body(body).Do(ctx).Into(lease)
+	err := c.lease(request).Body(body).Do(ctx).Into(lease)
 	wrote := &ownership.Wrote{Seq: seq, Outcome: ownership.Committed}
 	switch {
 	case err == nil:

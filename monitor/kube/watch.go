@@ -28,6 +28,10 @@ const (
 	retryPause = 500 * time.Millisecond
 	// listTimeout bounds a list.
 	listTimeout = 5 * time.Second
+	// shortWatch is what a watch has to last to be opened again at once: something
+	// between here and the API server may end each as soon as it has begun, and
+	// every one of them begins with a list.
+	shortWatch = time.Second
 	// watchSeconds is how long a watch is asked to last: an idle group must cost
 	// nothing but its renewals.
 	watchSeconds = 3600
@@ -56,9 +60,9 @@ func follow[T runtime.Object](
 	ctx context.Context, s source, list runtime.Object, seen, gone func(T), none func(),
 ) {
 	for ctx.Err() == nil {
-		err := followOnce(ctx, s, list.DeepCopyObject(), seen, gone, none)
+		lasted, err := followOnce(ctx, s, list.DeepCopyObject(), seen, gone, none)
 		pause := rand.N(retryPause) //nolint:gosec // jitter needs no secrecy
-		if err == nil {
+		if err == nil && lasted > shortWatch {
 			pause = 0 // a watch that simply ended
 		}
 		t := time.NewTimer(pause)
@@ -70,33 +74,35 @@ func follow[T runtime.Object](
 	}
 }
 
+// followOnce lists and watches once, and tells how long the watch lasted.
 func followOnce[T runtime.Object](
 	ctx context.Context, s source, list runtime.Object, seen, gone func(T), none func(),
-) error {
+) (lasted time.Duration, err error) {
 	version, err := listOnce(ctx, s, list, seen, none)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	seconds := int64(watchSeconds)
 	w, err := s.request(metav1.ListOptions{
 		Watch: true, ResourceVersion: version, AllowWatchBookmarks: false, TimeoutSeconds: &seconds,
 	}).Watch(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer w.Stop()
+	began := time.Now()
 	for e := range w.ResultChan() {
 		o, ok := e.Object.(T)
 		switch {
 		case e.Type == watch.Error || !ok:
-			return errWatch
+			return time.Since(began), errWatch
 		case e.Type == watch.Deleted:
 			gone(o)
 		case e.Type == watch.Added || e.Type == watch.Modified:
 			seen(o)
 		}
 	}
-	return nil
+	return time.Since(began), nil
 }
 
 type constError string

@@ -36,10 +36,11 @@ const (
 	introTimeout = 2 * time.Second
 )
 
-// Event says that a provider is up, or down.
+// Event says that a provider is up, or down, or why it does not come up.
 type Event struct {
-	Up   *engine.ProviderUp
-	Down *engine.ProviderDown
+	Up     *engine.ProviderUp
+	Down   *engine.ProviderDown
+	Absent *Absent
 }
 
 // Client is the client of one container.
@@ -48,6 +49,7 @@ type Client struct {
 	path      string
 	sink      func(Event)
 	ctx       context.Context
+	absence   absence
 
 	mu     sync.Mutex
 	nonce  string
@@ -57,7 +59,10 @@ type Client struct {
 
 // New makes a client that is told by Expect what to connect to, until ctx ends.
 func New(ctx context.Context, container, dir string, sink func(Event)) *Client {
-	return &Client{ctx: ctx, container: container, path: filepath.Join(dir, SocketName), sink: sink}
+	return &Client{
+		ctx: ctx, container: container, path: filepath.Join(dir, SocketName), sink: sink,
+		absence: absence{after: absentAfter, every: absentEvery},
+	}
 }
 
 // Expect says that the provider process of that nonce is, or will be, in the
@@ -93,10 +98,14 @@ func (c *Client) run(ctx context.Context, nonce string) {
 	pause := firstPause
 	for ctx.Err() == nil {
 		up, err := c.session(ctx, nonce)
-		if up {
+		switch {
+		case ctx.Err() != nil:
+		case up:
 			pause = firstPause
-			if ctx.Err() == nil {
-				c.sink(Event{Down: &engine.ProviderDown{Container: c.container, Reason: err.Error()}})
+			c.sink(Event{Down: &engine.ProviderDown{Container: c.container, Reason: err.Error()}})
+		default:
+			if reason := c.absence.because(err, time.Now()); reason != "" {
+				c.sink(Event{Absent: &Absent{Container: c.container, Reason: reason}})
 			}
 		}
 		t := time.NewTimer(pause)
@@ -136,6 +145,7 @@ func (c *Client) session(ctx context.Context, nonce string) (up bool, err error)
 	}
 	c.conn = conn
 	c.mu.Unlock()
+	c.absence.ended()
 	c.sink(Event{Up: hello})
 
 	select {

@@ -153,15 +153,21 @@ func TestIntroduction(t *testing.T) {
 	}
 }
 
+// Why a provider does not come up is told, once.
 func TestAnotherProtocol(t *testing.T) {
 	r := newRig(t)
+	r.client.absence.after = 0
 	p := &provider{versions: []uint32{2}}
 	r.listen(p)
 	r.client.Expect("n1")
+	want := Absent{Container: "main", Reason: "provider test speaks protocol versions [2], not 1"}
+	if e := r.event(); e.Absent == nil || *e.Absent != want {
+		t.Errorf("%+v, want %+v", e.Absent, want)
+	}
 	select {
 	case e := <-r.events:
 		t.Errorf("%+v", e)
-	case <-time.After(200 * time.Millisecond):
+	case <-time.After(2 * lastPause):
 	}
 	p.mu.Lock()
 	p.versions = []uint32{1}

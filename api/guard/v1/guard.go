@@ -21,6 +21,10 @@ const (
 	Version = 1
 	// SocketName is the name of the monitor's listening socket in its folder.
 	SocketName = "guard.sock"
+	// StuckName is the name of the file beside it that is there while the monitor
+	// waits in vain for the proof that the container is empty: an init that hangs
+	// is ended by kubelet, whose probe looks for it.
+	StuckName = "stuck"
 	// MaxLine is the largest message in bytes, newline included.
 	MaxLine = 4096
 	// MaxClockSkewNanos is how far apart the CLOCK_BOOTTIME readings of init and

@@ -1,0 +1,53 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kube
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// An API server that is busy says so and asks to come again later. Ownership is
+// told at once, and decides itself when.
+func TestLeaseIsAskedOnce(t *testing.T) {
+	for name, code := range map[string]int{"too many requests": 429, "unavailable": 503, "broken": 500} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "1")
+				refuse(w, code)
+			})
+			c, inputs := s.client(t)
+			c.leaseBase.put(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+				Name: "understudy-g", Namespace: "n", UID: "u", ResourceVersion: "5",
+			}})
+			record := leasev1.Unheld(5, 6*time.Second)
+			record.UID, record.ResourceVersion = "u", "5"
+			for name, ask := range map[string]func(){
+				"get":    func() { c.GetLease(t.Context(), ownership.Get{ID: 1, Quorum: true, Timeout: 4 * time.Second}) },
+				"put":    func() { c.PutLease(t.Context(), ownership.Put{Seq: 1, Record: record, Timeout: 4 * time.Second}) },
+				"create": func() { c.CreateLease(t.Context(), ownership.Create{Seq: 1, Record: record, Timeout: 4 * time.Second}) },
+			} {
+				before, began := s.requests.Load(), time.Now()
+				go ask()
+				in := <-inputs
+				if d := time.Since(began); d > 900*time.Millisecond {
+					t.Errorf("%s: told after %v", name, d)
+				}
+				if n := s.requests.Load() - before; n != 1 {
+					t.Errorf("%s: %d requests", name, n)
+				}
+				if in.Wrote != nil && in.Wrote.Outcome != ownership.Unknown || in.Observed != nil && !in.Observed.Failed {
+					t.Errorf("%s: %+v %+v", name, in.Wrote, in.Observed)
+				}
+			}
+		})
+	}
+}

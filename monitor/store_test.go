@@ -1,0 +1,101 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package monitor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/journal"
+)
+
+// A state that cannot be stored is tried again, also if nobody waits for it, and
+// the log says so once.
+func TestJournalFails(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	must(t, os.Mkdir(dir, 0o700))
+	j, err := journal.Open(dir)
+	must(t, err)
+	must(t, os.RemoveAll(dir))
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var told []core.Input
+		failures := 0
+		s := newStore(j, func(in core.Input) { told = append(told, in) }, func(error) { failures++ })
+		go s.run(ctx)
+		s.later([]byte(`{"a":1}`), 0)
+		time.Sleep(10 * storeAgain)
+		synctest.Wait()
+		if failures != 1 || len(told) != 0 {
+			t.Errorf("%d failures were told, %v", failures, told)
+		}
+		s.later([]byte(`{"a":2}`), 7)
+		synctest.Wait()
+		if len(told) != 1 || told[0].Persisted == nil || told[0].Persisted.ID != 7 || told[0].Persisted.Error == "" {
+			t.Errorf("%+v", told)
+		}
+		must(t, os.Mkdir(dir, 0o700))
+		time.Sleep(storeAgain)
+		synctest.Wait()
+		var got struct{ A int }
+		if ok, err := j.Load(&got); !ok || err != nil || got.A != 2 {
+			t.Errorf("%+v, %v, %v", got, ok, err)
+		}
+		// The next row of failures is told again.
+		must(t, os.RemoveAll(dir))
+		s.later([]byte(`{"a":3}`), 0)
+		synctest.Wait()
+		if failures != 2 {
+			t.Errorf("%d failures were told", failures)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// failOnce fails at the first state, while a newer one is on its way.
+type failOnce struct {
+	during func()
+	stored []string
+}
+
+func (f *failOnce) Store(data []byte) error {
+	if during := f.during; during != nil {
+		f.during = nil
+		during()
+		return errors.New("no space left on device")
+	}
+	f.stored = append(f.stored, string(data))
+	return nil
+}
+
+// An older state never follows a newer one onto the disk.
+func TestJournalKeepsItsOrder(t *testing.T) {
+	f := &failOnce{}
+	s := newStore(f, func(core.Input) {}, func(error) {})
+	stored := make(chan error, 1)
+	f.during = func() {
+		go func() { stored <- s.now([]byte("new")) }()
+		for newer := false; !newer; {
+			s.mu.Lock()
+			newer = s.version == 2
+			s.mu.Unlock()
+		}
+	}
+	s.later([]byte("old"), 0)
+	if s.flush() {
+		t.Error("it is said to be stored")
+	}
+	must(t, <-stored)
+	s.flush()
+	if len(f.stored) != 1 || f.stored[0] != "new" {
+		t.Errorf("stored %q", f.stored)
+	}
+}
