@@ -74,7 +74,9 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 	if err := r.holdResources(ctx, s); err != nil {
 		return err
 	}
-	input := plan.Input{Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}}
+	input := plan.Input{
+		Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}, Checked: r.types,
+	}
 	for i := range s.resources {
 		name := s.resources[i].Spec.TypeName
 		if _, done := input.Types[name]; done {

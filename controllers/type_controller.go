@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -19,7 +20,6 @@ import (
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/builtin"
-	"github.com/understudy-dev/understudy/controllers/plan"
 )
 
 // typeReconciler says whether a ResourceType can be used.
@@ -39,13 +39,16 @@ func setupType(mgr ctrl.Manager, b base) error {
 func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	t := &understudyv1alpha1.ResourceType{}
 	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.types.Forget(req.Name)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	c := metav1.Condition{
 		Type: understudyv1alpha1.ConditionAccepted, Status: metav1.ConditionTrue,
 		Reason: understudyv1alpha1.ReasonAccepted, Message: "Resources of this type can be planned",
 	}
-	if _, problems := plan.CheckType(t); len(problems) > 0 {
+	if _, problems := r.types.Check(t); len(problems) > 0 {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, problems[0].Reason, problems.Message()
 	}
 	changed, err := patchStatus(ctx, r.Client, t, func(t *understudyv1alpha1.ResourceType) {
