@@ -130,7 +130,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		}))
 	}
 	return s.result(r.phases(ctx, s,
-		r.collect, r.loadPlan, r.record, r.makePlan, r.service, r.tellAccepted,
+		r.collect, r.loadPlan, r.record, r.makePlan, r.dropDeleted, r.service, r.tellAccepted,
 		r.hosts, r.succession, r.releaseResources, r.report))
 }
 

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/plan"
 )
 
 func gone(g Gomega, t *testing.T, o client.Object) {
@@ -62,17 +64,71 @@ func TestDeletedResourceStaysUntilItIsStopped(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 	role := get(g, t, ns, "understudy-db", &rbacv1.Role{})
 	g.Expect(role.Rules).To(ContainElement(HaveField("ResourceNames", ContainElement("extra"))), "its end is reported")
-	stays := func() {
-		g.Consistently(func(g Gomega) {
+	waitsFor := func(text string) {
+		g.Eventually(func(g Gomega) {
 			g.Expect(take(t.Context(), owner, ns, &hosts[0], 1_000)).To(Succeed()) // the lease is held
+			g.Expect(acceptance(g, t, ns, "extra")).To(HaveValue(And(
+				HaveField("Reason", understudyv1alpha1.ReasonDeleting), HaveField("Message", ContainSubstring(text)))))
+		}, soon, "100ms").Should(Succeed())
+		g.Consistently(func(g Gomega) {
+			g.Expect(take(t.Context(), owner, ns, &hosts[0], 1_000)).To(Succeed())
 			get(g, t, ns, "extra", &understudyv1alpha1.ClusterResource{})
 		}, "700ms", "100ms").Should(Succeed())
 	}
-	stays()
+	waitsFor("the owner of the group db-0 to stop it and to run the plan " + without)
 	says(without)
-	stays()
+	waitsFor("the host db-1 to close it and to run the plan " + without)
 	report(standby, `{"status":{"hosts":{"db-1":{"planRevision":"`+without+`"}}}}`)
 	g.Eventually(func(g Gomega) { gone(g, t, newResource(ns, "db", "extra")) }, soon, "50ms").Should(Succeed())
+}
+
+// acceptance is the condition Accepted of a resource.
+func acceptance(g Gomega, t *testing.T, ns, name string) *metav1.Condition {
+	return apimeta.FindStatusCondition(
+		get(g, t, ns, name, &understudyv1alpha1.ClusterResource{}).Status.Conditions, understudyv1alpha1.ConditionAccepted)
+}
+
+// A resource can be deleted while another one of its group is refused, unless
+// something of the plan in force needs it: then its condition says what it waits for.
+func TestDeletionInARefusedGroup(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "disk"), newResource(ns, "db", "redis", "disk"),
+		newResource(ns, "db", "extra"))
+	before := accepted(g, t, ns, "db").Status.PlanRevision
+	redis := get(g, t, ns, "redis", &understudyv1alpha1.ClusterResource{})
+	redis.Spec.Properties = &runtime.RawExtension{Raw: []byte(`{"comand":["sleep","1"]}`)}
+	g.Expect(c.Update(t.Context(), redis)).To(Succeed())
+	refused := func(g Gomega) {
+		g.Expect(apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)).
+			To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonGroupRejected)))
+	}
+	g.Eventually(refused, soon, "50ms").Should(Succeed())
+
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "extra"))).To(Succeed())
+	g.Eventually(func(g Gomega) { gone(g, t, newResource(ns, "db", "extra")) }, soon, "50ms").Should(Succeed())
+	refused(g)
+	now := group(g, t, ns, "db").Status.PlanRevision
+	g.Expect(now).NotTo(Equal(before))
+	p, err := plan.Decode(get(g, t, ns, now, &appsv1.ControllerRevision{}).Data.Raw)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(p.Resources).To(HaveExactElements(HaveField("Name", "disk"), And(
+		HaveField("Name", "redis"), HaveField("Properties", ContainSubstring(`"command"`)))), "as it was accepted last")
+
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "disk"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(acceptance(g, t, ns, "disk")).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", understudyv1alpha1.ReasonDeleting),
+			HaveField("Message", And(ContainSubstring("a correction of ClusterResource redis"),
+				ContainSubstring("needed by redis"))))))
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "redis"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		gone(g, t, newResource(ns, "db", "disk"))
+		gone(g, t, newResource(ns, "db", "redis"))
+	}, soon, "50ms").Should(Succeed())
+	accepted(g, t, ns, "db")
 }
 
 // A resource without a group says so, and is not held.
