@@ -89,7 +89,7 @@ func (r *groupReconciler) keptByHost(ctx context.Context, s *groupScope) (string
 	if name == "" {
 		return "", nil // nothing was ever planned, so nothing ran
 	}
-	stopped, err := s.stopped(), error(nil)
+	stopped, err := r.provenStopped(ctx, s)
 	if err != nil {
 		return "", err
 	}

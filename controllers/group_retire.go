@@ -32,7 +32,11 @@ func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
 	if err := r.wantOffline(ctx, s); err != nil {
 		return err
 	}
-	if !s.stopped() {
+	stopped, err := r.provenStopped(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !stopped {
 		s.again(retireRetry)
 		return r.retiring(ctx, s, "StoppingOwner", "The owner takes the group offline")
 	}
@@ -57,7 +61,7 @@ func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
 	if err := r.deleteEverything(ctx, s); err != nil {
 		return err
 	}
-	err := patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+	err = patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
 		controllerutil.RemoveFinalizer(g, understudyv1alpha1.Finalizer)
 	})
 	return client.IgnoreNotFound(err)
