@@ -67,12 +67,15 @@ func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
 	return client.IgnoreNotFound(err)
 }
 
-// wantOffline puts the last accepted plan in force once more, offline. In a
-// namespace that is being deleted nothing can be created: there the deletion of
-// the pods makes the owner stop.
+// wantOffline puts the last accepted plan in force once more, offline. Where that
+// cannot be, in a namespace that is being deleted or without a revision that
+// somebody deleted, the deletion of the pods makes the owner stop.
 func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error {
-	if s.plan == nil || !s.plan.Online || s.host == nil {
+	switch {
+	case s.group.Status.PlanRevision == "", s.plan != nil && !s.plan.Online:
 		return nil
+	case s.plan == nil, s.host == nil:
+		return r.deleteHosts(ctx, s)
 	}
 	offline := *s.plan
 	offline.Online = false
@@ -80,6 +83,10 @@ func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error 
 	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return err
 	}
+	return r.deleteHosts(ctx, s)
+}
+
+func (r *groupReconciler) deleteHosts(ctx context.Context, s *groupScope) error {
 	for i := range s.pods {
 		if err := r.deleteHost(ctx, s, &s.pods[i], "GroupDeleted"); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -59,6 +60,8 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		Watches(&rbacv1.RoleBinding{}, byLabel).
 		// The endpoints are the monitor's: only its absence matters.
 		Watches(&discoveryv1.EndpointSlice{}, byLabel, onlyDeleted).
+		// They never change; without that of the plan in force no host could start.
+		Watches(&appsv1.ControllerRevision{}, byLabel, onlyDeleted).
 		WithOptions(options(b, workers)).
 		Complete(r)
 }
