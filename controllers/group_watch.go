@@ -41,10 +41,7 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		}
 		return nil
 	})
-	onlyDeleted := builder.WithPredicates(predicate.Funcs{
-		CreateFunc: func(event.CreateEvent) bool { return false },
-		UpdateFunc: func(event.UpdateEvent) bool { return false },
-	})
+	onlyDeleted := builder.WithPredicates(deletions())
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&understudyv1alpha1.ResourceGroup{}).
 		// Monitors write their status; a group's plan follows specs and deletions.
@@ -73,6 +70,14 @@ func options(b base, workers int) controller.Options {
 		o.SkipNameValidation = &skip
 	}
 	return o
+}
+
+// deletions passes nothing else.
+func deletions() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(event.UpdateEvent) bool { return false },
+	}
 }
 
 // specChanged passes what the plan depends on: generation, deletion, finalizers.
