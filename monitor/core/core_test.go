@@ -6,6 +6,7 @@ package core_test
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -405,6 +406,23 @@ func TestControlCalls(t *testing.T) {
 		a.start()
 		r.pass(time.Second)
 		r.finished("k", v1alpha1.ReasonSucceeded)
+	})
+	t.Run("too much input", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		k := backup
+		k.Input = []byte(`"` + strings.Repeat("x", v1alpha1.MaxControlInput-2) + `"`)
+		r.ask(k)
+		r.finished("k", v1alpha1.ReasonSucceeded)
+		n := count(a.effects, begun)
+		k.Name, k.Input = "more", []byte(`"`+strings.Repeat("x", v1alpha1.MaxControlInput-1)+`"`)
+		r.ask(k)
+		if f := r.finished("more", v1alpha1.ReasonRefused); f.StatusName != "ERROR_INVALID_PARAMETER" ||
+			!strings.Contains(f.Message, "spec.input has 65537 bytes as JSON, more than 65536") {
+			t.Errorf("%+v", f)
+		}
+		if count(a.effects, begun) != n {
+			t.Error("begun")
+		}
 	})
 	t.Run("deleted while it was claimed", func(t *testing.T) {
 		r, a := up(t, "a", "b")
