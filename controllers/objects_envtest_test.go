@@ -197,6 +197,20 @@ func TestBuiltinTypes(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 }
 
+// A built-in type that somebody deletes comes back. Not in parallel: all tests use it.
+func TestDeletedBuiltinTypeIsMended(t *testing.T) {
+	g := NewWithT(t)
+	accepted := func(g Gomega) types.UID {
+		have := get(g, t, "", "application", &understudyv1alpha1.ResourceType{})
+		g.Expect(apimeta.IsStatusConditionTrue(have.Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(BeTrue())
+		return have.UID
+	}
+	var before types.UID
+	g.Eventually(func(g Gomega) { before = accepted(g) }, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), get(g, t, "", "application", &understudyv1alpha1.ResourceType{}))).To(Succeed())
+	g.Eventually(func(g Gomega) { g.Expect(accepted(g)).NotTo(Equal(before)) }, soon, "50ms").Should(Succeed())
+}
+
 // A Service that is somebody else's is left alone, and named.
 func TestServiceOfSomebodyElse(t *testing.T) {
 	t.Parallel()

@@ -39,10 +39,11 @@ func setupType(mgr ctrl.Manager, b base) error {
 func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	t := &understudyv1alpha1.ResourceType{}
 	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
-		if apierrors.IsNotFound(err) {
-			r.types.Forget(req.Name)
+		if !apierrors.IsNotFound(err) {
+			return ctrl.Result{}, err
 		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		r.types.Forget(req.Name)
+		return result(0, r.restore(ctx, req.Name))
 	}
 	c := metav1.Condition{
 		Type: understudyv1alpha1.ConditionAccepted, Status: metav1.ConditionTrue,
@@ -60,7 +61,17 @@ func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	return result(0, err)
 }
 
-// builtinTypes applies the built-in types once, as the leader.
+// restore puts a built-in type there again that somebody deleted: others use it.
+func (r *typeReconciler) restore(ctx context.Context, name string) error {
+	for _, t := range builtin.Types() {
+		if t.Name == name {
+			return applyType(ctx, r.Client, &t)
+		}
+	}
+	return nil
+}
+
+// builtinTypes applies the built-in types at start, as the leader.
 type builtinTypes struct{ client.Client }
 
 // NeedLeaderElection keeps two versions from taking turns.
@@ -69,21 +80,29 @@ func (*builtinTypes) NeedLeaderElection() bool { return true }
 // Start applies each type; it is repeated until the API server takes it.
 func (b *builtinTypes) Start(ctx context.Context) error {
 	for _, t := range builtin.Types() {
-		u, err := applied(&t)
-		if err != nil {
-			return err
-		}
-		err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
-			err := b.Apply(ctx, client.ApplyConfigurationFromUnstructured(u.DeepCopy()),
-				client.FieldOwner(fieldManager), client.ForceOwnership)
+		err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+			err := applyType(ctx, b.Client, &t)
 			if err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Applying a built-in ResourceType, will try again", "resourceType", t.Name)
 			}
 			return err == nil, nil
 		})
 		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("applying the ResourceType %s: %w", t.Name, err)
+			return err
 		}
+	}
+	return nil
+}
+
+// applyType applies a type of ours, every field.
+func applyType(ctx context.Context, c client.Client, t *understudyv1alpha1.ResourceType) error {
+	u, err := applied(t)
+	if err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u),
+		client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
+		return fmt.Errorf("applying the ResourceType %s: %w", t.Name, err)
 	}
 	return nil
 }
