@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -71,7 +72,8 @@ func (r *callReconciler) callsOf(ctx context.Context, o client.Object) []reconci
 		group = resource.Spec.GroupName
 	}
 	var list understudyv1alpha1.ControlCallList
-	if err := r.List(ctx, &list, client.InNamespace(o.GetNamespace()), client.MatchingFields{indexGroup: group}); err != nil {
+	if err := r.List(ctx, &list, client.InNamespace(o.GetNamespace()),
+		client.MatchingFields{indexGroup: group}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing the ControlCalls of a group")
 		return nil
 	}
@@ -133,32 +135,31 @@ func (r *callReconciler) expire(ctx context.Context, call *understudyv1alpha1.Co
 // judge says how a call ends that no monitor will ever end; nil if one may.
 func judge(ctx context.Context, from client.Reader, call *understudyv1alpha1.ControlCall) (*verdict, error) {
 	group := types.NamespacedName{Namespace: call.Namespace, Name: call.Spec.GroupName}
-	err := from.Get(ctx, group, &understudyv1alpha1.ResourceGroup{})
-	switch {
-	case client.IgnoreNotFound(err) != nil:
-		return nil, fmt.Errorf("reading the group: %w", err)
-	case err != nil && call.Status.Owner != nil:
+	claimed := call.Status.Owner != nil
+	switch err := from.Get(ctx, group, &understudyv1alpha1.ResourceGroup{}); {
+	case apierrors.IsNotFound(err) && claimed:
 		return &verdict{
 			understudyv1alpha1.ReasonOutcomeUnknown, 995, "ERROR_OPERATION_ABORTED", fmt.Sprintf(
 				"The ResourceGroup %q was deleted while the call was under way; it is not run again", group.Name),
 		}, nil
-	case err != nil:
+	case apierrors.IsNotFound(err):
 		return groupNotFound(fmt.Sprintf(
 			"The ResourceGroup %q does not exist in this namespace: correct spec.groupName in another call", group.Name)), nil
-	case call.Status.Owner != nil: // claimed: its monitor, or the next owner, ends it
-		return nil, nil
-	case call.Spec.ResourceName == "":
-		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the group: %w", err)
+	}
+	if claimed || call.Spec.ResourceName == "" {
+		return nil, nil // a claimed call is ended by its monitor, or by the next owner
 	}
 	resource := &understudyv1alpha1.ClusterResource{}
-	err = from.Get(ctx, types.NamespacedName{Namespace: call.Namespace, Name: call.Spec.ResourceName}, resource)
+	err := from.Get(ctx, types.NamespacedName{Namespace: call.Namespace, Name: call.Spec.ResourceName}, resource)
 	switch {
-	case client.IgnoreNotFound(err) != nil:
-		return nil, fmt.Errorf("reading the resource: %w", err)
-	case err != nil:
+	case apierrors.IsNotFound(err):
 		return resourceNotFound(fmt.Sprintf(
 			"The ClusterResource %q does not exist in this namespace: correct spec.resourceName in another call",
 			call.Spec.ResourceName)), nil
+	case err != nil:
+		return nil, fmt.Errorf("reading the resource: %w", err)
 	case resource.Spec.GroupName != call.Spec.GroupName:
 		return resourceNotFound(fmt.Sprintf(
 			"The ClusterResource %q belongs to the group %q: name that group in another call",
