@@ -65,19 +65,29 @@ func (r *groupReconciler) releaseResources(ctx context.Context, s *groupScope) e
 
 // keptByPlan is what a resource waits for that is still part of the plan in force.
 func (s *groupScope) keptByPlan(uid string) string {
+	if revision := s.group.Status.PlanRevision; s.plan == nil && revision != "" {
+		// What the hosts run may have it, and cannot be read.
+		return "another plan, because the ControllerRevision " + revision + " was deleted" + s.corrections()
+	}
 	if s.plan == nil || !slices.ContainsFunc(s.plan.Resources, func(p planv1.Resource) bool { return p.UID == uid }) {
 		return ""
 	}
-	waitsFor := "a plan without it"
-	if names := s.problems.Names(); len(names) > 0 {
-		waitsFor += ", which needs a correction of " + strings.Join(names[:min(len(names), 8)], ", ") +
-			": their conditions say of what"
-	}
+	waitsFor := "a plan without it" + s.corrections()
 	if names := plan.Dependents(*s.plan, uid); len(names) > 0 {
 		waitsFor += ". In the plan in force it is needed by " + strings.Join(names[:min(len(names), 8)], ", ") +
 			": delete those too, or remove their dependency"
 	}
 	return waitsFor
+}
+
+// corrections are what the next plan needs, for a text; empty if it needs none.
+func (s *groupScope) corrections() string {
+	names := s.problems.Names()
+	if len(names) == 0 {
+		return ""
+	}
+	return ", which needs a correction of " + strings.Join(names[:min(len(names), 8)], ", ") +
+		": their conditions say of what"
 }
 
 // keptByHost is the host that could still be running what is not in the plan in

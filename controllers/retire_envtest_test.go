@@ -151,6 +151,13 @@ func TestDeletionWithoutThePlan(t *testing.T) {
 	g.Expect(c.Delete(t.Context(), &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{
 		Namespace: ns, Name: group(g, t, ns, "db").Status.PlanRevision,
 	}})).To(Succeed())
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "redis"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
+		g.Expect(acceptance(g, t, ns, "redis")).To(HaveValue(And(
+			HaveField("Reason", understudyv1alpha1.ReasonDeleting),
+			HaveField("Message", And(ContainSubstring("was deleted"), ContainSubstring("ResourceGroup db"))))))
+	}, soon, "200ms").Should(Succeed())
 	g.Expect(c.Delete(t.Context(), newGroup(ns, "db"))).To(Succeed())
 	g.Eventually(func(g Gomega) {
 		g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
