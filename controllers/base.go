@@ -15,6 +15,8 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/understudy-dev/understudy/controllers/plan"
 )
 
 // base is what all reconcilers share.
@@ -24,6 +26,8 @@ type base struct {
 	live    client.Reader
 	events  events.EventRecorder
 	options Options
+	// types are checked once for all groups that use them.
+	types *plan.TypeCache
 }
 
 // conflictDelay is how soon a reconcile that met a newer version is repeated.

@@ -138,8 +138,8 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		return s.result(err)
 	}
 	return s.result(r.everyPhase(ctx, s,
-		r.record, r.makePlan, r.access, r.service, r.tellAccepted, r.hosts, r.markHosts,
-		r.succession, r.releaseResources, r.report))
+		r.record, r.makePlan, r.dropDeleted, r.access, r.service, r.tellAccepted,
+		r.hosts, r.markHosts, r.succession, r.releaseResources, r.report))
 }
 
 func (r *groupReconciler) phases(

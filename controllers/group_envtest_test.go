@@ -186,7 +186,7 @@ func TestBadSpecKeepsTheLastPlan(t *testing.T) {
 		condition = apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)
 		g.Expect(condition).To(HaveValue(And(
 			HaveField("Reason", understudyv1alpha1.ReasonGroupRejected),
-			HaveField("Message", ContainSubstring("ClusterResource disk")))))
+			HaveField("Message", And(ContainSubstring("ClusterResource disk"), ContainSubstring("goes on as it is"))))))
 		condition = apimeta.FindStatusCondition(
 			get(g, t, ns, "redis", &understudyv1alpha1.ClusterResource{}).Status.Conditions, understudyv1alpha1.ConditionAccepted)
 		g.Expect(condition).To(HaveValue(HaveField("Status", metav1.ConditionTrue)), "unchanged, still in force")
@@ -199,6 +199,24 @@ func TestBadSpecKeepsTheLastPlan(t *testing.T) {
 		now := pods(g, t, ns, "db")
 		g.Expect(now).To(HaveLen(2))
 		g.Expect(now).To(ContainElement(HaveField("Name", "db-2")), "numbers are never used again")
+	}, soon, "50ms").Should(Succeed())
+}
+
+// A group that never had a plan does not say that one stays in force.
+func TestRefusedFromTheStart(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	bad := newResource(ns, "db", "bad")
+	bad.Spec.ContainerName = "nosuch"
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "good"), bad)
+	nothing := HaveValue(And(HaveField("Status", metav1.ConditionFalse),
+		HaveField("Message", ContainSubstring("until then nothing of the group starts"))))
+	g.Eventually(func(g Gomega) {
+		g.Expect(acceptance(g, t, ns, "bad")).To(nothing)
+		g.Expect(acceptance(g, t, ns, "good")).To(nothing)
+		g.Expect(apimeta.FindStatusCondition(
+			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(nothing)
 	}, soon, "50ms").Should(Succeed())
 }
 

@@ -100,7 +100,9 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 
 // planInput is what the plan is made of.
 func (r *groupReconciler) planInput(ctx context.Context, s *groupScope) (plan.Input, error) {
-	input := plan.Input{Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}}
+	input := plan.Input{
+		Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}, Checked: r.types,
+	}
 	for i := range s.resources {
 		name := s.resources[i].Spec.TypeName
 		if _, done := input.Types[name]; done {
@@ -171,7 +173,7 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 	if !s.planned {
 		return nil
 	}
-	problems, inForce := s.problems, map[types.UID]int64{}
+	inForce := map[types.UID]int64{}
 	if s.plan != nil {
 		for _, p := range s.plan.Resources {
 			inForce[types.UID(p.UID)] = p.Generation
@@ -181,10 +183,10 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 	for i := range s.resources {
 		o := &s.resources[i]
 		if !o.DeletionTimestamp.IsZero() {
-			continue
+			continue // releaseResources says what it waits for
 		}
 		generation, planned := inForce[o.UID]
-		c := accepted(problems, plan.KindResource, o.Name, planned && generation == o.Generation)
+		c := s.accepted(plan.KindResource, o.Name, planned && generation == o.Generation)
 		changed, err := patchStatus(ctx, r.Client, o, func(o *understudyv1alpha1.ClusterResource) {
 			setCondition(&o.Status.Conditions, c, o.Generation)
 		})
@@ -195,7 +197,7 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 			r.event(o, s.group, true, c.Reason, "Plan", "%s", c.Message)
 		}
 	}
-	c := accepted(problems, plan.KindGroup, s.group.Name, len(problems) == 0)
+	c := s.accepted(plan.KindGroup, s.group.Name, len(s.problems) == 0)
 	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
 		setCondition(&g.Status.Conditions, c, g.Generation)
 	})
@@ -208,26 +210,28 @@ func (r *groupReconciler) tellAccepted(ctx context.Context, s *groupScope) error
 	return errors.Join(errs...)
 }
 
-// nextStep ends what is said of a problem.
-const nextStep = ". Correct it: until then all that ran before goes on as it is"
-
 // accepted is the condition of one object, given all problems of its group and
 // whether the object as it is now is part of the plan in force.
-func accepted(problems plan.Problems, kind, name string, inForce bool) metav1.Condition {
+func (s *groupScope) accepted(kind, name string, inForce bool) metav1.Condition {
 	c := metav1.Condition{
 		Type: understudyv1alpha1.ConditionAccepted, Status: metav1.ConditionTrue,
 		Reason: understudyv1alpha1.ReasonAccepted, Message: "Part of the plan in force",
 	}
-	own := problems.Of(kind, name)
+	meanwhile := "all that ran before goes on as it is"
+	if s.group.Status.PlanRevision == "" {
+		meanwhile = "nothing of the group starts, because no plan of it was accepted yet"
+	}
+	own := s.problems.Of(kind, name)
 	switch {
 	case len(own) > 0:
-		c.Status, c.Reason, c.Message = metav1.ConditionFalse, own[0].Reason, own.Message()+nextStep
+		c.Status, c.Reason = metav1.ConditionFalse, own[0].Reason
+		c.Message = own.Message() + ". Correct it: until then " + meanwhile
 	case !inForce:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonGroupRejected
-		names := problems.Names()
+		names := s.problems.Names()
 		names = slices.DeleteFunc(names, func(n string) bool { return n == kind+" "+name })
 		c.Message = "The whole group waits for a correction of " + strings.Join(names[:min(len(names), 8)], ", ") +
-			": their conditions say of what; the last accepted plan stays in force"
+			": their conditions say of what; until then " + meanwhile
 	}
 	return c
 }

@@ -150,8 +150,38 @@ func (s *groupScope) ownerLost() (condition metav1.Condition, known bool) {
 	return owned, true
 }
 
-// stopped says that nothing of the group can be running: the record was given up
-// with a proven stop, or ran out, or nobody ever held it.
+// provenStopped is stopped, confirmed by the API server: what follows from it
+// cannot be taken back.
+func (r *groupReconciler) provenStopped(ctx context.Context, s *groupScope) (bool, error) {
+	if !s.stopped() {
+		return false, nil
+	}
+	return r.confirm(ctx, s)
+}
+
+// confirm asks the API server whether the record is still the one that was judged.
+// A watch that hangs makes each owner look silent, and a record that has been taken
+// since look free.
+func (r *groupReconciler) confirm(ctx context.Context, s *groupScope) (bool, error) {
+	lease := &coordinationv1.Lease{}
+	err := r.live.Get(ctx, s.leaseKey(), lease)
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		return false, fmt.Errorf("confirming the Lease: %w", err)
+	case s.lease == nil && err == nil:
+		return false, r.adoptRecord(ctx, s)
+	case s.lease == nil:
+		return true, nil
+	case err == nil && lease.UID == s.lease.UID && lease.ResourceVersion == s.lease.ResourceVersion:
+		return true, nil
+	}
+	r.leases.refute(s.leaseKey(), s.lease.ResourceVersion)
+	s.quiet = 0
+	return false, nil
+}
+
+// stopped says that nothing of the group can be running, as far as the cache knows:
+// the record was given up with a proven stop, or ran out, or nobody ever held it.
 func (s *groupScope) stopped() bool {
 	neverOwned := s.group.Status.Owner == nil
 	switch {

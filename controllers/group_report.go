@@ -66,7 +66,13 @@ func (r *groupReconciler) goneHosts(ctx context.Context, s *groupScope) ([]strin
 // report writes the conditions that are the manager's.
 func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
 	lost, known := s.ownerLost()
-	var was bool
+	was := apimeta.IsStatusConditionTrue(s.group.Status.Conditions, lost.Type)
+	if lost.Reason == understudyv1alpha1.ReasonOwnerSilent && !was {
+		if _, err := r.confirm(ctx, s); err != nil {
+			return err
+		}
+		lost, known = s.ownerLost()
+	}
 	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
 		setCondition(&g.Status.Conditions, s.hostsReady(r.now()), g.Generation)
 		if c, wanted := s.serviceReady(); wanted {
@@ -75,7 +81,6 @@ func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
 			apimeta.RemoveStatusCondition(&g.Status.Conditions, c.Type)
 		}
 		if known {
-			was = apimeta.IsStatusConditionTrue(g.Status.Conditions, lost.Type)
 			setCondition(&g.Status.Conditions, lost, g.Generation)
 		}
 	})

@@ -32,7 +32,11 @@ func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
 	if err := r.wantOffline(ctx, s); err != nil {
 		return err
 	}
-	if !s.stopped() {
+	stopped, err := r.provenStopped(ctx, s)
+	if err != nil {
+		return err
+	}
+	if !stopped {
 		s.again(retireRetry)
 		return r.retiring(ctx, s, "StoppingOwner", "The owner takes the group offline")
 	}
@@ -57,18 +61,21 @@ func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
 	if err := r.deleteEverything(ctx, s); err != nil {
 		return err
 	}
-	err := patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+	err = patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
 		controllerutil.RemoveFinalizer(g, understudyv1alpha1.Finalizer)
 	})
 	return client.IgnoreNotFound(err)
 }
 
-// wantOffline puts the last accepted plan in force once more, offline. In a
-// namespace that is being deleted nothing can be created: there the deletion of
-// the pods makes the owner stop.
+// wantOffline puts the last accepted plan in force once more, offline. Where that
+// cannot be, in a namespace that is being deleted or without a revision that
+// somebody deleted, the deletion of the pods makes the owner stop.
 func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error {
-	if s.plan == nil || !s.plan.Online || s.host == nil {
+	switch {
+	case s.group.Status.PlanRevision == "", s.plan != nil && !s.plan.Online:
 		return nil
+	case s.plan == nil, s.host == nil:
+		return r.deleteHosts(ctx, s)
 	}
 	offline := *s.plan
 	offline.Online = false
@@ -76,6 +83,10 @@ func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error 
 	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 		return err
 	}
+	return r.deleteHosts(ctx, s)
+}
+
+func (r *groupReconciler) deleteHosts(ctx context.Context, s *groupScope) error {
 	for i := range s.pods {
 		if err := r.deleteHost(ctx, s, &s.pods[i], "GroupDeleted"); err != nil {
 			return err

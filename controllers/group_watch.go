@@ -7,6 +7,7 @@ import (
 	"context"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -44,10 +45,7 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		}
 		return nil
 	})
-	onlyDeleted := builder.WithPredicates(predicate.Funcs{
-		CreateFunc: func(event.CreateEvent) bool { return false },
-		UpdateFunc: func(event.UpdateEvent) bool { return false },
-	})
+	onlyDeleted := builder.WithPredicates(deletions())
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&understudyv1alpha1.ResourceGroup{}).
 		// Monitors write their status; a group's plan follows specs and deletions.
@@ -63,6 +61,8 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		Watches(&rbacv1.RoleBinding{}, byLabel).
 		// The endpoints are the monitor's: only its absence matters.
 		Watches(&discoveryv1.EndpointSlice{}, byLabel, onlyDeleted).
+		// They never change; without that of the plan in force no host could start.
+		Watches(&appsv1.ControllerRevision{}, byLabel, onlyDeleted).
 		WithOptions(options(b, workers)).
 		Complete(r)
 }
@@ -77,6 +77,14 @@ func options(b base, workers int) controller.Options {
 		o.SkipNameValidation = &skip
 	}
 	return o
+}
+
+// deletions passes nothing else.
+func deletions() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc: func(event.CreateEvent) bool { return false },
+		UpdateFunc: func(event.UpdateEvent) bool { return false },
+	}
 }
 
 // specChanged passes what the plan depends on: generation, deletion, finalizers.

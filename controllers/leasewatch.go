@@ -60,6 +60,16 @@ func (w *leaseWatch) quiet(key types.NamespacedName, version string) time.Durati
 	return 0
 }
 
+// refute takes back that a version of a record is the last one: the API server
+// has another, which the watch still has to bring.
+func (w *leaseWatch) refute(key types.NamespacedName, version string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.seen[key]; s != nil && s.version == version {
+		s.version = ""
+	}
+}
+
 // missing is how long a record that should be there has been absent.
 func (w *leaseWatch) missing(key types.NamespacedName) time.Duration {
 	w.mu.Lock()

@@ -6,10 +6,13 @@
 package controllers_test
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,9 +20,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/plan"
 )
 
 func gone(g Gomega, t *testing.T, o client.Object) {
@@ -63,17 +68,71 @@ func TestDeletedResourceStaysUntilItIsStopped(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 	role := get(g, t, ns, "understudy-db", &rbacv1.Role{})
 	g.Expect(role.Rules).To(ContainElement(HaveField("ResourceNames", ContainElement("extra"))), "its end is reported")
-	stays := func() {
-		g.Consistently(func(g Gomega) {
+	waitsFor := func(text string) {
+		g.Eventually(func(g Gomega) {
 			g.Expect(take(t.Context(), owner, ns, &hosts[0], 1_000)).To(Succeed()) // the lease is held
+			g.Expect(acceptance(g, t, ns, "extra")).To(HaveValue(And(
+				HaveField("Reason", understudyv1alpha1.ReasonDeleting), HaveField("Message", ContainSubstring(text)))))
+		}, soon, "100ms").Should(Succeed())
+		g.Consistently(func(g Gomega) {
+			g.Expect(take(t.Context(), owner, ns, &hosts[0], 1_000)).To(Succeed())
 			get(g, t, ns, "extra", &understudyv1alpha1.ClusterResource{})
 		}, "700ms", "100ms").Should(Succeed())
 	}
-	stays()
+	waitsFor("the owner of the group db-0 to stop it and to run the plan " + without)
 	says(without)
-	stays()
+	waitsFor("the host db-1 to close it and to run the plan " + without)
 	report(standby, `{"status":{"hosts":{"db-1":{"planRevision":"`+without+`"}}}}`)
 	g.Eventually(func(g Gomega) { gone(g, t, newResource(ns, "db", "extra")) }, soon, "50ms").Should(Succeed())
+}
+
+// acceptance is the condition Accepted of a resource.
+func acceptance(g Gomega, t *testing.T, ns, name string) *metav1.Condition {
+	return apimeta.FindStatusCondition(
+		get(g, t, ns, name, &understudyv1alpha1.ClusterResource{}).Status.Conditions, understudyv1alpha1.ConditionAccepted)
+}
+
+// A resource can be deleted while another one of its group is refused, unless
+// something of the plan in force needs it: then its condition says what it waits for.
+func TestDeletionInARefusedGroup(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "disk"), newResource(ns, "db", "redis", "disk"),
+		newResource(ns, "db", "extra"))
+	before := accepted(g, t, ns, "db").Status.PlanRevision
+	redis := get(g, t, ns, "redis", &understudyv1alpha1.ClusterResource{})
+	redis.Spec.Properties = &runtime.RawExtension{Raw: []byte(`{"comand":["sleep","1"]}`)}
+	g.Expect(c.Update(t.Context(), redis)).To(Succeed())
+	refused := func(g Gomega) {
+		g.Expect(apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)).
+			To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonGroupRejected)))
+	}
+	g.Eventually(refused, soon, "50ms").Should(Succeed())
+
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "extra"))).To(Succeed())
+	g.Eventually(func(g Gomega) { gone(g, t, newResource(ns, "db", "extra")) }, soon, "50ms").Should(Succeed())
+	refused(g)
+	now := group(g, t, ns, "db").Status.PlanRevision
+	g.Expect(now).NotTo(Equal(before))
+	p, err := plan.Decode(get(g, t, ns, now, &appsv1.ControllerRevision{}).Data.Raw)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(p.Resources).To(HaveExactElements(HaveField("Name", "disk"), And(
+		HaveField("Name", "redis"), HaveField("Properties", ContainSubstring(`"command"`)))), "as it was accepted last")
+
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "disk"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(acceptance(g, t, ns, "disk")).To(HaveValue(And(
+			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", understudyv1alpha1.ReasonDeleting),
+			HaveField("Message", And(ContainSubstring("a correction of ClusterResource redis"),
+				ContainSubstring("needed by redis"))))))
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "redis"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		gone(g, t, newResource(ns, "db", "disk"))
+		gone(g, t, newResource(ns, "db", "redis"))
+	}, soon, "50ms").Should(Succeed())
+	accepted(g, t, ns, "db")
 }
 
 // A resource without a group says so, and is not held.
@@ -137,6 +196,20 @@ func TestBuiltinTypes(t *testing.T) {
 		have := get(g, t, "", "application", &understudyv1alpha1.ResourceType{})
 		g.Expect(apimeta.IsStatusConditionTrue(have.Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(BeTrue())
 	}, soon, "50ms").Should(Succeed())
+}
+
+// A built-in type that somebody deletes comes back. Not in parallel: all tests use it.
+func TestDeletedBuiltinTypeIsMended(t *testing.T) {
+	g := NewWithT(t)
+	accepted := func(g Gomega) types.UID {
+		have := get(g, t, "", "application", &understudyv1alpha1.ResourceType{})
+		g.Expect(apimeta.IsStatusConditionTrue(have.Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(BeTrue())
+		return have.UID
+	}
+	var before types.UID
+	g.Eventually(func(g Gomega) { before = accepted(g) }, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), get(g, t, "", "application", &understudyv1alpha1.ResourceType{}))).To(Succeed())
+	g.Eventually(func(g Gomega) { g.Expect(accepted(g)).NotTo(Equal(before)) }, soon, "50ms").Should(Succeed())
 }
 
 // A Service that is somebody else's is left alone, and named; no plan with one of
@@ -298,15 +371,74 @@ func TestControlCalls(t *testing.T) {
 	short.Spec.TTLSecondsAfterFinished = new(int32(4))
 	create(g, t, short, call("no-resource", "db", "mysql", "PROCESS"),
 		call("wrong-group", "other", "redis", "PROCESS"), call("good", "db", "redis", "PROCESS"))
-	for name, code := range map[string]int64{"no-group": 5013, "no-resource": 5007, "wrong-group": 5007} {
+	for name, want := range map[string]string{
+		"no-group": "5013 ERROR_GROUP_NOT_FOUND", "no-resource": "5007 ERROR_RESOURCE_NOT_FOUND",
+		"wrong-group": "5007 ERROR_RESOURCE_NOT_FOUND",
+	} {
 		g.Eventually(func(g Gomega) {
 			have := get(g, t, ns, name, &understudyv1alpha1.ControlCall{})
 			condition := apimeta.FindStatusCondition(have.Status.Conditions, understudyv1alpha1.ConditionFinished)
 			g.Expect(condition).To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonRefused)), name)
-			g.Expect(have.Status.StatusCode).To(HaveValue(Equal(code)), name)
+			g.Expect(fmt.Sprint(ptr.Deref(have.Status.StatusCode, 0), " ", have.Status.StatusName)).To(Equal(want), name)
 		}, soon, "50ms").Should(Succeed())
 	}
 	g.Expect(get(g, t, ns, "good", &understudyv1alpha1.ControlCall{}).Status).To(BeZero(), "waits for an owner")
 	g.Eventually(func(g Gomega) { gone(g, t, short) }, soon, "100ms").Should(Succeed())
 	get(g, t, ns, "no-resource", &understudyv1alpha1.ControlCall{})
+}
+
+// A call does not outlive its target: what nobody claimed is refused, of what was
+// claimed the outcome is unknown.
+func TestControlCallsOfWhatIsDeleted(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	owner, monitor := ownedGroup(g, t, ns)
+	create(g, t, newGroup(ns, "other"), newResource(ns, "other", "mysql"))
+	call := func(name, group, resource, code string) {
+		create(g, t, &understudyv1alpha1.ControlCall{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
+			Spec:       understudyv1alpha1.ControlCallSpec{GroupName: group, ResourceName: resource, Code: code},
+		})
+	}
+	call("claimed", "db", "redis", "PROCESS")
+	call("waiting", "db", "", understudyv1alpha1.CodeMove)
+	call("asking", "other", "mysql", "PROCESS")
+	g.Expect(monitor.Status().Patch(t.Context(), &understudyv1alpha1.ControlCall{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "claimed"},
+	}, client.RawPatch(types.MergePatchType, []byte(
+		`{"status":{"owner":{"epoch":1000,"podUID":"`+string(owner.UID)+`","podName":"db-0"}}}`)))).To(Succeed())
+	ends := func(name, reason, status, message string) {
+		g.Eventually(func(g Gomega) {
+			have := get(g, t, ns, name, &understudyv1alpha1.ControlCall{})
+			g.Expect(apimeta.FindStatusCondition(have.Status.Conditions, understudyv1alpha1.ConditionFinished)).
+				To(HaveValue(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", reason))), name)
+			g.Expect(have.Status.StatusName).To(Equal(status), name)
+			g.Expect(have.Status.Message).To(ContainSubstring(message), name)
+			g.Expect(have.Status.CompletionTime).NotTo(BeNil())
+		}, soon, "100ms").Should(Succeed())
+	}
+	time.Sleep(6 * time.Second) // the grace of calls that come before their target is over, and nothing looks again
+	for _, name := range []string{"claimed", "waiting", "asking"} {
+		g.Expect(get(g, t, ns, name, &understudyv1alpha1.ControlCall{}).Status.CompletionTime).To(BeNil(), name)
+	}
+	g.Expect(c.Delete(t.Context(), newResource(ns, "other", "mysql"))).To(Succeed())
+	ends("asking", understudyv1alpha1.ReasonRefused, "ERROR_RESOURCE_NOT_FOUND", `"mysql" does not exist`)
+
+	g.Expect(c.Delete(t.Context(), newGroup(ns, "db"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(apimeta.IsStatusConditionTrue(
+			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionRetiring)).To(BeTrue())
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(take(t.Context(), monitor, ns, nil, 1_000)).To(Succeed(), "released")
+	g.Eventually(func(g Gomega) {
+		for _, p := range pods(g, t, ns, "db") { // kubelet's part
+			if !p.DeletionTimestamp.IsZero() {
+				g.Expect(client.IgnoreNotFound(c.Delete(t.Context(), &p, client.GracePeriodSeconds(0)))).To(Succeed())
+			}
+		}
+		gone(g, t, newGroup(ns, "db"))
+	}, 2*soon, "100ms").Should(Succeed())
+	ends("claimed", understudyv1alpha1.ReasonOutcomeUnknown, "ERROR_OPERATION_ABORTED", "it is not run again")
+	ends("waiting", understudyv1alpha1.ReasonRefused, "ERROR_GROUP_NOT_FOUND", `"db" does not exist`)
 }

@@ -12,7 +12,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
@@ -26,7 +28,9 @@ func setupResource(mgr ctrl.Manager, b base) error {
 	r := &resourceReconciler{base: b}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&understudyv1alpha1.ClusterResource{}, builder.WithPredicates(specChanged())).
-		Watches(&understudyv1alpha1.ResourceGroup{}, handler.EnqueueRequestsFromMapFunc(r.resourcesOf)).
+		// Whether it exists is all that matters of a group here.
+		Watches(&understudyv1alpha1.ResourceGroup{}, handler.EnqueueRequestsFromMapFunc(r.resourcesOf),
+			builder.WithPredicates(predicate.Funcs{UpdateFunc: func(event.UpdateEvent) bool { return false }})).
 		WithOptions(options(b, workers)).
 		Complete(r)
 }

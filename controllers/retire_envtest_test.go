@@ -102,3 +102,73 @@ func TestDeletionWithADeadOwner(t *testing.T) {
 	everythingGone(g, t, ns)
 	g.Expect(time.Since(since)).To(BeNumerically(">", leasev1.W(2*time.Second)-time.Second))
 }
+
+// A plan that somebody deleted is put there again, also in a group where nothing
+// else happens.
+func TestDeletedRevisionIsMended(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	name := accepted(g, t, ns, "db").Status.PlanRevision
+	revision := get(g, t, ns, name, &appsv1.ControllerRevision{})
+	p, err := plan.Decode(revision.Data.Raw)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Eventually(func(g Gomega) { g.Expect(pods(g, t, ns, "db")).To(HaveLen(2)) }, soon, "50ms").Should(Succeed())
+	quiet := func() { // until nothing else wakes the manager
+		g.Eventually(func(g Gomega) {
+			g.Expect(requestsOf.of(ns)).To(BeEmpty())
+		}, soon, "2500ms").Should(Succeed())
+	}
+	for _, one := range []string{name, p.HostRevision} {
+		quiet()
+		before := get(g, t, ns, one, &appsv1.ControllerRevision{})
+		g.Expect(c.Delete(t.Context(), before.DeepCopy())).To(Succeed())
+		g.Eventually(func(g Gomega) {
+			again := get(g, t, ns, one, &appsv1.ControllerRevision{})
+			g.Expect(again.UID).NotTo(Equal(before.UID))
+			g.Expect(again.Data.Raw).To(MatchJSON(before.Data.Raw))
+		}, soon, "50ms").Should(Succeed())
+	}
+}
+
+// A group whose plan is gone for good can be deleted: its owner is told by the
+// deletion of its pod.
+func TestDeletionWithoutThePlan(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	owner, monitor := ownedGroup(g, t, ns)
+	g.Eventually(func() error { // refused, so that it is not put there again
+		one := group(g, t, ns, "db")
+		one.Spec.Template.Spec.HostPID = true
+		return c.Update(t.Context(), one)
+	}, soon, "20ms").Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(apimeta.IsStatusConditionFalse(
+			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionAccepted)).To(BeTrue())
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{
+		Namespace: ns, Name: group(g, t, ns, "db").Status.PlanRevision,
+	}})).To(Succeed())
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "redis"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
+		g.Expect(acceptance(g, t, ns, "redis")).To(HaveValue(And(
+			HaveField("Reason", understudyv1alpha1.ReasonDeleting),
+			HaveField("Message", And(ContainSubstring("was deleted"), ContainSubstring("ResourceGroup db"))))))
+	}, soon, "200ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), newGroup(ns, "db"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
+		for _, name := range []string{"db-0", "db-1"} {
+			g.Expect(get(g, t, ns, name, &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
+		}
+	}, soon, "200ms").Should(Succeed())
+	g.Expect(take(t.Context(), monitor, ns, nil, 1_000)).To(Succeed(), "released")
+	for _, name := range []string{"db-0", "db-1"} { // kubelet's part
+		g.Expect(c.Delete(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}},
+			client.GracePeriodSeconds(0))).To(Succeed())
+	}
+	everythingGone(g, t, ns)
+}

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/plan"
 )
 
 // fieldManager is the name under which the manager applies objects and events.
@@ -81,7 +82,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	shared := base{
 		Client: mgr.GetClient(), live: mgr.GetAPIReader(),
-		events: mgr.GetEventRecorder(fieldManager), options: o,
+		events: mgr.GetEventRecorder(fieldManager), options: o, types: &plan.TypeCache{},
 	}
 	for name, setup := range map[string]func(ctrl.Manager, base) error{
 		"ResourceGroup": setupGroup, "ClusterResource": setupResource,

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -19,7 +20,6 @@ import (
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/builtin"
-	"github.com/understudy-dev/understudy/controllers/plan"
 )
 
 // typeReconciler says whether a ResourceType can be used.
@@ -39,13 +39,17 @@ func setupType(mgr ctrl.Manager, b base) error {
 func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	t := &understudyv1alpha1.ResourceType{}
 	if err := r.Get(ctx, req.NamespacedName, t); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		if !apierrors.IsNotFound(err) {
+			return ctrl.Result{}, err
+		}
+		r.types.Forget(req.Name)
+		return result(0, r.restore(ctx, req.Name))
 	}
 	c := metav1.Condition{
 		Type: understudyv1alpha1.ConditionAccepted, Status: metav1.ConditionTrue,
 		Reason: understudyv1alpha1.ReasonAccepted, Message: "Resources of this type can be planned",
 	}
-	if _, problems := plan.CheckType(t); len(problems) > 0 {
+	if _, problems := r.types.Check(t); len(problems) > 0 {
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, problems[0].Reason, problems.Message()
 	}
 	changed, err := patchStatus(ctx, r.Client, t, func(t *understudyv1alpha1.ResourceType) {
@@ -57,7 +61,17 @@ func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	return result(0, err)
 }
 
-// builtinTypes applies the built-in types once, as the leader.
+// restore puts a built-in type there again that somebody deleted: others use it.
+func (r *typeReconciler) restore(ctx context.Context, name string) error {
+	for _, t := range builtin.Types() {
+		if t.Name == name {
+			return applyType(ctx, r.Client, &t)
+		}
+	}
+	return nil
+}
+
+// builtinTypes applies the built-in types at start, as the leader.
 type builtinTypes struct{ client.Client }
 
 // NeedLeaderElection keeps two versions from taking turns.
@@ -66,21 +80,29 @@ func (*builtinTypes) NeedLeaderElection() bool { return true }
 // Start applies each type; it is repeated until the API server takes it.
 func (b *builtinTypes) Start(ctx context.Context) error {
 	for _, t := range builtin.Types() {
-		u, err := applied(&t)
-		if err != nil {
-			return err
-		}
-		err = wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
-			err := b.Apply(ctx, client.ApplyConfigurationFromUnstructured(u.DeepCopy()),
-				client.FieldOwner(fieldManager), client.ForceOwnership)
+		err := wait.PollUntilContextCancel(ctx, time.Second, true, func(ctx context.Context) (bool, error) {
+			err := applyType(ctx, b.Client, &t)
 			if err != nil {
 				ctrl.LoggerFrom(ctx).Error(err, "Applying a built-in ResourceType, will try again", "resourceType", t.Name)
 			}
 			return err == nil, nil
 		})
 		if err != nil && ctx.Err() == nil {
-			return fmt.Errorf("applying the ResourceType %s: %w", t.Name, err)
+			return err
 		}
+	}
+	return nil
+}
+
+// applyType applies a type of ours, every field.
+func applyType(ctx context.Context, c client.Client, t *understudyv1alpha1.ResourceType) error {
+	u, err := applied(t)
+	if err != nil {
+		return err
+	}
+	if err := c.Apply(ctx, client.ApplyConfigurationFromUnstructured(u),
+		client.FieldOwner(fieldManager), client.ForceOwnership); err != nil {
+		return fmt.Errorf("applying the ResourceType %s: %w", t.Name, err)
 	}
 	return nil
 }

@@ -110,6 +110,8 @@ const (
 	ReasonCircularDependency = "CircularDependency"
 	// ReasonGroupRejected says that another object of the group keeps the whole plan back.
 	ReasonGroupRejected = "GroupRejected"
+	// ReasonDeleting says that the object is being deleted; the message says what it waits for.
+	ReasonDeleting = "Deleting"
 	// ReasonServiceTaken, also of ServiceReady, says that a Service of the group's
 	// name is somebody else's.
 	ReasonServiceTaken = "ServiceTaken"

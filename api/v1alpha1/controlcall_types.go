@@ -11,6 +11,10 @@ import (
 // CodeMove is the control code of a group that moves it to another host.
 const CodeMove = "MOVE"
 
+// MaxControlInput is how many bytes the input of a ControlCall may have as JSON
+// text. The schema cannot measure what it does not know.
+const MaxControlInput = 64 << 10
+
 // ControlCallSpec is the request. It is immutable.
 type ControlCallSpec struct {
 	// groupName is the group that is called, or whose resource is.
@@ -37,7 +41,8 @@ type ControlCallSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Destination string `json:"destination,omitempty"`
 
-	// input is given to the provider as JSON text: at most 64 KiB.
+	// input is given to the provider as JSON text: at most 64 KiB. A call with
+	// more is refused before it is claimed.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Type=object
@@ -59,7 +64,8 @@ type ControlCallSpec struct {
 }
 
 // ControlCallStatus is written by the monitor that claimed the call; by the
-// owner that comes after it if that host was lost.
+// owner that comes after it if that host was lost; by the manager if the target
+// does not exist.
 type ControlCallStatus struct {
 	// conditions are Finished.
 	// +optional
@@ -138,11 +144,12 @@ type ControlCallOwner struct {
 // +kubebuilder:printcolumn:name="Code",type=string,JSONPath=`.spec.code`
 // +kubebuilder:printcolumn:name="Finished",type=string,JSONPath=`.status.conditions[?(@.type=="Finished")].reason`
 // +kubebuilder:printcolumn:name="Status",type=integer,JSONPath=`.status.statusCode`
-// +kubebuilder:printcolumn:name="Output",type=string,JSONPath=`.status.output`
+// +kubebuilder:printcolumn:name="Output",type=string,JSONPath=`.status.output`,priority=1
 // +kubebuilder:printcolumn:name="Host",type=string,JSONPath=`.status.owner.podName`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.spec == oldSelf.spec",message="is immutable: create another ControlCall",fieldPath=".spec"
 // +kubebuilder:validation:XValidation:rule="has(self.spec.resourceName) || self.spec.code == 'MOVE'",message="a group has the code MOVE only; name a resource for other codes",fieldPath=".spec.code"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.resourceName) || self.spec.code != 'MOVE'",message="MOVE is the code of a group: leave spec.resourceName out",fieldPath=".spec.resourceName"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.destination) || self.spec.code == 'MOVE'",message="only MOVE has a destination",fieldPath=".spec.destination"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.completionTime) || (has(self.status) && self.status == oldSelf.status)",message="a finished call does not change",fieldPath=".status"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && (self.status.owner == oldSelf.status.owner || self.status.owner.epoch > oldSelf.status.owner.epoch))",message="a claimed call is its claimer's, until an owner with a larger epoch finishes it",fieldPath=".status.owner"

@@ -342,7 +342,7 @@ type OwnershipEntry struct {
 // +kubebuilder:printcolumn:name="Epoch",type=integer,JSONPath=`.status.owner.epoch`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.owner.stateTime`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`,priority=1
+// +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="a group's name is that of its Service: lower-case letters, digits and hyphens, a letter first"
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="a group's name has at most 40 characters",fieldPath=".metadata"

@@ -125,6 +125,7 @@ func TestSpecs(t *testing.T) {
 		{"ControlCall", `{destination: node-1}`, ""},
 		{"ControlCall", `{code: COUNT}`, "a group has the code MOVE only"},
 		{"ControlCall", `{code: COUNT, resourceName: web}`, ""},
+		{"ControlCall", `{resourceName: web}`, "leave spec.resourceName out"},
 		{"ControlCall", `{code: COUNT, resourceName: web, destination: node-1}`, "only MOVE has a destination"},
 		{"ControlCall", `{timeoutMilliseconds: 99}`, "spec.timeoutMilliseconds"},
 		{"ControlCall", `{ttlSecondsAfterFinished: 0}`, ""},

@@ -28,6 +28,8 @@ type Input struct {
 	Resources []understudyv1alpha1.ClusterResource
 	// Types by name: at least those that the resources name and that exist.
 	Types map[string]*understudyv1alpha1.ResourceType
+	// Checked keeps what was made of them; nil keeps nothing.
+	Checked *TypeCache
 }
 
 // Result is an accepted input.

@@ -246,6 +246,9 @@ func TestProblems(t *testing.T) {
 		"reserved folder": {template(func(s *corev1.PodSpec) {
 			s.Containers[1].VolumeMounts = []corev1.VolumeMount{{Name: "x", MountPath: "/understudy/bin"}}
 		}), plan.KindGroup, "db", "spec.template.spec.containers[1].volumeMounts[0].mountPath", understudyv1alpha1.ReasonTemplateRefused, "elsewhere"},
+		"reserved volume mounted": {template(func(s *corev1.PodSpec) {
+			s.Containers[1].VolumeMounts = []corev1.VolumeMount{{Name: "x", MountPath: "/x"}, {Name: "understudy-token", MountPath: "/token"}}
+		}), plan.KindGroup, "db", "spec.template.spec.containers[1].volumeMounts[1].name", understudyv1alpha1.ReasonTemplateRefused, "mount another"},
 		"ports without names": {group(func(s *understudyv1alpha1.ResourceGroupSpec) {
 			s.Service = &understudyv1alpha1.GroupService{Ports: []understudyv1alpha1.GroupServicePort{{Name: "a", Port: 1}, {Port: 2}}}
 		}), plan.KindGroup, "db", "spec.service.ports[1].name", understudyv1alpha1.ReasonInvalid, "give each port a name"},

@@ -123,7 +123,7 @@ func (b *build) typeOf(r *understudyv1alpha1.ClusterResource) *typeInfo {
 	info, seen := b.types[name]
 	if !seen {
 		if t := b.in.Types[name]; t != nil {
-			if s, problems := CheckType(t); len(problems) == 0 {
+			if s, problems := b.in.Checked.Check(t); len(problems) == 0 {
 				info = &typeInfo{spec: t.Spec, schema: s, terminateTimeout: defaultTerminateTimeout}
 				if t.Spec.TerminateTimeoutMilliseconds != 0 {
 					info.terminateTimeout = t.Spec.TerminateTimeoutMilliseconds

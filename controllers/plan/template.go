@@ -57,6 +57,11 @@ func checkReserved(refuse func(*field.Path, string), at *field.Path, c *corev1.C
 		refuse(at.Child("name"), fmt.Sprintf("names that begin with %q are taken: rename it", layout.Reserved))
 	}
 	for i, m := range c.VolumeMounts {
+		// A mount finds the builder's volumes by name, and with them the monitor's token.
+		if strings.HasPrefix(m.Name, layout.Reserved) {
+			refuse(at.Child("volumeMounts").Index(i).Child("name"),
+				fmt.Sprintf("volumes whose names begin with %q are not the template's: mount another", layout.Reserved))
+		}
 		if m.MountPath == layout.ReservedPath || strings.HasPrefix(m.MountPath, layout.ReservedPath+"/") {
 			refuse(at.Child("volumeMounts").Index(i).Child("mountPath"),
 				fmt.Sprintf("the folder %s is taken: mount it elsewhere", layout.ReservedPath))

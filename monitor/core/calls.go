@@ -4,6 +4,7 @@
 package core
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -85,6 +86,12 @@ func (c *Core) callOutcomes() {
 
 func (c *Core) giveCall(id string, k *call) {
 	k.given = true
+	if n := len(k.seen.Input); n > v1alpha1.MaxControlInput && k.seen.Owner == nil {
+		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeInvalidParameter, fmt.Sprintf(
+			"spec.input has %d bytes as JSON, more than %d: shorten it in another call, or name a file that holds it",
+			n, v1alpha1.MaxControlInput))
+		return
+	}
 	if k.seen.ResourceName == "" {
 		c.giveMove(id, k)
 		return

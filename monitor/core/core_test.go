@@ -408,6 +408,23 @@ func TestControlCalls(t *testing.T) {
 		r.pass(time.Second)
 		r.finished("k", v1alpha1.ReasonSucceeded)
 	})
+	t.Run("too much input", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		k := backup
+		k.Input = []byte(`"` + strings.Repeat("x", v1alpha1.MaxControlInput-2) + `"`)
+		r.ask(k)
+		r.finished("k", v1alpha1.ReasonSucceeded)
+		n := count(a.effects, begun)
+		k.Name, k.Input = "more", []byte(`"`+strings.Repeat("x", v1alpha1.MaxControlInput-1)+`"`)
+		r.ask(k)
+		if f := r.finished("more", v1alpha1.ReasonRefused); f.StatusName != "ERROR_INVALID_PARAMETER" ||
+			!strings.Contains(f.Message, "spec.input has 65537 bytes as JSON, more than 65536") {
+			t.Errorf("%+v", f)
+		}
+		if count(a.effects, begun) != n {
+			t.Error("begun")
+		}
+	})
 	t.Run("deleted while it was claimed", func(t *testing.T) {
 		r, a := up(t, "a", "b")
 		for range 40 { // more than the engine takes at a time

@@ -1,0 +1,42 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// What plain kubectl get shows: whether an object is refused, and nothing that
+// can be pages long.
+func TestColumns(t *testing.T) {
+	for plural, want := range map[string][]string{
+		"resourcegroups":   {"Wanted", "State", "Owner", "Node", "Epoch", "Since", "Ready", "Accepted"},
+		"clusterresources": {"Group", "Type", "Wanted", "State", "Node", "Since", "Reason", "Accepted"},
+		"resourcetypes":    {"Accepted", "Description", "Age"},
+		"controlcalls":     {"Group", "Resource", "Code", "Finished", "Status", "Age"},
+	} {
+		data, err := os.ReadFile("../../config/crd/bases/understudy.dev_" + plural + ".yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var crd apiextensionsv1.CustomResourceDefinition
+		if err := yaml.Unmarshal(data, &crd); err != nil {
+			t.Fatal(err)
+		}
+		var shown []string
+		for _, column := range crd.Spec.Versions[0].AdditionalPrinterColumns {
+			if column.Priority == 0 {
+				shown = append(shown, column.Name)
+			}
+		}
+		if !slices.Equal(shown, want) {
+			t.Errorf("%s: %v, want %v", plural, shown, want)
+		}
+	}
+}
