@@ -100,7 +100,7 @@ func TestHistoryIsBounded(t *testing.T) {
 		var now string
 		g.Eventually(func() error {
 			one := group(g, t, ns, "db")
-			one.Spec.FailoverThreshold = ptr.To(int32(n))
+			one.Spec.FailoverThreshold = ptr.To(int32(n % 30))
 			one.Spec.Template.Annotations = map[string]string{"n": fmt.Sprint(n)}
 			return c.Update(t.Context(), one)
 		}, soon, "20ms").Should(Succeed())
