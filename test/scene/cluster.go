@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -20,6 +21,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
@@ -71,6 +73,8 @@ func (c *Cluster) connect() (err error) {
 	if c.REST, err = loader.ClientConfig(); err != nil {
 		return fmt.Errorf("KUBECONFIG=%s: %w", c.kubeconfig, err)
 	}
+	// Without one, a stack trace is printed to whoever waited half a minute for the cluster.
+	log.SetLogger(logr.Discard())
 	// A limit of our own would falsify what is measured.
 	c.REST.QPS = -1
 	scheme := clientgoscheme.Scheme
