@@ -148,9 +148,9 @@ func schedule(t *testing.T, seed uint64) {
 
 // TestSchedules runs random schedules; SEED runs that one alone.
 func TestSchedules(t *testing.T) {
-	first, n := uint64(1), uint64(200)
+	first, n := uint64(1), uint64(100)
 	if testing.Short() { // with the race detector; make test runs them all without
-		n = 8
+		n = 3
 	}
 	if s := os.Getenv("SEED"); s != "" {
 		first, _ = strconv.ParseUint(s, 10, 64)
