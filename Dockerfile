@@ -1,5 +1,5 @@
 # Our programs, static, on an empty base: one image for the manager and for what host pods run (monitor, init,
-# provider). `make images` builds the same without a container engine.
+# provider). `make images` puts the same programs into an image without a container engine.
 #
 #   docker build --build-arg VERSION=$(git describe --tags --always) -t understudy:dev .
 
