@@ -161,16 +161,29 @@ func (r *groupReconciler) everyPhase(
 	var errs []error
 	var conflict error
 	for _, phase := range phases {
-		if err := phase(ctx, s); apierrors.IsConflict(err) {
-			conflict = err
-		} else if err != nil {
-			errs = append(errs, err)
+		for _, err := range parts(phase(ctx, s)) {
+			if apierrors.IsConflict(err) {
+				conflict = err
+			} else {
+				errs = append(errs, err)
+			}
 		}
 	}
 	if len(errs) == 0 {
 		return conflict
 	}
 	return errors.Join(errs...)
+}
+
+// parts are the errors that were joined to one.
+func parts(err error) []error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		return joined.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 func (s *groupScope) result(err error) (ctrl.Result, error) { return result(s.requeue, err) }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -171,15 +172,50 @@ func (l *loop) step(ctx context.Context, in core.Input) (done bool, err error) {
 	now := clock.Now()
 	effects := l.core.Step(now, in)
 	l.recorder.step(now, in, effects)
+	return l.carryOutAll(ctx, effects)
+}
+
+func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done bool, err error) {
+	var unstored error // why the journal does not have what was to be in it first
 	for _, e := range effects {
 		if e.Done != nil {
 			done = true
 		}
-		if err := l.carryOut(ctx, e); err != nil {
+		if unstored != nil && l.unbegun(e) {
+			continue
+		}
+		err := l.carryOut(ctx, e)
+		switch {
+		case err != nil && e.Journal != nil && onlyOnline(effects):
+			unstored = err
+			l.warn("JournalFailed", err.Error()+": nothing is brought online without it")
+		case err != nil:
 			return done, err
 		}
 	}
 	return done, nil
+}
+
+// unbegun answers an Online that the journal could not be told of, in place of its
+// provider: it failed, and the policy for that decides. What runs goes on.
+func (l *loop) unbegun(e core.Effect) bool {
+	if e.Call == nil || e.Call.Op != engine.OpOnline {
+		return false
+	}
+	failed := &engine.Returned{
+		Call: e.Call.ID, Outcome: engine.Unavailable,
+		Message: "the journal cannot be written: look at the node's disk and memory",
+	}
+	l.execute(func() core.Input { return core.Input{Returned: failed} })
+	return true
+}
+
+// onlyOnline tells whether nothing else of these effects had to wait for the journal: an
+// end of a control call, or its beginning, cannot be answered in its place.
+func onlyOnline(effects []core.Effect) bool {
+	return !slices.ContainsFunc(effects, func(e core.Effect) bool {
+		return e.Reply != nil || e.Call != nil && e.Call.Op == engine.OpBeginResourceControl
+	})
 }
 
 // carryOut hands an effect to its edge. Only a journal with a barrier is waited for.
@@ -276,6 +312,9 @@ func (l *loop) fetchPlan(ctx context.Context, revision string) {
 	if l.cancelPlan != nil {
 		l.cancelPlan()
 	}
+	if revision == "" {
+		return
+	}
 	ctx, l.cancelPlan = context.WithCancel(ctx)
 	l.spawn(func() { l.kube.FetchPlan(ctx, revision) })
 }
@@ -286,8 +325,8 @@ func (l *loop) journal(j core.Journal) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if j.Barrier {
-		// A disk that fails now costs the ownership, not the exclusion: without
-		// this barrier nothing that depends on it is done.
+		// A disk that fails now costs availability, not the exclusion: without this
+		// barrier nothing that depends on it is done.
 		return l.store.now(data)
 	}
 	l.store.later(data, j.ID)

@@ -6,6 +6,7 @@ package monitor
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,8 +14,35 @@ import (
 	"time"
 
 	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/journal"
 )
+
+// What waits for a journal that cannot be written is not begun: an Online fails, and all
+// else goes on; with a control call it ends this life of the monitor.
+func TestJournalFailsBeforeOnline(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "state")
+	must(t, os.Mkdir(dir, 0o700))
+	j, err := journal.Open(dir)
+	must(t, err)
+	must(t, os.RemoveAll(dir))
+	l := &loop{
+		core: core.New(core.Config{}, nil), store: newStore(j, func(core.Input) {}, func(error) {}),
+		inputs: make(chan core.Input, 1), log: newClusterLog(io.Discard),
+	}
+	barrier := core.Effect{Journal: &core.Journal{Barrier: true}}
+	online := core.Effect{Call: &engine.Call{ID: 5, Op: engine.OpOnline}}
+	if _, err := l.carryOutAll(t.Context(), []core.Effect{barrier, online}); err != nil {
+		t.Errorf("the monitor ends: %v", err)
+	}
+	if in := <-l.inputs; in.Returned == nil || in.Returned.Call != 5 || in.Returned.Outcome != engine.Unavailable {
+		t.Errorf("%+v, want a failed Online", in)
+	}
+	control := core.Effect{Call: &engine.Call{ID: 6, Op: engine.OpBeginResourceControl}}
+	if _, err := l.carryOutAll(t.Context(), []core.Effect{barrier, online, control}); err == nil {
+		t.Error("a control call was begun that may run twice")
+	}
+}
 
 // A state that cannot be stored is tried again, also if nobody waits for it, and
 // the log says so once.

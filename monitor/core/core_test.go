@@ -588,6 +588,20 @@ func TestStaleJournal(t *testing.T) {
 		if n := count(a.since(mark), isKill); n != 1 || !a.isOnline() {
 			t.Errorf("dumb %t: killed %d times, online %t; want what is unknown killed, and started anew", dumb, n, a.isOnline())
 		}
+		// The same, and the order to kill is lost with the connection.
+		a.stop()
+		a.state = old
+		mark = a.mark()
+		a.hold["kill"] = true
+		a.start()
+		a.input(core.Input{InitGone: &core.InitGone{Container: "main", Cut: true}})
+		a.hold["kill"] = false
+		a.connect()
+		r.run()
+		r.pass(1500 * time.Millisecond)
+		if n := count(a.since(mark), isKill); n != 2 || !a.isOnline() {
+			t.Errorf("dumb %t: killed %d times, online %t; want the kill repeated", dumb, n, a.isOnline())
+		}
 	}
 }
 
@@ -681,6 +695,30 @@ func TestGraceCountsOnce(t *testing.T) {
 	must(t, json.Unmarshal(a.state, &s))
 	if s.Draining.Boot < at.Boot || s.Draining.Boot > a.rig.now.Boot {
 		t.Errorf("the journal says %+v", s.Draining)
+	}
+}
+
+// A monitor that was replaced in a pod that lived on does not count from that drain.
+func TestGraceOfAnEarlierDrain(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.grace = 60000
+	a.input(core.Input{Drain: &core.Drain{Reason: "MonitorStopping"}})
+	r.pass(5 * time.Second)
+	a.stop()
+	a.nonce++
+	a.start()
+	r.pass(time.Hour)
+	r.ask(core.ControlCall{Name: "back", Code: "MOVE"})
+	r.pass(20 * time.Second)
+	if !a.isOnline() {
+		t.Fatalf("%+v", r.status.Owner)
+	}
+	mark := a.mark()
+	a.hold["Offline"] = true
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+	r.pass(time.Second)
+	if off, ended := count(a.since(mark), calls(engine.OpOffline)), count(a.since(mark), calls(engine.OpTerminate)); off != 1 || ended != 0 {
+		t.Errorf("%d calls of Offline, %d of Terminate, want an orderly stop", off, ended)
 	}
 }
 

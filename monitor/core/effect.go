@@ -85,7 +85,8 @@ type Expect struct {
 	Nonce     string `json:"nonce"`
 }
 
-// FetchPlan reads the plan of that revision. A newer one replaces it.
+// FetchPlan reads the plan of that revision. A newer one replaces it; an empty one
+// only ends what goes on.
 type FetchPlan struct {
 	Revision string `json:"revision"`
 }

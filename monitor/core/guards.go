@@ -22,11 +22,13 @@ func (c *Core) hello(h Hello) {
 		h.Epoch, h.G1, h.G2 = 0, 0, 0
 	}
 	switch {
-	case first && k.nonce != "" && k.nonce != h.Nonce && h.G2 != 0:
-		// The journal is older than this guard, under which something may be online.
+	case h.G2 != 0 && (k.unsure || first && k.nonce != "" && k.nonce != h.Nonce):
+		// The journal is older than this guard, under which something may be online; or
+		// the kill for that got lost with the connection.
 		k.unsure = true
 		c.emit(Effect{Kill: &Kill{Container: h.Container, Reason: "UnknownLife"}})
 	case h.Fresh || k.nonce != "" && k.nonce != h.Nonce:
+		k.unsure = false // without a guard, or in another life, nothing is online
 		c.empty(h.Container, h.Nonce)
 	case k.nonce == "":
 		// Without a journal nothing is known of what runs there: it is looked for,
@@ -163,8 +165,10 @@ func (c *Core) drain(reason string) {
 		return
 	}
 	c.draining = c.now
-	if c.drained != (instant.Instant{}) {
-		c.draining = c.drained // kubelet has counted since then
+	// Kubelet has counted since the first request; but if that time is over and the pod
+	// lives, it was not the pod that was to end.
+	if c.drained != (instant.Instant{}) && c.now.Boot-c.drained.Boot < int64(ms(c.config.GraceMilliseconds)) {
+		c.draining = c.drained
 	}
 	c.changed = true
 	c.emit(Effect{Journal: &Journal{}})

@@ -112,6 +112,7 @@ type host struct {
 	kills       int
 	provider    bool
 	alive       bool
+	grace       int64
 	dumb        bool // says at Open nothing of what runs
 	async       bool
 	pending     bool
@@ -131,6 +132,7 @@ func (h *host) start() {
 	config := core.Config{
 		Namespace: "ns", Group: "db", PodName: h.name, PodUID: "uid-" + h.name, PodIP: "10.0.0.1", NodeName: "node-" + h.name,
 		Inc: h.name + "-" + strconv.Itoa(len(h.lives)), BootID: "boot", Containers: []string{"main"},
+		GraceMilliseconds: h.grace,
 	}
 	var state *core.State
 	if h.state != nil {
@@ -312,7 +314,7 @@ func (h *host) carryOut(e core.Effect) {
 		h.call(*e.Call)
 	case e.Tick != nil:
 		h.answer("tick", core.Input{Tick: e.Tick})
-	case e.FetchPlan != nil:
+	case e.FetchPlan != nil && e.FetchPlan.Revision != "":
 		text, err := json.Marshal(r.plan)
 		must(r.t, err)
 		p := &planv1.Plan{}

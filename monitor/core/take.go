@@ -74,7 +74,10 @@ func (c *Core) takeGroup(g Group) {
 	c.changed = true
 	switch revision := g.Status.PlanRevision; revision {
 	case c.planRevision:
-		c.wanted = "" // taken back before it was here
+		if c.wanted != "" { // taken back before it was here
+			c.wanted = ""
+			c.emit(Effect{FetchPlan: &FetchPlan{}})
+		}
 	case "", c.wanted, c.refused:
 	default:
 		c.wanted = revision
