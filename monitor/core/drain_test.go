@@ -1,0 +1,91 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
+)
+
+// The grace period counts from the first request to end, whatever became of the
+// monitor that heard it.
+func TestGraceCountsOnce(t *testing.T) {
+	_, a := up(t, "a", "b")
+	at := a.rig.now
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+	var s core.State
+	must(t, json.Unmarshal(a.state, &s))
+	if s.Draining.Boot < at.Boot || s.Draining.Boot > a.rig.now.Boot {
+		t.Errorf("the journal says %+v", s.Draining)
+	}
+}
+
+// A monitor that was replaced in a pod that lived on does not count from that drain.
+func TestGraceOfAnEarlierDrain(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.grace = 60000
+	a.input(core.Input{Drain: &core.Drain{Reason: "MonitorStopping"}})
+	r.pass(5 * time.Second)
+	a.stop()
+	a.nonce++
+	a.start()
+	r.pass(time.Hour)
+	r.ask(core.ControlCall{Name: "back", Code: "MOVE"})
+	r.pass(20 * time.Second)
+	if !a.isOnline() {
+		t.Fatalf("%+v", r.status.Owner)
+	}
+	mark := a.mark()
+	a.hold["Offline"] = true
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+	r.pass(time.Second)
+	if off, ended := count(a.since(mark), calls(engine.OpOffline)), count(a.since(mark), calls(engine.OpTerminate)); off != 1 || ended != 0 {
+		t.Errorf("%d calls of Offline, %d of Terminate, want an orderly stop", off, ended)
+	}
+}
+
+func TestDrain(t *testing.T) {
+	t.Run("the owner hands over, then leaves", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
+		r.pass(time.Second)
+		if !a.done || a.connected || !r.host("b").isOnline() {
+			t.Errorf("done %v, connected %v", a.done, a.connected)
+		}
+	})
+	t.Run("asked by its container, it stays until it is asked itself", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+		r.pass(time.Second)
+		if a.done || a.connected {
+			t.Fatalf("done %v, connected %v", a.done, a.connected)
+		}
+		a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
+		if !a.done {
+			t.Error("does not leave")
+		}
+	})
+	t.Run("a container that comes back begins another life", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+		r.pass(time.Second)
+		a.connect()
+		if r.run(); !a.done {
+			t.Error("the old life goes on")
+		}
+	})
+	t.Run("not before the stop is proven", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		a.hold["emptied"] = true
+		a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
+		r.pass(20 * time.Second)
+		if a.done || r.host("b").isOnline() {
+			t.Errorf("done %v, b online %v", a.done, r.host("b").isOnline())
+		}
+	})
+}

@@ -1,0 +1,132 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
+)
+
+func TestUnfit(t *testing.T) {
+	r := newRig(t, "a", "b")
+	a := r.hosts[0]
+	a.hold["plan"], a.hold["Open"], a.provider = true, true, false
+	a.known = true // an init that lives, and is away
+	a.start()
+	a.connected = false
+	a.input(core.Input{InitGone: &core.InitGone{Container: "main", Cut: true}})
+	want := func(reason string) {
+		t.Helper()
+		if h := r.status.Hosts["a"]; h.Reason != reason || h.Ready != (reason == "") {
+			t.Fatalf("%+v, want reason %q", h, reason)
+		}
+	}
+	want("NoPlan")
+	a.release("plan")
+	want("ContainerMissing")
+	a.connect()
+	r.run()
+	r.pass(time.Second)
+	want("ProviderMissing")
+	a.provider = true
+	a.providerUp()
+	r.run()
+	want("NotOpened")
+	a.release("Open")
+	want("")
+	a.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "crashed"}})
+	want("") // killed, and back at once
+	a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
+	want("Draining")
+}
+
+// fail makes the resource of a host fail beyond its threshold.
+func fail(h *host) {
+	h.signalFailure()
+	h.rig.pass(time.Millisecond)
+	h.signalFailure()
+}
+
+func TestReleaseThatHasBegunIsFinished(t *testing.T) {
+	r, a := up(t, "a", "b")
+	b := r.host("b")
+	a.hold["emptied"] = true
+	fail(a)
+	r.pass(3 * time.Second)
+	if a.isOnline() || b.isOnline() || r.lease.HolderIdentity == nil {
+		t.Fatal("the stop is not proven yet")
+	}
+	mark := a.mark()
+	a.release("emptied")
+	r.pass(time.Second)
+	if !b.isOnline() || count(a.since(mark), calls(engine.OpOnline)) != 0 {
+		t.Error("the group did not go over")
+	}
+	got := r.status.Owner.Timeline[len(r.status.Owner.Timeline)-1]
+	if got.Kind != "Failover" || got.FromPodName != "a" || got.ToPodName != "b" || got.ResourceName != "store" ||
+		got.OfflineTime == nil || got.OnlineTime == nil || got.EndpointTime == nil ||
+		!got.DetectedTime.Before(got.OfflineTime) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// A failover that is refused leaves a move possible, and time does not tell it anew.
+func TestRefusedFailover(t *testing.T) {
+	r, a := up(t, "a", "b")
+	r.plan.FailoverThreshold = 0
+	r.plan.Resources[0].Generation++
+	r.status.PlanRevision = "p2"
+	r.tell()
+	r.run()
+	fail(a)
+	r.pass(time.Second)
+	if a.isOnline() || r.host("b").isOnline() || r.status.Owner.PodName != "a" || r.status.Owner.Message == "" {
+		t.Fatalf("%+v", r.status.Owner)
+	}
+	r.ask(core.ControlCall{Name: "m", Code: "MOVE"})
+	r.pass(time.Second)
+	r.finished("m", v1alpha1.ReasonSucceeded)
+	if !r.host("b").isOnline() {
+		t.Error("not moved")
+	}
+}
+
+// The condition says what is not proven, also while no stop of all is due.
+func TestStopFailedIsSaid(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.hold["kill"] = true
+	a.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "EOF"}})
+	r.pass(5 * time.Minute)
+	var last []core.Condition
+	for _, e := range a.effects {
+		if e.Write != nil && e.Write.Group != nil {
+			last = e.Write.Group.Conditions
+		}
+	}
+	if !slices.ContainsFunc(last, func(c core.Condition) bool { return c.Type == v1alpha1.ConditionStopFailed && c.Status }) {
+		t.Errorf("%+v", last)
+	}
+}
+
+// A provider that says "offline" proves nothing: the lease is kept.
+func TestStopThatIsNotProven(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.hold["emptied"] = true
+	fail(a)
+	mark := a.mark()
+	r.pass(20 * time.Second)
+	if r.host("b").isOnline() || count(a.since(mark), isPut) < 9 {
+		t.Fatalf("%d renewals", count(a.since(mark), isPut))
+	}
+	a.release("emptied")
+	r.pass(3 * time.Second)
+	if !r.host("b").isOnline() {
+		t.Error("not over, although the stop is proven")
+	}
+}
