@@ -15,13 +15,28 @@ import (
 // The grace period counts from the first request to end, whatever became of the
 // monitor that heard it.
 func TestGraceCountsOnce(t *testing.T) {
-	_, a := up(t, "a", "b")
-	at := a.rig.now
+	r, a := up(t, "a", "b")
+	a.grace = 60000
+	a.hold["Offline"] = true // it takes its time
+	a.stop()
+	a.start()
+	r.pass(2 * time.Second)
+	at := r.now
 	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
 	var s core.State
 	must(t, json.Unmarshal(a.state, &s))
-	if s.Draining.Boot < at.Boot || s.Draining.Boot > a.rig.now.Boot {
+	if s.Draining.Boot < at.Boot || s.Draining.Boot > r.now.Boot {
 		t.Errorf("the journal says %+v", s.Draining)
+	}
+	// The monitor dies in the middle of the stop, and init says it again to the next one.
+	r.pass(2 * time.Second)
+	a.stop()
+	a.start()
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+	var again core.State
+	must(t, json.Unmarshal(a.state, &again))
+	if again.Draining != s.Draining {
+		t.Errorf("after a restart it counts from %+v, not %+v", again.Draining, s.Draining)
 	}
 }
 
