@@ -146,12 +146,7 @@ func (h *host) start() {
 	h.record(monitor.Line{Config: &config, State: state})
 	h.post(core.Input{Started: &core.Started{}})
 	h.connect()
-	h.post(core.Input{Observed: &ownership.Observed{Lease: h.rig.lease}})
-	h.seeGroup()
-	for _, id := range slices.Sorted(maps.Keys(h.rig.calls)) {
-		k := *h.rig.calls[id]
-		h.post(core.Input{ControlCall: &k})
-	}
+	h.seeAll()
 	h.rig.run()
 }
 
@@ -187,15 +182,20 @@ func (h *host) release(edge string) {
 	h.rig.run()
 }
 
-// heal ends a cut: the watches bring what is new.
-func (h *host) heal() {
-	h.cut = false
+// seeAll is what watches bring when they begin.
+func (h *host) seeAll() {
 	h.post(core.Input{Observed: &ownership.Observed{Lease: h.rig.lease}})
 	h.seeGroup()
 	for _, id := range slices.Sorted(maps.Keys(h.rig.calls)) {
 		k := *h.rig.calls[id]
 		h.post(core.Input{ControlCall: &k})
 	}
+}
+
+// heal ends a cut: the watches bring what is new.
+func (h *host) heal() {
+	h.cut = false
+	h.seeAll()
 	h.rig.run()
 }
 
