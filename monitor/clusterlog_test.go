@@ -5,20 +5,14 @@ package monitor
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"k8s.io/client-go/rest"
-
-	"github.com/understudy-dev/understudy/monitor/clock"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/instant"
-	"github.com/understudy-dev/understudy/monitor/journal"
-	"github.com/understudy-dev/understudy/monitor/kube"
 )
 
 func TestClusterLog(t *testing.T) {
@@ -106,25 +100,11 @@ func TestClusterLogIsClosedInTime(t *testing.T) {
 
 // Nor does the loop.
 func TestLoopGoesOnWhileNobodyReads(t *testing.T) {
-	j, err := journal.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
 	log, record := newDam(), newDam()
 	defer close(log.open)
 	defer close(record.open)
-	ctx, cancel := context.WithCancel(t.Context())
-	l := newLoop(ctx, Config{Log: log, Record: record}, core.Config{
-		Group: "g", Namespace: "n", PodUID: "u", BootID: "b", Containers: []string{"main"},
-	}, nil, j)
-	defer l.wait.Wait()
-	defer cancel()
-	if l.alarm, err = clock.NewAlarm(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if l.kube, err = kube.New(kube.Config{REST: &rest.Config{}, Sink: l.input}); err != nil {
-		t.Fatal(err)
-	}
+	l, ctx, end := newTestLoop(t, Config{Log: log, Record: record})
+	defer end()
 	done := make(chan error, 1)
 	go func() {
 		for i := range recordLines + recordLines/8 {

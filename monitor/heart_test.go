@@ -12,12 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"k8s.io/client-go/rest"
-
 	"github.com/understudy-dev/understudy/monitor/clock"
-	"github.com/understudy-dev/understudy/monitor/core"
-	"github.com/understudy-dev/understudy/monitor/journal"
-	"github.com/understudy-dev/understudy/monitor/kube"
 )
 
 // The heart beats for a loop that comes by, idle or busy, and for no other.
@@ -68,20 +63,8 @@ func TestHeart(t *testing.T) {
 
 // The loop comes by, though nothing happens.
 func TestLoopBeats(t *testing.T) {
-	j, err := journal.Open(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	l := newLoop(ctx, Config{}, core.Config{Group: "g", Namespace: "n", PodUID: "u", BootID: "b"}, nil, j)
-	defer l.wait.Wait()
-	defer cancel()
-	if l.alarm, err = clock.NewAlarm(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if l.kube, err = kube.New(kube.Config{REST: &rest.Config{}, Sink: l.input}); err != nil {
-		t.Fatal(err)
-	}
+	l, ctx, end := newTestLoop(t, Config{})
+	defer end()
 	beats := make(chan struct{})
 	l.heart.every = time.Millisecond
 	l.heart.touch = func() error { beats <- struct{}{}; return nil }
@@ -95,7 +78,7 @@ func TestLoopBeats(t *testing.T) {
 			t.Fatal("no beat")
 		}
 	}
-	cancel()
+	end()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
