@@ -100,18 +100,6 @@ func (g Group) WaitReady(ctx context.Context, within time.Duration) error {
 	})
 }
 
-// WaitOnline is WaitReady without the hosts that stand by.
-func (g Group) WaitOnline(ctx context.Context, within time.Duration) error {
-	return g.Wait(ctx, "group "+g.Name+" to be online", within, func(ctx context.Context) (bool, string, error) {
-		o, err := g.Get(ctx)
-		if err != nil {
-			return false, "", err
-		}
-		resources, err := g.Resources(ctx)
-		return err == nil && online(o), Describe(o, resources), err
-	})
-}
-
 func online(o *understudyv1alpha1.ResourceGroup) bool {
 	s := o.Status
 	return s.Owner != nil && apimeta.IsStatusConditionTrue(s.Conditions, understudyv1alpha1.ConditionReady) &&
