@@ -8,7 +8,6 @@ package controllers_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -418,10 +417,12 @@ func TestControlCallsOfWhatIsDeleted(t *testing.T) {
 			g.Expect(have.Status.CompletionTime).NotTo(BeNil())
 		}, soon, "100ms").Should(Succeed())
 	}
-	time.Sleep(6 * time.Second) // the grace of calls that come before their target is over, and nothing looks again
-	for _, name := range []string{"claimed", "waiting", "asking"} {
-		g.Expect(get(g, t, ns, name, &understudyv1alpha1.ControlCall{}).Status.CompletionTime).To(BeNil(), name)
-	}
+	// Also when the grace of calls that come before their target is over, after which nothing looks again.
+	g.Consistently(func(g Gomega) {
+		for _, name := range []string{"claimed", "waiting", "asking"} {
+			g.Expect(get(g, t, ns, name, &understudyv1alpha1.ControlCall{}).Status.CompletionTime).To(BeNil(), name)
+		}
+	}, "6s", "200ms").Should(Succeed())
 	g.Expect(c.Delete(t.Context(), newResource(ns, "other", "mysql"))).To(Succeed())
 	ends("asking", understudyv1alpha1.ReasonRefused, "ERROR_RESOURCE_NOT_FOUND", `"mysql" does not exist`)
 
