@@ -105,7 +105,7 @@ func TestGroupComesOnlineAndMovesOver(t *testing.T) {
 	a, b := hosts[0], hosts[1]
 
 	// A hand-over: the host that goes away releases, the other takes at once.
-	a.drain <- "Test"
+	a.leave()
 	second := w.eventually("online on b", onlineOn("b"))
 	if second.Status.Owner.Epoch <= first.Status.Owner.Epoch {
 		t.Errorf("epoch %d does not follow %d", second.Status.Owner.Epoch, first.Status.Owner.Epoch)
@@ -157,6 +157,28 @@ func TestMonitorKilledOverAndOver(t *testing.T) {
 		a.startMonitor()
 		wait(t, "the record of the new life", func() bool { _, now := w.lease(); return now.Inc != before.Inc })
 	}
+	w.renewals(1)
+	g := w.eventually("online on a", onlineOn("a"))
+	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
+		t.Errorf("epoch %d after %d, %+v", g.Status.Owner.Epoch, first.Status.Owner.Epoch, last(g))
+	}
+	if p := a.provider; p.onlines.Load() != 1 || p.stops.Load() != 0 || p.downs.Load() != 0 {
+		t.Errorf("online %d times, stopped %d times, down %d times", p.onlines.Load(), p.stops.Load(), p.downs.Load())
+	}
+}
+
+// TestMonitorReplaced: asked to end while its container lives, it leaves what runs
+// to the next one.
+func TestMonitorReplaced(t *testing.T) {
+	w, hosts, first := running(t, "a", "b")
+	a := hosts[0]
+	a.ask <- "Test"
+	if err := <-a.ended; err != nil {
+		t.Fatalf("a did not leave in order: %v", err)
+	}
+	_, before := w.lease()
+	a.startMonitor()
+	wait(t, "the record of the new life", func() bool { _, now := w.lease(); return now.Inc != before.Inc })
 	w.renewals(1)
 	g := w.eventually("online on a", onlineOn("a"))
 	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
@@ -278,7 +300,7 @@ func TestStopThatIsNotProven(t *testing.T) {
 	a := hosts[0]
 	lives := make(chan struct{})
 	a.provider.stubborn.Store(&lives)
-	a.drain <- "Test"
+	a.leave()
 	w.eventually("StopFailed", func(g *v1alpha1.ResourceGroup) bool {
 		for _, c := range g.Status.Conditions {
 			if c.Type == v1alpha1.ConditionStopFailed {
@@ -398,7 +420,7 @@ func TestLateWrite(t *testing.T) {
 		must(t, api.Get(t.Context(), client.ObjectKeyFromObject(w.resource), old))
 		return old.Status.Owner != nil && old.Status.Owner.State == "Online"
 	})
-	hosts[0].drain <- "Test"
+	hosts[0].leave()
 	w.eventually("online on b", onlineOn("b"))
 	wait(t, "b's word on the resource", func() bool {
 		r := &v1alpha1.ClusterResource{}

@@ -123,17 +123,17 @@ func (l *loop) callback(ctx context.Context, cb engine.Callback) (engine.Reply, 
 }
 
 // run is the loop.
-func (l *loop) run(ctx context.Context, drain <-chan string) error {
+func (l *loop) run(ctx context.Context, end <-chan string) error {
 	if done, err := l.step(ctx, core.Input{Started: &core.Started{}}); done || err != nil {
 		return err
 	}
 	for {
-		in, ok := l.next(ctx, drain)
+		in, ok := l.next(ctx, end)
 		if !ok {
 			return ctx.Err()
 		}
-		if in.Drain != nil {
-			drain = nil
+		if in.End != nil {
+			end = nil
 		}
 		if done, err := l.step(ctx, in); done || err != nil {
 			return err
@@ -142,7 +142,7 @@ func (l *loop) run(ctx context.Context, drain <-chan string) error {
 }
 
 // next is the next input: what concerns ownership before what providers say.
-func (l *loop) next(ctx context.Context, drain <-chan string) (core.Input, bool) {
+func (l *loop) next(ctx context.Context, end <-chan string) (core.Input, bool) {
 	for {
 		l.heart.pass()
 		select {
@@ -155,8 +155,8 @@ func (l *loop) next(ctx context.Context, drain <-chan string) (core.Input, bool)
 		select {
 		case <-ctx.Done():
 			return core.Input{}, false
-		case reason := <-drain:
-			return core.Input{Drain: &core.Drain{Reason: reason}}, true
+		case reason := <-end:
+			return core.Input{End: &core.End{Reason: reason}}, true
 		case in := <-l.inputs:
 			return in, true
 		case <-l.alarm.C:

@@ -57,17 +57,17 @@ type Config struct {
 	Record io.Writer
 }
 
-// Run runs a monitor until ctx ends or the host has handed over after Drain. It
-// returns nil after a hand-over.
+// Run runs a monitor until ctx ends, which leaves everything as it is, or the host
+// has handed over. It returns nil after a hand-over.
 func Run(ctx context.Context, config Config) error { return run(ctx, config, nil) }
 
-// RunUntilDrained is Run with a channel that, closed or sent to, asks the host to
-// hand over and leave.
-func RunUntilDrained(ctx context.Context, config Config, drain <-chan string) error {
-	return run(ctx, config, drain)
+// RunUntil is Run with a channel that, sent to, asks the monitor to end: at a moment
+// that suits the next one if what it supervises goes on, else after a hand-over.
+func RunUntil(ctx context.Context, config Config, end <-chan string) error {
+	return run(ctx, config, end)
 }
 
-func run(ctx context.Context, config Config, drain <-chan string) error {
+func run(ctx context.Context, config Config, end <-chan string) error {
 	state, err := journal.Open(config.StateDir)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func run(ctx context.Context, config Config, drain <-chan string) error {
 	defer func() { _ = ready.remove() }()
 	l.spawn(func() { l.heart.run(ctx) })
 	l.spawn(func() { l.kube.Run(ctx) })
-	err = l.run(ctx, drain)
+	err = l.run(ctx, end)
 	cancel()
 	l.wait.Wait()
 	return err

@@ -146,7 +146,7 @@ type host struct {
 	init     *standin.Init
 	provider *testProvider
 	kill     context.CancelFunc
-	drain    chan string
+	ask      chan string
 	ended    chan error
 	state    string
 	dirs     string
@@ -178,7 +178,7 @@ func (w *world) start(name string, before ...func(*host)) *host {
 
 func (h *host) startMonitor() {
 	ctx, cancel := context.WithCancel(h.w.t.Context())
-	h.kill, h.drain, h.ended = cancel, make(chan string, 1), make(chan error, 1)
+	h.kill, h.ask, h.ended = cancel, make(chan string, 1), make(chan error, 1)
 	config := monitor.Config{
 		Namespace: h.w.namespace, Group: "db", PodName: h.name, PodUID: "uid-" + h.name, PodIP: "10.0.0.1", NodeName: "node-" + h.name,
 		REST: &rest.Config{Host: h.proxy.url}, StateDir: h.state, ContainersDir: h.dirs, Log: testLog{h.w.t, h.name},
@@ -189,7 +189,7 @@ func (h *host) startMonitor() {
 	ended, done := h.ended, make(chan struct{})
 	go func() {
 		defer close(done)
-		ended <- monitor.RunUntilDrained(ctx, config, h.drain)
+		ended <- monitor.RunUntil(ctx, config, h.ask)
 	}()
 	h.w.t.Cleanup(func() {
 		cancel()
@@ -198,6 +198,15 @@ func (h *host) startMonitor() {
 			h.w.t.Errorf("host %s does not replay after %d steps: %v", h.name, steps, err)
 		}
 	})
+}
+
+// leave ends the host as kubelet ends a pod: the container first, then the monitor.
+func (h *host) leave() {
+	h.init.Stop()
+	go func() {
+		<-h.init.Done()
+		h.ask <- "Test"
+	}()
 }
 
 type testLog struct {

@@ -77,19 +77,18 @@ func runMonitor(ctx context.Context) error {
 	if config.REST, err = rest.InClusterConfig(); err != nil {
 		return fmt.Errorf("finding the API server: %w", err)
 	}
-	// A request to end is a request to hand over; only that ends the monitor.
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
-	drain := make(chan string, 1)
+	end := make(chan string, 1)
 	go func() {
 		for range signals {
 			select {
-			case drain <- "MonitorStopping":
+			case end <- "MonitorStopping":
 			default:
 			}
 		}
 	}()
-	return monitor.RunUntilDrained(ctx, config, drain)
+	return monitor.RunUntil(ctx, config, end)
 }
 
 func replayCommand() *cobra.Command {

@@ -41,22 +41,40 @@ type Init struct {
 	ended  chan struct{}
 	alarm  *clock.Alarm
 	crash  chan struct{}
+
+	stopping bool
+	// end ends this init, done is closed when it has.
+	end  context.CancelFunc
+	done chan struct{}
 }
 
 // Start runs an init for the container whose monitor folder is dir, until ctx
 // ends. The returned function waits for that.
 func Start(ctx context.Context, dir string, child Child) (i *Init, wait func(), err error) {
-	i = &Init{dir: dir, child: child, nonce: rand.Text(), crash: make(chan struct{})}
+	i = &Init{dir: dir, child: child, nonce: rand.Text(), crash: make(chan struct{}), done: make(chan struct{})}
+	ctx, i.end = context.WithCancel(ctx)
 	if i.alarm, err = clock.NewAlarm(ctx); err != nil {
+		i.end()
 		return nil, nil, err
 	}
-	done := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(i.done)
 		i.run(ctx)
 	}()
-	return i, func() { <-done }, nil
+	return i, func() { <-i.done }, nil
 }
+
+// Stop asks the monitor to hand over, as kubelet's SIGTERM makes an init do; Done
+// is closed when the monitor has let it end.
+func (i *Init) Stop() {
+	i.mu.Lock()
+	i.stopping = true
+	i.mu.Unlock()
+	i.send(guardv1.Message{Type: guardv1.Stopping})
+}
+
+// Done is closed when the init has ended.
+func (i *Init) Done() <-chan struct{} { return i.done }
 
 // Starts is how often the child was started.
 func (i *Init) Starts() int {
@@ -104,6 +122,12 @@ func (i *Init) take(ctx context.Context, m guardv1.Message) {
 			i.empty() // which tells the monitor that the secret arrived
 		}
 		i.spawn(ctx)
+		i.mu.Lock()
+		stopping := i.stopping
+		i.mu.Unlock()
+		if stopping {
+			i.send(guardv1.Message{Type: guardv1.Stopping})
+		}
 	case guardv1.Guard:
 		i.mu.Lock()
 		late := m.Epoch < i.guard.Epoch
@@ -119,12 +143,7 @@ func (i *Init) take(ctx context.Context, m guardv1.Message) {
 		i.empty()
 		i.spawn(ctx)
 	case guardv1.Exit:
-		i.kill()
-		i.mu.Lock()
-		if i.conn != nil {
-			_ = i.conn.Close()
-		}
-		i.mu.Unlock()
+		i.end() // which kills the child and closes the connection
 	}
 }
 

@@ -80,8 +80,10 @@ type Core struct {
 	draining  instant.Instant
 	drained   instant.Instant // since when, if an earlier life was asked to go away
 	exiting   bool
-	// terminated: this process itself was asked to end.
-	terminated bool
+	// asked: this process itself was asked to end, askedAt then with a container there.
+	asked      bool
+	askedAt    instant.Instant
+	validAsked int64 // until when the ownership was valid at that time
 	done       bool
 	rushed     bool
 }

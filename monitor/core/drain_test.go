@@ -44,7 +44,7 @@ func TestGraceCountsOnce(t *testing.T) {
 func TestGraceOfAnEarlierDrain(t *testing.T) {
 	r, a := up(t, "a", "b")
 	a.grace = 60000
-	a.input(core.Input{Drain: &core.Drain{Reason: "MonitorStopping"}})
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
 	r.pass(5 * time.Second)
 	a.stop()
 	a.nonce++
@@ -65,14 +65,6 @@ func TestGraceOfAnEarlierDrain(t *testing.T) {
 }
 
 func TestDrain(t *testing.T) {
-	t.Run("the owner hands over, then leaves", func(t *testing.T) {
-		r, a := up(t, "a", "b")
-		a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
-		r.pass(time.Second)
-		if !a.done || a.connected || !r.host("b").isOnline() {
-			t.Errorf("done %v, connected %v", a.done, a.connected)
-		}
-	})
 	t.Run("asked by its container, it stays until it is asked itself", func(t *testing.T) {
 		r, a := up(t, "a", "b")
 		a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
@@ -80,8 +72,7 @@ func TestDrain(t *testing.T) {
 		if a.done || a.connected {
 			t.Fatalf("done %v, connected %v", a.done, a.connected)
 		}
-		a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
-		if !a.done {
+		if a.end(); !a.done {
 			t.Error("does not leave")
 		}
 	})
@@ -97,7 +88,7 @@ func TestDrain(t *testing.T) {
 	t.Run("not before the stop is proven", func(t *testing.T) {
 		r, a := up(t, "a", "b")
 		a.hold["emptied"] = true
-		a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
+		a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
 		r.pass(20 * time.Second)
 		if a.done || r.host("b").isOnline() {
 			t.Errorf("done %v, b online %v", a.done, r.host("b").isOnline())

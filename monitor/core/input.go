@@ -46,8 +46,8 @@ type Input struct {
 	Endpoint *EndpointDocument `json:"endpoint,omitempty"`
 	// Written answers a Write.
 	Written *Written `json:"written,omitempty"`
-	// Drain: this host goes away.
-	Drain *Drain `json:"drain,omitempty"`
+	// End: the monitor was asked to end.
+	End *End `json:"end,omitempty"`
 }
 
 // Started is the first input.
@@ -169,7 +169,7 @@ type Written struct {
 	Message string       `json:"message,omitempty"`
 }
 
-// Drain: the monitor was asked to end.
-type Drain struct {
+// End: the monitor was asked to end, to be replaced or with its pod.
+type End struct {
 	Reason string `json:"reason"`
 }

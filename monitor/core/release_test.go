@@ -42,7 +42,7 @@ func TestUnfit(t *testing.T) {
 	want("")
 	a.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "crashed"}})
 	want("") // killed, and back at once
-	a.input(core.Input{Drain: &core.Drain{Reason: "Test"}})
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
 	want("Draining")
 }
 

@@ -30,9 +30,8 @@ func (c *Core) take(in Input) {
 		c.emptied(in.Emptied.Container, in.Emptied.Nonce)
 	case in.Stopping != nil:
 		c.drain("PodStopping")
-	case in.Drain != nil:
-		c.terminated = true
-		c.drain(in.Drain.Reason)
+	case in.End != nil:
+		c.end(in.End.Reason)
 	case in.InitGone != nil:
 		c.initGone(*in.InitGone)
 	case in.ProviderUp != nil:

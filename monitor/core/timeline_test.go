@@ -63,7 +63,7 @@ func TestHistoryKnowsWhoLeftInOrder(t *testing.T) {
 		}
 		return ""
 	}
-	a.input(core.Input{Drain: &core.Drain{Reason: "PodStopping"}})
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
 	r.pass(2 * time.Second)
 	if h := r.status.Owner.History; len(h) != 2 || h[0].Reason != "Drain" || h[0].UntilTime == nil {
 		t.Errorf("%+v", h)
