@@ -27,6 +27,7 @@ import (
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/plan"
+	"github.com/understudy-dev/understudy/internal/builders"
 )
 
 // soon is how long a test waits for what should happen at once.
@@ -141,6 +142,25 @@ func TestGroupIsPrepared(t *testing.T) {
 	slice := get(g, t, ns, "db-understudy", &discoveryv1.EndpointSlice{})
 	g.Expect(slice.Labels).To(HaveKeyWithValue(discoveryv1.LabelServiceName, "db"))
 	g.Expect(slice.Endpoints).To(BeEmpty())
+}
+
+// A plan of a later release, which was taken back, is made anew in our own format.
+func TestPlanOfALaterRelease(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	have := accepted(g, t, ns, "db")
+	later := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{
+		Namespace: ns, Name: "db-later", Labels: builders.Labels("db"),
+	}}
+	later.Data.Raw = []byte(`{"version":99,"resources":"of another shape"}`)
+	create(g, t, later)
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"status":{"planRevision":"db-later"}}`))
+	g.Expect(c.Status().Patch(t.Context(), group(g, t, ns, "db"), patch)).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(group(g, t, ns, "db").Status.PlanRevision).To(Equal(have.Status.PlanRevision))
+	}, soon, "50ms").Should(Succeed())
 }
 
 // The record is created unheld and released only after it stood still for W.

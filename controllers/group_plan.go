@@ -28,7 +28,8 @@ import (
 // together is planned together.
 const settle = time.Second
 
-// loadPlan reads the plan in force: what the hosts run, whatever the spec says.
+// loadPlan reads the plan in force: what the hosts run, whatever the spec says. One
+// of a later release, which was taken back, is as good as none: this one makes its own.
 func (r *groupReconciler) loadPlan(ctx context.Context, s *groupScope) error {
 	if s.group.Status.PlanRevision == "" {
 		return nil
@@ -39,6 +40,9 @@ func (r *groupReconciler) loadPlan(ctx context.Context, s *groupScope) error {
 		return client.IgnoreNotFound(err)
 	}
 	p, err := plan.Decode(revision.Data.Raw)
+	if errors.Is(err, plan.ErrNewer) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("revision %s: %w", key.Name, err)
 	}

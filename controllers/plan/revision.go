@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
@@ -21,14 +22,24 @@ const hashLength = 12
 // struct, properties with sorted keys, lists sorted by Build.
 func Encode(p planv1.Plan) []byte { return mustMarshal(p) }
 
+// ErrNewer says that a plan was made by a later release.
+var ErrNewer = errors.New("is of a newer format")
+
 // Decode reads what Encode wrote.
 func Decode(data []byte) (planv1.Plan, error) {
 	var p planv1.Plan
-	if err := json.Unmarshal(data, &p); err != nil {
+	// First, because all else may have another shape.
+	var of struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(data, &of); err != nil {
 		return p, fmt.Errorf("reading a plan: %w", err)
 	}
-	if p.Version > planv1.Version {
-		return p, fmt.Errorf("reading a plan: version %d is newer than %d", p.Version, planv1.Version)
+	if of.Version > planv1.Version {
+		return p, fmt.Errorf("the plan, of version %d, %w than version %d", of.Version, ErrNewer, planv1.Version)
+	}
+	if err := json.Unmarshal(data, &p); err != nil {
+		return p, fmt.Errorf("reading a plan: %w", err)
 	}
 	return p, nil
 }

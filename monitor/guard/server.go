@@ -231,10 +231,11 @@ func (s *Server) gone(c *net.UnixConn, err error) {
 // judge says whether a hello is that of a new init life, and why it is refused.
 func (s *Server) judge(ctx context.Context, hello guardv1.Message) (fresh bool, reason string) {
 	now := clock.Now().Boot
+	_, agreed := guardv1.Agree(hello.Version)
 	switch {
-	case hello.Version > guardv1.Version:
-		return false, fmt.Sprintf("guard protocol %d is newer than ours, %d: install the same version on both sides",
-			hello.Version, guardv1.Version)
+	case !agreed:
+		return false, fmt.Sprintf("version %d of the guard's format is older than %d, the oldest that the monitor speaks: "+
+			"use releases that are no more than one apart", hello.Version, guardv1.Oldest)
 	case hello.BootID != s.bootID:
 		return false, "another boot of the node"
 	case abs(now-hello.BoottimeNanos) > guardv1.MaxClockSkewNanos:
@@ -288,7 +289,8 @@ func (s *Server) admit(c *net.UnixConn, hello guardv1.Message, fresh bool) (reas
 		_ = s.current.Close()
 	}
 	s.current = c
-	s.send(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version, Secret: secret})
+	version, _ := guardv1.Agree(hello.Version)
+	s.send(guardv1.Message{Type: guardv1.Welcome, Version: version, Secret: secret})
 	s.mu.Unlock()
 	s.sink(Event{Container: s.container, Message: hello, Fresh: fresh})
 	return ""

@@ -173,7 +173,7 @@ func TestRefused(t *testing.T) {
 	for name, change := range map[string]func(*guardv1.Message){
 		"wrong secret":     func(m *guardv1.Message) { m.Secret = "word.mac" },
 		"no secret at all": func(m *guardv1.Message) { m.Secret = "." },
-		"newer":            func(m *guardv1.Message) { m.Version++ },
+		"too old":          func(m *guardv1.Message) { m.Version = guardv1.Oldest - 1 },
 		"another boot":     func(m *guardv1.Message) { m.BootID = "other" },
 		"clock ahead":      func(m *guardv1.Message) { m.BoottimeNanos += int64(time.Hour) },
 		"clock behind":     func(m *guardv1.Message) { m.BoottimeNanos -= int64(time.Hour) },
@@ -190,6 +190,16 @@ func TestRefused(t *testing.T) {
 				t.Errorf("%+v", <-r.events)
 			}
 		})
+	}
+}
+
+// An init of the next release is answered in the language that both speak.
+func TestNewerInit(t *testing.T) {
+	r := serve(t, nil)
+	m := hello(t, "")
+	m.Version++
+	if w := r.dial().send(m).want(guardv1.Welcome); w.Version != guardv1.Version {
+		t.Errorf("%+v", w)
 	}
 }
 

@@ -17,8 +17,11 @@ import (
 )
 
 const (
-	// Version is the version of this format. Both sides refuse a newer one.
-	Version = 1
+	// Version is the newest version of this format that is spoken here, Oldest the
+	// oldest. Init offers its newest in Hello; the monitor answers in Welcome with the
+	// newest of both, see Agree. So either side may be a release ahead of the other: a
+	// monitor is replaced in a pod whose init stays, and goes back when that is undone.
+	Version, Oldest = 1, 1
 	// SocketName is the name of the monitor's listening socket in its folder.
 	SocketName = "guard.sock"
 	// StuckName is the name of the file beside it that is there while the monitor
@@ -92,6 +95,13 @@ type Message struct {
 
 // ErrTooLong is returned by Reader.Read for a line of more than MaxLine bytes.
 var ErrTooLong = errors.New("guard message longer than the limit")
+
+// Agree returns the version to speak with one that speaks theirs and older ones;
+// false if there is none.
+func Agree(theirs int) (version int, ok bool) {
+	version = min(theirs, Version)
+	return version, version >= Oldest
+}
 
 // Reader reads messages from a stream.
 type Reader struct{ in *bufio.Reader }

@@ -174,7 +174,7 @@ func TestOrders(t *testing.T) {
 		}},
 		{"what init does not know is ignored", func(s *sim) {
 			s.message(guardv1.Message{Type: "later"})
-			s.message(guardv1.Message{Type: guardv1.Welcome})
+			s.message(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version})
 			s.expect("")
 		}},
 	} {
@@ -256,7 +256,7 @@ func TestDeaths(t *testing.T) {
 		s := newSim(t)
 		s.startFails = 127
 		s.event(Event{Kind: Tick})
-		s.message(guardv1.Message{Type: guardv1.Welcome, Secret: "s"})
+		s.message(guardv1.Message{Type: guardv1.Welcome, Version: 1, Secret: "s"})
 		s.expect("dial send:hello kill send:empty start kill send:empty exit:127")
 	})
 }

@@ -95,9 +95,9 @@ func (g *Guard) received(now int64, m guardv1.Message) {
 
 func (g *Guard) welcomed(now int64, m guardv1.Message) {
 	switch {
-	case m.Version > guardv1.Version:
-		g.log("the monitor speaks version %d of the guard's format, init %d: use the init of the monitor's release",
-			m.Version, guardv1.Version)
+	case m.Version < guardv1.Oldest || m.Version > guardv1.Version:
+		g.log("the monitor chose version %d of the guard's format, init speaks %d to %d: "+
+			"use releases that are no more than one apart", m.Version, guardv1.Oldest, guardv1.Version)
 		g.hangup(now)
 		return
 	case m.Secret == "" && g.link.secret == "":

@@ -29,8 +29,9 @@ func TestFirstWelcome(t *testing.T) {
 	s.pass(time.Hour)
 	s.expect("")
 	for _, m := range []guardv1.Message{
-		{Type: guardv1.Welcome},                              // no secret
+		{Type: guardv1.Welcome, Version: 1},                  // no secret
 		{Type: guardv1.Welcome, Version: 99, Secret: "s"},    // a version to come
+		{Type: guardv1.Welcome, Version: 0, Secret: "s"},     // one of long ago
 		{Type: guardv1.Guard, Epoch: 1, G2: s.now + 1e9},     // before the welcome
 		{Type: guardv1.Exit},                                 // likewise
 		{Type: guardv1.Refuse, Reason: "boot time differs"},  // not wanted

@@ -60,7 +60,7 @@ func randomEvent(s *sim, r *rand.Rand) {
 	}
 	switch n := r.IntN(20); {
 	case n < 3 && s.up:
-		s.message(guardv1.Message{Type: guardv1.Welcome, Secret: "s"})
+		s.message(guardv1.Message{Type: guardv1.Welcome, Version: 1, Secret: "s"})
 	case n < 13 && s.up:
 		s.message(guardv1.Message{
 			Type: guardv1.Guard, Epoch: int64(r.IntN(4)) + s.now/(100*second),

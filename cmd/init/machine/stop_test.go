@@ -38,7 +38,7 @@ func TestStop(t *testing.T) {
 			for range 3 {
 				s.cut()
 				s.pass(dialMax)
-				s.message(guardv1.Message{Type: guardv1.Welcome})
+				s.message(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version})
 			}
 			s.expect("send:stopping dial send:hello send:stopping dial send:hello send:stopping dial send:hello send:stopping")
 			s.pass(time.Hour)
@@ -115,7 +115,7 @@ func TestStop(t *testing.T) {
 			s.pass(Unreachable - 2*dialMax)
 			s.away = false
 			s.pass(dialMax)
-			s.message(guardv1.Message{Type: guardv1.Welcome})
+			s.message(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version})
 			if s.last().Type != guardv1.Stopping {
 				s.t.Fatalf("%+v", s.last())
 			}
@@ -132,7 +132,7 @@ func TestStop(t *testing.T) {
 			s.pass(Unreachable)
 			s.away = false
 			s.pass(dialMax)
-			s.message(guardv1.Message{Type: guardv1.Welcome})
+			s.message(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version})
 			if s.last().Type != guardv1.Stopping {
 				s.t.Fatalf("%+v", s.last())
 			}
@@ -148,7 +148,7 @@ func TestStop(t *testing.T) {
 			s.pass(Unreachable)
 			s.away = false
 			s.pass(dialMax)
-			s.message(guardv1.Message{Type: guardv1.Welcome})
+			s.message(guardv1.Message{Type: guardv1.Welcome, Version: guardv1.Version})
 			s.cut()
 			s.pass(SoftToHard - dialMax)
 			s.signalled(1)
