@@ -136,11 +136,14 @@ test-e2e: ## End to end on a local cluster of real kubelets (root).
 build: ## Build static binaries into bin.
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
 
+# TAG is that of the image, and part of its file's name unless it is dev.
+TAG ?= dev
+
 .PHONY: images
 images: build ## Build the image of our programs into dist/images, a tarball, without a container engine.
 	@mkdir -p dist/images
 	go run ./hack/images binary bin/manager bin/monitor bin/init bin/provider \
-		--name understudy:dev --entrypoint /manager -o dist/images/understudy.tar
+		--name understudy:$(TAG) --entrypoint /manager -o dist/images/understudy$(addprefix -,$(filter-out dev,$(TAG))).tar
 
 .PHONY: demo-images
 demo-images: ## Build the images of examples and tests into dist/images (Debian, root).

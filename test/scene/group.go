@@ -13,6 +13,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
@@ -174,4 +175,15 @@ func (g Group) Standby(ctx context.Context) (string, understudyv1alpha1.HostStat
 		}
 	}
 	return "", understudyv1alpha1.HostStatus{}, fmt.Errorf("group %s has no host that stands by: %s", g.Name, Describe(o, nil))
+}
+
+// SetLease changes the duration of the group's lease, which counts from its next
+// epoch on.
+func (g Group) SetLease(ctx context.Context, seconds int32) error {
+	o, err := g.Get(ctx)
+	if err != nil {
+		return err
+	}
+	patch := fmt.Sprintf(`{"spec":{"leaseDurationSeconds":%d}}`, seconds)
+	return g.Client.Patch(ctx, o, client.RawPatch(types.MergePatchType, []byte(patch)))
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 )
 
@@ -44,6 +45,18 @@ func (c *Cluster) LoadImages(ctx context.Context) error {
 	return nil
 }
 
+// LoadOther builds the operator's image under another tag, from the same source with
+// another version in it, and loads it into the nodes: what an upgrade goes to.
+func (c *Cluster) LoadOther(ctx context.Context, tag string) error {
+	c.Say("building and loading understudy:%s", tag)
+	_, err := Command{Args: []string{"make", "--silent", "images", "TAG=" + tag, "VERSION=" + tag}, Dir: c.root,
+		Within: 30 * time.Minute}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Local.Load(ctx, filepath.Join(c.root, "dist", "images", "understudy-"+tag+".tar"))
+}
+
 // imageMark tells one build of the operator's image from another of the same name.
 func (c *Cluster) imageMark() (string, error) {
 	f, err := os.Open(filepath.Join(c.root, "dist", "images", images[0].file))
@@ -56,4 +69,10 @@ func (c *Cluster) imageMark() (string, error) {
 		return "", err
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:8]), nil
+}
+
+// SameImage compares what kubelet reports of a container's image, which may have the
+// name of a registry in front, with what a spec says.
+func SameImage(reported, wanted string) bool {
+	return reported == wanted || strings.HasSuffix(reported, "/"+wanted)
 }

@@ -33,8 +33,13 @@ func (c *Cluster) Install(ctx context.Context) error {
 			return err
 		}
 	}
-	c.Say("installing charts/understudy into the namespace %s", SystemNamespace)
-	set := "image.repository=understudy,image.tag=dev"
+	return c.Upgrade(ctx, "dev")
+}
+
+// Upgrade brings the chart of this clone, and the image of that tag, into force.
+func (c *Cluster) Upgrade(ctx context.Context, tag string) error {
+	c.Say("installing charts/understudy with the image understudy:%s into the namespace %s", tag, SystemNamespace)
+	set := "image.repository=understudy,image.tag=" + tag
 	if c.Local != nil {
 		// The image's name does not change when it is built anew: this does, so that
 		// the manager is replaced.
