@@ -3,7 +3,13 @@
 
 package engine
 
-import "slices"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 const (
 	// maxControls is how many control calls may be under way in the group.
@@ -79,7 +85,8 @@ func (e *Engine) refusal(k *control) (Code, string) {
 		return k.ask.Name != "" && s.Name == k.ask.Name || k.ask.Name == "" && s.Code == k.ask.Code
 	})
 	if i < 0 {
-		return CodeInvalidFunction, "the type declares no such control code"
+		return CodeInvalidFunction, fmt.Sprintf("the type %s declares no control code %s, it has: %s",
+			k.r.spec.TypeName, cmp.Or(k.ask.Name, strconv.FormatUint(uint64(k.ask.Code), 10)), k.r.spec.controlNames())
 	}
 	k.spec = k.r.spec.Controls[i]
 	switch {
@@ -225,4 +232,13 @@ func (e *Engine) dueControls() {
 			e.finishControl(k, FinishTimedOut, CodeCallTimedOut, "it did not end in its time", nil)
 		}
 	}
+}
+
+// controlNames are the names of the control codes, for people.
+func (s *Resource) controlNames() string {
+	names := make([]string, 0, len(s.Controls))
+	for _, c := range s.Controls {
+		names = append(names, c.Name)
+	}
+	return cmp.Or(strings.Join(names, ", "), "none")
 }

@@ -8,7 +8,7 @@
 // deletes what it holds; "# then apply" one that applies. Comments say what follows:
 //
 //	# refused: TEXT                                  the API server refuses it, saying TEXT
-//	# condition: KIND/NAME TYPE=STATUS REASON: TEXT  that condition is there, and says TEXT
+//	# condition: KIND/NAME TYPE=STATUS REASON: TEXT  that condition is there, and says TEXT, if any is given
 package badinput
 
 import (
@@ -42,7 +42,7 @@ type Condition struct {
 	Kind, Name, Type, Status, Reason, Text string
 }
 
-var condition = regexp.MustCompile(`^(\w+)/([-a-z0-9]+) (\w+)=(\w+) (\w+): (.+)$`)
+var condition = regexp.MustCompile(`^(\w+)/([-a-z0-9]+) (\w+)=(\w+) (\w+):(?: (.+))?$`)
 
 // Cases returns all of them, sorted by name.
 func Cases() ([]Case, error) {

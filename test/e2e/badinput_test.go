@@ -128,7 +128,7 @@ func (p *play) step(t *testing.T, i int, s badinput.Step) {
 
 func (p *play) wait(t *testing.T, want badinput.Condition) {
 	t.Helper()
-	err := cluster.Wait(t.Context(), fmt.Sprintf("%+v", want), time.Minute, func(ctx context.Context) (bool, string, error) {
+	err := cluster.Wait(t.Context(), fmt.Sprintf("%+v", want), 30*time.Second, func(ctx context.Context) (bool, string, error) {
 		conditions, err := p.conditions(ctx, want.Kind, want.Name)
 		if err != nil {
 			return false, "", err
