@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -65,6 +66,10 @@ func (r *groupReconciler) upgradeHost(ctx context.Context, s *groupScope, host *
 			continue
 		}
 		there, why := imageThere(p)
+		if !equality.Semantic.DeepEqual(p.Spec.ImagePullSecrets, host.Spec.ImagePullSecrets) {
+			// Kubelet may not let the host use what it has no secret for.
+			there, why = false, "the service account got other pull secrets since the host was created: delete the host"
+		}
 		if there {
 			if err := r.changeMonitor(ctx, s, host); err != nil {
 				return err
