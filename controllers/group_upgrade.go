@@ -149,8 +149,8 @@ func (r *groupReconciler) createImagePod(ctx context.Context, s *groupScope, hos
 		return fmt.Errorf("creating the pod %s: %w", pod.Name, err)
 	}
 	if err != nil {
-		s.rollout = fmt.Sprintf("the monitor of %s stays as it is, because the pod that is to bring its new image cannot be created: %s",
-			host.Name, err)
+		s.rollout = fmt.Sprintf("the monitor of %s stays as it is, because the pod that is to bring its new image "+
+			"cannot be created: %s", host.Name, err)
 		s.again(refusedRetry)
 	}
 	return nil

@@ -63,6 +63,7 @@ func TestScale(t *testing.T) {
 		for _, p := range pods(g, t, ns, "db") {
 			g.Expect(selector.Matches(labels.Set(p.Labels))).To(BeTrue())
 		}
+		g.Expect(selector.Matches(labels.Set(builders.Labels("other")))).To(BeFalse())
 	}, soon, "50ms").Should(Succeed())
 	g.Eventually(func() error {
 		g.Expect(c.SubResource("scale").Get(t.Context(), db, scale)).To(Succeed())
