@@ -29,8 +29,9 @@ import (
 // its monitors run: plan, access, hosts, succession, Service.
 type groupReconciler struct {
 	base
-	leases *leaseWatch
-	now    func() time.Time
+	leases   *leaseWatch
+	rollouts *slots
+	now      func() time.Time
 }
 
 // groupScope is what one reconcile knows; its phases add to it.
@@ -61,7 +62,10 @@ type groupScope struct {
 	// Service of the plan in force is not as it should be.
 	podRefused string
 	serviceErr error
-	requeue    time.Duration
+	// moved says that hosts were created or deleted, rollout what keeps a roll-out.
+	moved   bool
+	rollout string
+	requeue time.Duration
 }
 
 // again asks for another look, at the latest after d.
@@ -109,6 +113,7 @@ func (s *groupScope) placement(now time.Time) placement.Input {
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // Reconcile runs the phases. Without what is known of the group none of them can
@@ -120,10 +125,12 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if err := r.Get(ctx, req.NamespacedName, s.group); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.leases.forget(types.NamespacedName{Namespace: req.Namespace, Name: builders.LeaseName(req.Name)})
+			r.rollouts.give(req.NamespacedName)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if !s.group.DeletionTimestamp.IsZero() {
+		r.rollouts.give(req.NamespacedName)
 		if !controllerutil.ContainsFinalizer(s.group, understudyv1alpha1.Finalizer) {
 			return ctrl.Result{}, nil
 		}
@@ -139,7 +146,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	}
 	return s.result(r.everyPhase(ctx, s,
 		r.record, r.makePlan, r.dropDeleted, r.access, r.service, r.tellAccepted,
-		r.hosts, r.markHosts, r.succession, r.releaseResources, r.report))
+		r.budget, r.hosts, r.upgrade, r.endRollout, r.markHosts, r.succession, r.releaseResources, r.report))
 }
 
 func (r *groupReconciler) phases(

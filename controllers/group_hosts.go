@@ -21,7 +21,6 @@ import (
 	"github.com/understudy-dev/understudy/controllers/placement"
 	"github.com/understudy-dev/understudy/controllers/plan"
 	"github.com/understudy-dev/understudy/internal/builders"
-	"github.com/understudy-dev/understudy/internal/layout"
 )
 
 const (
@@ -60,6 +59,9 @@ func (r *groupReconciler) hosts(ctx context.Context, s *groupScope) error {
 	}
 	if d.Create > 0 {
 		errs = append(errs, r.createHosts(ctx, s, wanted))
+	}
+	if d.Roll != nil && !s.plan.OnDelete && r.turn(ctx, s) {
+		errs = append(errs, r.deleteHost(ctx, s, d.Roll, placement.DeleteOutdated))
 	}
 	return errors.Join(errs...)
 }
@@ -110,6 +112,7 @@ func (r *groupReconciler) createHost(ctx context.Context, s *groupScope) error {
 	if err := r.Create(ctx, pod, client.FieldOwner(fieldManager)); err != nil {
 		return fmt.Errorf("creating the pod %s: %w", pod.Name, err)
 	}
+	s.moved = true
 	r.event(s.group, pod, false, "HostCreated", "Create", "Created the host %s", pod.Name)
 	return nil
 }
@@ -133,25 +136,14 @@ func (r *groupReconciler) deleteHost(ctx context.Context, s *groupScope, pod *co
 	if err := r.Delete(ctx, pod, client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting the pod %s: %w", pod.Name, err)
 	}
+	s.moved = true
 	r.event(s.group, pod, false, reason, "Delete", "Deleted the host %s", pod.Name)
 	return nil
 }
 
-// markHosts shows people who the owner is, and brings the monitor of each live
-// pod up to our own version, which restarts that container alone: the owner's
-// last, when all others are up to date and ready.
+// markHosts shows people who the owner is.
 func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
-	if s.plan == nil || s.host == nil {
-		return nil
-	}
-	owner, in := s.ownerUID(), s.placement(r.now())
-	others := true
-	for i := range s.pods {
-		p := &s.pods[i]
-		if string(p.UID) != owner && p.DeletionTimestamp.IsZero() && !placement.Unreachable(p, s.nodes) {
-			others = others && placement.Ready(p, in) && monitorImage(p) == r.options.Image
-		}
-	}
+	owner := s.ownerUID()
 	var errs []error
 	for i := range s.pods {
 		p := &s.pods[i]
@@ -162,34 +154,12 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 		if string(p.UID) == owner {
 			role = understudyv1alpha1.RoleOwner
 		}
-		err := patchMeta(ctx, r.Client, p, func(p *corev1.Pod) {
-			p.Labels[understudyv1alpha1.LabelRole] = role
-			if c := monitorOf(p); c != nil && (others || role == understudyv1alpha1.RoleStandby) {
-				c.Image = r.options.Image
-			}
-		})
+		err := patchMeta(ctx, r.Client, p, func(p *corev1.Pod) { p.Labels[understudyv1alpha1.LabelRole] = role })
 		if client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("marking the pod %s: %w", p.Name, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// monitorOf is the monitor's container of a host pod.
-func monitorOf(p *corev1.Pod) *corev1.Container {
-	for i := range p.Spec.InitContainers {
-		if c := &p.Spec.InitContainers[i]; c.Name == layout.MonitorContainer {
-			return c
-		}
-	}
-	return nil
-}
-
-func monitorImage(p *corev1.Pod) string {
-	if c := monitorOf(p); c != nil {
-		return c.Image
-	}
-	return ""
 }
 
 // hostsReady is the condition HostsReady.
@@ -199,9 +169,12 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 		Reason: understudyv1alpha1.ReasonHostsReady, Message: "Every wanted host is ready",
 	}
 	in, wanted := s.placement(now), s.wantedHosts()
-	ready, texts := 0, []string{}
+	ready, outdated, texts := 0, 0, []string{}
 	for i := range s.pods {
 		p := &s.pods[i]
+		if s.plan != nil && p.DeletionTimestamp.IsZero() && !placement.Current(p, s.plan.HostRevision) {
+			outdated++
+		}
 		if placement.Ready(p, in) {
 			ready++
 		} else if p.DeletionTimestamp.IsZero() {
@@ -212,8 +185,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 	switch {
 	case s.podRefused != "":
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonPodRefused
-		c.Message = plan.Clip(
-			"The API server refuses a host pod, correct the template or the namespace's limits: " + s.podRefused)
+		c.Message = "The API server refuses a host pod, correct the template or the namespace's limits: " + s.podRefused
 	case s.plan == nil:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonHostsMissing
 		c.Message = "No plan was accepted yet: see the condition Accepted"
@@ -222,8 +194,15 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 		c.Message = "There is nothing to host: create a ClusterResource with this groupName"
 	case ready < wanted:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonHostsMissing
-		c.Message = plan.Clip(fmt.Sprintf("%d of %d hosts are ready; ", ready, wanted) + strings.Join(texts, "; "))
+		c.Message = fmt.Sprintf("%d of %d hosts are ready; ", ready, wanted) + strings.Join(texts, "; ")
 	}
+	if outdated > 0 && s.plan.OnDelete {
+		c.Message += fmt.Sprintf("; %d of an earlier template stay until somebody deletes them", outdated)
+	}
+	if s.rollout != "" {
+		c.Message += "; " + s.rollout
+	}
+	c.Message = plan.Clip(c.Message)
 	return c
 }
 
@@ -241,12 +220,15 @@ func whyNotReady(p *corev1.Pod, in placement.Input) string {
 	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
 		for _, c := range list {
 			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" {
-				return strings.TrimSuffix(fmt.Sprintf("container %s: %s: %s", c.Name, w.Reason, w.Message), ": ")
+				return sentence("container "+c.Name+": "+w.Reason, w.Message)
 			}
 		}
 	}
 	if h, ok := in.Hosts[p.Name]; ok && h.PodUID == string(p.UID) && !h.Ready && h.Reason != "" {
-		return strings.TrimSuffix(h.Reason+": "+h.Message, ": ")
+		return sentence(h.Reason, h.Message)
 	}
 	return "is starting"
 }
+
+// sentence is a reason with its message, if there is one.
+func sentence(reason, message string) string { return strings.TrimSuffix(reason+": "+message, ": ") }

@@ -16,6 +16,7 @@ import (
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/placement"
+	"github.com/understudy-dev/understudy/internal/builders"
 )
 
 // succession publishes who may take the group over, and drops what hosts that
@@ -63,6 +64,17 @@ func (r *groupReconciler) goneHosts(ctx context.Context, s *groupScope) ([]strin
 	return gone, nil
 }
 
+// hostCount is how many host pods are there and stay.
+func (s *groupScope) hostCount() int32 {
+	count := int32(0)
+	for i := range s.pods {
+		if p := &s.pods[i]; p.DeletionTimestamp.IsZero() && !placement.Finished(p) {
+			count++
+		}
+	}
+	return count
+}
+
 // report writes the conditions that are the manager's.
 func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
 	lost, known := s.ownerLost()
@@ -75,6 +87,7 @@ func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
 	}
 	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
 		setCondition(&g.Status.Conditions, s.hostsReady(r.now()), g.Generation)
+		g.Status.HostCount, g.Status.HostSelector = s.hostCount(), builders.Selector(g.Name)
 		if c, wanted := s.serviceReady(); wanted {
 			setCondition(&g.Status.Conditions, c, g.Generation)
 		} else {

@@ -10,6 +10,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -131,6 +132,9 @@ func (r *groupReconciler) deleteEverything(ctx context.Context, s *groupScope) e
 		if err := r.deleteOwn(ctx, s, builders.RoleName(s.group.Name), o); err != nil {
 			return err
 		}
+	}
+	if err := r.deleteOwn(ctx, s, builders.BudgetName(s.group.Name), &policyv1.PodDisruptionBudget{}); err != nil {
+		return err
 	}
 	revisions, err := r.revisions(ctx, s)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
@@ -23,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
@@ -38,7 +40,11 @@ const (
 )
 
 func setupGroup(mgr ctrl.Manager, b base) error {
-	r := &groupReconciler{base: b, leases: newLeaseWatch(), now: time.Now}
+	turns := make(chan event.GenericEvent, turnsQueued)
+	r := &groupReconciler{
+		base: b, leases: newLeaseWatch(), now: time.Now,
+		rollouts: newSlots(b.options.MaxRollingGroups, wakeBy(turns)),
+	}
 	byLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {
 		if request, ok := groupOf(o); ok {
 			return []reconcile.Request{request}
@@ -55,10 +61,14 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfNode), builder.WithPredicates(nodeChanged())).
 		Watches(&corev1.Pod{}, byLabel).
+		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(groupOfImagePod)).
+		WatchesRawSource(source.Channel(turns, &handler.EnqueueRequestForObject{})).
 		Watches(&coordinationv1.Lease{}, r.leases).
 		Watches(&corev1.Service{}, byLabel, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&rbacv1.Role{}, byLabel).
 		Watches(&rbacv1.RoleBinding{}, byLabel).
+		// Its status follows each pod.
+		Watches(&policyv1.PodDisruptionBudget{}, byLabel, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		// The endpoints are the monitor's: only its absence matters.
 		Watches(&discoveryv1.EndpointSlice{}, byLabel, onlyDeleted).
 		// They never change; without that of the plan in force no host could start.

@@ -212,37 +212,6 @@ func TestTemplateRolls(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 }
 
-// A monitor of another version is replaced in the live pod, the owner's last.
-func TestMonitorImageFollows(t *testing.T) {
-	t.Parallel()
-	g := NewWithT(t)
-	ns := namespace(t, nil)
-	owner, monitor := ownedGroup(g, t, ns)
-	image := func(g Gomega, name string) string {
-		return get(g, t, ns, name, &corev1.Pod{}).Spec.InitContainers[0].Image
-	}
-	unready := func(status corev1.ConditionStatus) {
-		standby := get(g, t, ns, "db-1", &corev1.Pod{})
-		standby.Status.Conditions[0].Status = status
-		g.Expect(c.Status().Update(t.Context(), standby)).To(Succeed())
-	}
-	unready(corev1.ConditionFalse)
-	g.Eventually(func(g Gomega) {
-		g.Expect(take(t.Context(), monitor, ns, owner, 1_000)).To(Succeed())
-		g.Expect(succession(g, t, ns)).To(Equal("line db-0 reserve db-1 barred"))
-	}, soon, "100ms").Should(Succeed())
-	g.Expect(c.Patch(t.Context(), owner, client.RawPatch(types.JSONPatchType,
-		[]byte(`[{"op":"replace","path":"/spec/initContainers/0/image","value":"operator:old"}]`)))).To(Succeed())
-	g.Consistently(func(g Gomega) {
-		g.Expect(image(g, "db-0")).To(Equal("operator:old"), "its standby is not ready")
-	}, "1s", "100ms").Should(Succeed())
-	unready(corev1.ConditionTrue)
-	g.Eventually(func(g Gomega) {
-		g.Expect(image(g, "db-0")).To(Equal("understudy.test/understudy:test"))
-	}, soon, "50ms").Should(Succeed())
-	g.Expect(get(g, t, ns, "db-0", &corev1.Pod{}).UID).To(Equal(owner.UID), "the same pod")
-}
-
 // A finished host is replaced; fewer hosts are taken from the end.
 func TestHostsAreReplacedAndRemoved(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -13,6 +14,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,10 +30,17 @@ import (
 // fieldManager is the name under which the manager applies objects and events.
 const fieldManager = "understudy-manager"
 
+// DefaultMaxRollingGroups is how many groups are rolled out at once by default: so
+// many a bad update can harm before somebody stops it.
+const DefaultMaxRollingGroups = 5
+
 // Options of the manager.
 type Options struct {
 	// Image of the operator, which host pods run too.
 	Image string
+	// MaxRollingGroups is how many groups are rolled out at once; 0 is
+	// DefaultMaxRollingGroups.
+	MaxRollingGroups int
 	// SkipNameValidation lets several managers run in one test process.
 	SkipNameValidation bool
 }
@@ -53,13 +62,14 @@ func CacheOptions() cache.Options {
 	})}
 	return cache.Options{
 		ByObject: map[client.Object]cache.ByObject{
-			&corev1.Pod{}:                ours,
-			&corev1.Service{}:            ours,
-			&coordinationv1.Lease{}:      ours,
-			&rbacv1.Role{}:               ours,
-			&rbacv1.RoleBinding{}:        ours,
-			&discoveryv1.EndpointSlice{}: ours,
-			&appsv1.ControllerRevision{}: ours,
+			&corev1.Pod{}:                   ours,
+			&corev1.Service{}:               ours,
+			&policyv1.PodDisruptionBudget{}: ours,
+			&coordinationv1.Lease{}:         ours,
+			&rbacv1.Role{}:                  ours,
+			&rbacv1.RoleBinding{}:           ours,
+			&discoveryv1.EndpointSlice{}:    ours,
+			&appsv1.ControllerRevision{}:    ours,
 		},
 		DefaultTransform: cache.TransformStripManagedFields(),
 	}
@@ -77,6 +87,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.Image == "" {
 		return fmt.Errorf("the operator's image is not given")
 	}
+	if o.MaxRollingGroups < 0 {
+		return fmt.Errorf("%d groups cannot be rolled out at once: at least 1 is needed", o.MaxRollingGroups)
+	}
+	o.MaxRollingGroups = cmp.Or(o.MaxRollingGroups, DefaultMaxRollingGroups)
 	if err := index(ctx, mgr); err != nil {
 		return fmt.Errorf("indexing: %w", err)
 	}

@@ -17,6 +17,13 @@ const (
 	// AnnotationHost, on host pods, names the ControllerRevision of the template
 	// from which they were built.
 	AnnotationHost = GroupName + "/host"
+	// LabelUpgrade, on the pods that bring the operator's image to the nodes of hosts,
+	// names their group. They lack LabelGroup, because no selector shall take them
+	// for hosts.
+	LabelUpgrade = GroupName + "/upgrade"
+	// AnnotationReplacedMonitor, on host pods, is the ID of the monitor's container
+	// that ran when its image was changed last.
+	AnnotationReplacedMonitor = GroupName + "/replaced-monitor"
 	// LabelManagedBy marks what the manager may write: its policies look for it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of LabelManagedBy.
@@ -37,6 +44,18 @@ const (
 	DesiredOnline DesiredState = "Online"
 	// DesiredOffline wants it stopped everywhere.
 	DesiredOffline DesiredState = "Offline"
+)
+
+// UpdateStrategyType is when hosts of an earlier template are replaced.
+//
+// +kubebuilder:validation:Enum=RollingUpdate;OnDelete
+type UpdateStrategyType string
+
+const (
+	// UpdateRolling replaces them one at a time, the owner last.
+	UpdateRolling UpdateStrategyType = "RollingUpdate"
+	// UpdateOnDelete replaces those that somebody deletes.
+	UpdateOnDelete UpdateStrategyType = "OnDelete"
 )
 
 // ResourceState is CLUSTER_RESOURCE_STATE, RA section 3.5.

@@ -48,10 +48,23 @@ type ResourceGroupSpec struct {
 	// +optional
 	Service *GroupService `json:"service,omitempty"`
 
+	// updateStrategy says when hosts of an earlier template are replaced.
+	// +optional
+	UpdateStrategy UpdateStrategy `json:"updateStrategy,omitzero"`
+
 	// template is the host pod. Containers that resources name run under the
 	// monitor; their command is replaced.
 	// +required
 	Template corev1.PodTemplateSpec `json:"template,omitzero"`
+}
+
+// UpdateStrategy says when hosts of an earlier template are replaced. The image of
+// their monitors follows the manager's by either: that moves no owner.
+type UpdateStrategy struct {
+	// type is RollingUpdate (default) or OnDelete.
+	// +optional
+	// +kubebuilder:default=RollingUpdate
+	Type UpdateStrategyType `json:"type,omitempty"`
 }
 
 // GroupService describes the Service of a group.
@@ -102,6 +115,15 @@ type ResourceGroupStatus struct {
 	// nextHost is the number of the next host pod's name. Written by the manager.
 	// +optional
 	NextHost int64 `json:"nextHost,omitempty"`
+
+	// hostCount is how many host pods there are. Written by the manager.
+	// +optional
+	HostCount int32 `json:"hostCount,omitempty"`
+
+	// hostSelector finds the host pods by their labels. Written by the manager.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	HostSelector string `json:"hostSelector,omitempty"`
 
 	// succession says who may take the group over. Written by the manager.
 	// +optional
@@ -334,6 +356,7 @@ type OwnershipEntry struct {
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
+// +kubebuilder:subresource:scale:specpath=.spec.hosts,statuspath=.status.hostCount,selectorpath=.status.hostSelector
 // +kubebuilder:resource:shortName=rgroup,categories=understudy
 // +kubebuilder:printcolumn:name="Wanted",type=string,JSONPath=`.spec.desiredState`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.owner.state`

@@ -43,12 +43,14 @@ func run() error {
 	)
 	flag.StringVar(&o.Image, "image", os.Getenv("UNDERSTUDY_IMAGE"),
 		"Image that host pods run init and monitor from: the operator's own. Default $UNDERSTUDY_IMAGE.")
+	flag.IntVar(&o.MaxRollingGroups, "max-rolling-groups", controllers.DefaultMaxRollingGroups,
+		"How many groups are rolled out at once: a template that changed, or the image of their monitors.")
 	logging.AddFlags(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(textlogger.NewLogger(logging))
 	log := ctrl.Log.WithName("setup")
 	log.Info("Starting the manager", "version", version, "image", o.Image,
-		"metricsAddress", *metrics, "healthAddress", *health, "leaderElect", *elect)
+		"maxRollingGroups", o.MaxRollingGroups, "metricsAddress", *metrics, "healthAddress", *health, "leaderElect", *elect)
 
 	scheme, err := controllers.NewScheme()
 	if err != nil {

@@ -22,6 +22,9 @@ import (
 	"github.com/understudy-dev/understudy/monitor"
 )
 
+// version is set by the linker.
+var version = "unknown"
+
 func main() {
 	if err := command().Execute(); err != nil {
 		os.Exit(1)
@@ -41,7 +44,7 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return runMonitor(cmd.Context()) },
 	}
-	root.AddCommand(replayCommand(), healthCommand())
+	root.AddCommand(replayCommand(), healthCommand(), versionCommand())
 	return root
 }
 
@@ -118,6 +121,21 @@ func replayCommand() *cobra.Command {
 	}
 	c.Flags().BoolVarP(&verbose, "verbose", "v", false, "write every input and effect")
 	return c
+}
+
+// versionCommand is also what the manager runs on a host's node before its monitor
+// gets another image: that image is there then, and its monitor runs there.
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  monitor version",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), version)
+			return err
+		},
+	}
 }
 
 func healthCommand() *cobra.Command {

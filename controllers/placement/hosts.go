@@ -32,6 +32,9 @@ type Decision struct {
 	Create int
 	// Delete are the hosts that go now.
 	Delete []Delete
+	// Roll is the host that goes next because it is outdated; nil if there is none,
+	// or if it waits for the others.
+	Roll *corev1.Pod
 	// Again is when to look again, because a node may count as lost by then; 0 is never.
 	Again time.Duration
 }
@@ -70,9 +73,7 @@ func Hosts(in Input, wanted int, hostName string) Decision {
 		d.Delete = append(d.Delete, Delete{Pod: p, Reason: DeleteSurplus})
 	}
 	if surplus == 0 && !leaving && len(d.Delete) == 0 {
-		if p := outdated(counted, in, hostName); p != nil {
-			d.Delete = append(d.Delete, Delete{Pod: p, Reason: DeleteOutdated})
-		}
+		d.Roll = outdated(counted, in, hostName)
 	}
 	return d
 }
@@ -83,7 +84,7 @@ func worst(a, b *corev1.Pod, in Input, hostName string) int {
 	return cmp.Or(
 		compareBool(string(a.UID) == in.OwnerUID, string(b.UID) == in.OwnerUID),
 		compareBool(Ready(a, in), Ready(b, in)),
-		compareBool(current(a, hostName), current(b, hostName)),
+		compareBool(Current(a, hostName), Current(b, hostName)),
 		cmp.Compare(number(b), number(a)),
 	)
 }
@@ -92,14 +93,14 @@ func worst(a, b *corev1.Pod, in Input, hostName string) int {
 // owner comes when all others are renewed.
 func outdated(counted []*corev1.Pod, in Input, hostName string) *corev1.Pod {
 	for _, p := range counted {
-		if current(p, hostName) {
+		if Current(p, hostName) {
 			continue
 		}
 		if string(p.UID) != in.OwnerUID && !Ready(p, in) {
 			return p // nothing is lost with it
 		}
-		notReady := func(other *corev1.Pod) bool { return other != p && !Ready(other, in) }
-		if slices.ContainsFunc(counted, notReady) {
+		unsteady := func(other *corev1.Pod) bool { return other != p && !steady(other, in) }
+		if slices.ContainsFunc(counted, unsteady) {
 			return nil
 		}
 		return p
@@ -107,7 +108,8 @@ func outdated(counted []*corev1.Pod, in Input, hostName string) *corev1.Pod {
 	return nil
 }
 
-func current(p *corev1.Pod, hostName string) bool {
+// Current says that a host is built from the template hostName.
+func Current(p *corev1.Pod, hostName string) bool {
 	return p.Annotations[understudyv1alpha1.AnnotationHost] == hostName
 }
 

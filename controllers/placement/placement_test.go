@@ -13,9 +13,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/placement"
+	"github.com/understudy-dev/understudy/internal/layout"
 )
 
 var now = time.Unix(1_000_000, 0)
@@ -23,7 +25,8 @@ var now = time.Unix(1_000_000, 0)
 // world reads a group from words: a word a host, "number:flags". The flags are
 // r ready, p pending (no node), d deleting, f finished, n node not ready, l node
 // not ready for long, g node gone, c node cordoned, o owner, b built from the old
-// template.
+// template, m monitor of another image, u its image was changed and kubelet has not
+// seen it, s it has been started again since.
 func world(text string) placement.Input {
 	in := placement.Input{Nodes: map[string]*corev1.Node{}, Hosts: map[string]understudyv1alpha1.HostStatus{}, Now: now}
 	for word := range strings.FieldsSeq(text) {
@@ -67,6 +70,22 @@ func world(text string) placement.Input {
 		}
 		if has("b") {
 			pod.Annotations[understudyv1alpha1.AnnotationHost] = "old"
+		}
+		monitor := corev1.Container{Name: layout.MonitorContainer, Image: "new"}
+		if has("m") {
+			monitor.Image = "old"
+		}
+		pod.Spec.InitContainers = []corev1.Container{monitor}
+		if has("u") || has("s") {
+			pod.Annotations[understudyv1alpha1.AnnotationReplacedMonitor] = "container-1"
+			status := corev1.ContainerStatus{
+				Name: layout.MonitorContainer, ContainerID: "container-1", Started: ptr.To(true),
+				State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{}},
+			}
+			if has("s") {
+				status.ContainerID = "container-2"
+			}
+			pod.Status.InitContainerStatuses = []corev1.ContainerStatus{status}
 		}
 		if has("o") {
 			in.OwnerUID = string(pod.UID)
@@ -144,6 +163,8 @@ func TestHosts(t *testing.T) {
 		{3, "0:rob 1:rb 2:rb 3:rdn", "HostOutdated db-2"}, // one that cannot go does not block
 		{1, "0:rob", "HostOutdated db-0"},                 // alone: there is no other way
 		{2, "0:rob 1:rb 2:r", "HostSurplus db-1"},         // the number first
+		{2, "0:rob 1:ru", ""},                             // its monitor is being replaced
+		{2, "0:rob 1:rs", "HostOutdated db-0"},
 	} {
 		t.Run(fmt.Sprintf("%d of %s", test.wanted, test.world), func(t *testing.T) {
 			d := placement.Hosts(world(test.world), test.wanted, "new")
@@ -153,6 +174,9 @@ func TestHosts(t *testing.T) {
 			}
 			for _, one := range d.Delete {
 				words = append(words, one.Reason+" "+one.Pod.Name)
+			}
+			if d.Roll != nil {
+				words = append(words, placement.DeleteOutdated+" "+d.Roll.Name)
 			}
 			if d.Again > 0 {
 				words = append(words, "again in "+d.Again.String())

@@ -107,6 +107,7 @@ func (b *build) group(p *planv1.Plan) {
 	p.Namespace, p.Group, p.GroupUID = g.Namespace, g.Name, string(g.UID)
 	p.Online = g.Spec.DesiredState != understudyv1alpha1.DesiredOffline && g.DeletionTimestamp.IsZero()
 	p.Hosts = Hosts(g)
+	p.OnDelete = g.Spec.UpdateStrategy.Type == understudyv1alpha1.UpdateOnDelete
 	p.LeaseDurationSeconds = leaseSeconds(g)
 	p.FailoverThreshold = max(Hosts(g)-1, 1)
 	if g.Spec.FailoverThreshold != nil {

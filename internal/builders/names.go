@@ -15,5 +15,11 @@ const SliceManager = understudyv1alpha1.GroupName
 // LeaseName is the name of the record of ownership of a group.
 func LeaseName(group string) string { return leasev1.Name(group) }
 
+// BudgetName is the name of the PodDisruptionBudget of a group's hosts.
+func BudgetName(group string) string { return "understudy-" + group }
+
+// ImagePodName is the name of the pod that brings an image to the node of a host.
+func ImagePodName(host string) string { return host + "-image" }
+
 // RoleName is the name of the Role and RoleBinding of a group's monitors.
 func RoleName(group string) string { return "understudy-" + group }

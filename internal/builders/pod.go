@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
@@ -61,6 +62,9 @@ func Labels(group string) map[string]string {
 		understudyv1alpha1.LabelGroup:     group,
 	}
 }
+
+// Selector finds the host pods of a group.
+func Selector(group string) string { return labels.SelectorFromSet(Labels(group)).String() }
 
 // Pod builds a host pod.
 func Pod(in PodInput) *corev1.Pod {

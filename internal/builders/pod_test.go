@@ -104,6 +104,53 @@ func TestPodPlacement(t *testing.T) {
 	g.Expect(spec.ServiceAccountName).To(Equal("own"))
 }
 
+// Where hosts shall rather be is the template's word; ours is added to it.
+func TestPodSpread(t *testing.T) {
+	g := NewWithT(t)
+	in := podInput()
+	preferred := []corev1.PreferredSchedulingTerm{{Weight: 1, Preference: corev1.NodeSelectorTerm{
+		MatchExpressions: []corev1.NodeSelectorRequirement{{Key: "disk", Operator: corev1.NodeSelectorOpIn, Values: []string{"fast"}}},
+	}}}
+	own := corev1.PodAffinityTerm{TopologyKey: "rack"}
+	weighted := corev1.WeightedPodAffinityTerm{Weight: 1, PodAffinityTerm: corev1.PodAffinityTerm{TopologyKey: "zone"}}
+	spread := []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "zone", WhenUnsatisfiable: corev1.ScheduleAnyway}}
+	in.Host.Template.Spec.Affinity = &corev1.Affinity{
+		NodeAffinity: &corev1.NodeAffinity{PreferredDuringSchedulingIgnoredDuringExecution: preferred},
+		PodAntiAffinity: &corev1.PodAntiAffinity{
+			RequiredDuringSchedulingIgnoredDuringExecution:  []corev1.PodAffinityTerm{own},
+			PreferredDuringSchedulingIgnoredDuringExecution: []corev1.WeightedPodAffinityTerm{weighted},
+		},
+	}
+	in.Host.Template.Spec.TopologySpreadConstraints = spread
+	in.Host.Template.Spec.NodeSelector = map[string]string{"pool": "db"}
+	before := in.Host.Template.DeepCopy()
+	spec := builders.Pod(in).Spec
+	g.Expect(spec.Affinity.NodeAffinity.PreferredDuringSchedulingIgnoredDuringExecution).To(Equal(preferred))
+	g.Expect(spec.Affinity.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution).To(HaveExactElements(
+		own, HaveField("TopologyKey", "kubernetes.io/hostname")))
+	g.Expect(spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution).To(ConsistOf(weighted))
+	g.Expect(spec.TopologySpreadConstraints).To(Equal(spread))
+	g.Expect(spec.NodeSelector).To(HaveKeyWithValue("pool", "db"))
+	g.Expect(in.Host.Template).To(Equal(*before), "the template is the revision's: the next host is built from it too")
+}
+
+// A host of a changed template is that template's, and says from which one it is.
+func TestPodOfChangedTemplate(t *testing.T) {
+	g := NewWithT(t)
+	before := builders.Pod(podInput())
+	in := podInput()
+	in.HostName, in.Number = "db-host-456", 8
+	in.Host.Template.Labels["app"] = "db2"
+	in.Host.Template.Spec.Containers[0].Image = "app:2"
+	after := builders.Pod(in)
+	g.Expect(after.Name).To(Equal("db-8"))
+	g.Expect(after.Labels).To(HaveKeyWithValue("app", "db2"))
+	g.Expect(after.Annotations).To(HaveKeyWithValue(understudyv1alpha1.AnnotationHost, "db-host-456"))
+	g.Expect(container(g, after.Spec.Containers, "web").Image).To(Equal("app:2"))
+	g.Expect(before.Annotations).To(HaveKeyWithValue(understudyv1alpha1.AnnotationHost, "db-host-123"))
+	g.Expect(after.Spec.InitContainers).To(Equal(before.Spec.InitContainers), "the monitor is the manager's business")
+}
+
 func TestPodMonitor(t *testing.T) {
 	g := NewWithT(t)
 	spec := builders.Pod(podInput()).Spec
@@ -116,6 +163,7 @@ func TestPodMonitor(t *testing.T) {
 	m := spec.InitContainers[0]
 	g.Expect(m.RestartPolicy).To(HaveValue(Equal(corev1.ContainerRestartPolicyAlways)))
 	g.Expect(m.Image).To(Equal("operator:1"))
+	g.Expect(m.ImagePullPolicy).To(Equal(corev1.PullIfNotPresent), "a restart needs no registry")
 	g.Expect(m.Command).To(Equal([]string{"/init", "--", "/monitor"}))
 	g.Expect(m.Resources.Limits).NotTo(HaveKey(corev1.ResourceCPU))
 	g.Expect(m.StartupProbe.Exec.Command).To(Equal([]string{"/monitor", "healthz"}))

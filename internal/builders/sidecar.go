@@ -90,10 +90,12 @@ func monitor(in PodInput, graceSeconds int64, supervised []string) corev1.Contai
 			corev1.VolumeMount{Name: providerVolume(i), MountPath: layout.ContainerProviderDir(name)})
 	}
 	return corev1.Container{
-		Name:          layout.MonitorContainer,
-		Image:         in.Image,
-		Command:       []string{layout.ImageInit, "--", layout.ImageMonitor},
-		RestartPolicy: ptr.To(corev1.ContainerRestartPolicyAlways),
+		Name:  layout.MonitorContainer,
+		Image: in.Image,
+		// A restart needs no registry, whatever the tag is called.
+		ImagePullPolicy: corev1.PullIfNotPresent,
+		Command:         []string{layout.ImageInit, "--", layout.ImageMonitor},
+		RestartPolicy:   ptr.To(corev1.ContainerRestartPolicyAlways),
 		Env: []corev1.EnvVar{
 			fieldEnv(layout.EnvPodName, "metadata.name"),
 			fieldEnv(layout.EnvPodNamespace, "metadata.namespace"),

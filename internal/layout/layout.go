@@ -73,6 +73,8 @@ const (
 	ReservedPath = "/understudy"
 	// MonitorContainer is the native sidecar.
 	MonitorContainer = Reserved + "monitor"
+	// ImageContainer is the only one of a pod that brings the image to a node.
+	ImageContainer = Reserved + "image"
 	// InstallContainer copies the binaries into the pod.
 	InstallContainer = Reserved + "install"
 )

@@ -30,6 +30,9 @@ type Plan struct {
 	// Hosts is how many host pods there are to be; 0, in plans of old, is what the
 	// spec says. For the manager; monitors need not read it.
 	Hosts int32 `json:"hosts,omitempty"`
+	// OnDelete says that hosts of an earlier template stay until somebody deletes
+	// them. For the manager; monitors need not read it.
+	OnDelete bool `json:"onDelete,omitempty"`
 	// LeaseDurationSeconds is D of Ownership section 4.
 	LeaseDurationSeconds int32 `json:"leaseDurationSeconds"`
 	// FailoverThreshold and FailoverPeriodSeconds are RA section 5.3's.
