@@ -205,7 +205,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 		if placement.Ready(p, in) {
 			ready++
 		} else if p.DeletionTimestamp.IsZero() {
-			texts = append(texts, p.Name+": "+whyNotReady(p, in))
+			texts = append(texts, p.Name+": "+whyNotReady(p, in, s.plan))
 		}
 	}
 	slices.Sort(texts)
@@ -229,7 +229,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 
 // whyNotReady says what keeps a host from being ready, in the order in which
 // things become ready.
-func whyNotReady(p *corev1.Pod, in placement.Input) string {
+func whyNotReady(p *corev1.Pod, in placement.Input, inForce *planv1.Plan) string {
 	if placement.Unreachable(p, in.Nodes) {
 		return "its node " + p.Spec.NodeName + " is not ready"
 	}
@@ -241,7 +241,8 @@ func whyNotReady(p *corev1.Pod, in placement.Input) string {
 	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
 		for _, c := range list {
 			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" {
-				return strings.TrimSuffix(fmt.Sprintf("container %s: %s: %s", c.Name, w.Reason, w.Message), ": ")
+				return strings.TrimSuffix(fmt.Sprintf("container %s%s: %s: %s",
+					c.Name, broughtBy(c.Name, inForce), w.Reason, w.Message), ": ")
 			}
 		}
 	}
@@ -249,4 +250,16 @@ func whyNotReady(p *corev1.Pod, in placement.Input) string {
 		return strings.TrimSuffix(h.Reason+": "+h.Message, ": ")
 	}
 	return "is starting"
+}
+
+// broughtBy names the ResourceType that added a container to what the template has.
+func broughtBy(container string, p *planv1.Plan) string {
+	if p != nil && strings.HasPrefix(container, layout.Reserved) {
+		for _, r := range p.Resources {
+			if r.Container == container {
+				return fmt.Sprintf(" (of the ResourceType %s)", r.Type)
+			}
+		}
+	}
+	return ""
 }

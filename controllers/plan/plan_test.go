@@ -67,7 +67,7 @@ func resourceType(name string) *understudyv1alpha1.ResourceType {
 	return &understudyv1alpha1.ResourceType{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: understudyv1alpha1.ResourceTypeSpec{
-			Provider:         understudyv1alpha1.ProviderSource{Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/provider", name}}},
+			Provider:         understudyv1alpha1.ProviderSource{Inject: &understudyv1alpha1.InjectedProvider{Command: []string{"/provider", name}}},
 			PropertiesSchema: &runtime.RawExtension{Raw: []byte(schema)},
 			ControlCodes:     []understudyv1alpha1.ControlCode{{Name: "COUNT", Code: 0x01800005, Access: understudyv1alpha1.ControlRead}},
 		},
@@ -216,7 +216,7 @@ func TestProblems(t *testing.T) {
 			s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](1000)
 		}), plan.KindResource, "web", "spec.retryPeriodOnFailureMilliseconds", understudyv1alpha1.ReasonInvalid, "raise it"},
 		"unknown container": {web(func(s *understudyv1alpha1.ClusterResourceSpec) { s.ContainerName = "ap" }),
-			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonInvalid, "it has: app, side"},
+			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonContainerNotFound, `no container "ap": name one that it has: app, side`},
 		"two providers in one container": {func(in *plan.Input) {
 			in.Types["other"] = resourceType("other")
 			in.Resources[0].Spec.TypeName = "other"

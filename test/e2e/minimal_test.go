@@ -36,7 +36,7 @@ func TestMinimalProvider(t *testing.T) {
 		Spec: understudyv1alpha1.ResourceTypeSpec{
 			Description: "An entry in a map: examples/provider-minimal.",
 			Provider: understudyv1alpha1.ProviderSource{
-				Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/provider-minimal"}},
+				Inject: &understudyv1alpha1.InjectedProvider{Command: []string{"/provider-minimal"}},
 			},
 			ControlCodes: []understudyv1alpha1.ControlCode{
 				{Name: minimalCode, Code: 0x01800005, Access: understudyv1alpha1.ControlRead},
