@@ -131,7 +131,9 @@ func TestContainerNames(t *testing.T) {
 		container := result.Plan.Containers[0]
 		g.Expect(validation.IsDNS1123Label(container)).To(BeEmpty(), container)
 		g.Expect(len(container)).To(BeNumerically("<=", 61), container)
-		g.Expect(container).To(HavePrefix("understudy-type-"))
+		rest, added := strings.CutPrefix(container, "understudy-type-")
+		g.Expect(added).To(BeTrue(), container)
+		g.Expect(strings.HasPrefix(rest, "-")).To(Equal(rest != name), "%s: else a type could be called %q", name, rest)
 		g.Expect(seen).NotTo(HaveKey(container), name)
 		seen[container] = name
 	}
