@@ -21,6 +21,7 @@ import (
 	"github.com/understudy-dev/understudy/controllers/placement"
 	"github.com/understudy-dev/understudy/controllers/plan"
 	"github.com/understudy-dev/understudy/internal/builders"
+	"github.com/understudy-dev/understudy/internal/layout"
 )
 
 const (
@@ -178,7 +179,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 		if placement.Ready(p, in) {
 			ready++
 		} else if p.DeletionTimestamp.IsZero() {
-			texts = append(texts, p.Name+": "+whyNotReady(p, in))
+			texts = append(texts, p.Name+": "+whyNotReady(p, in, s.plan))
 		}
 	}
 	slices.Sort(texts)
@@ -208,7 +209,7 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 
 // whyNotReady says what keeps a host from being ready, in the order in which
 // things become ready.
-func whyNotReady(p *corev1.Pod, in placement.Input) string {
+func whyNotReady(p *corev1.Pod, in placement.Input, inForce *planv1.Plan) string {
 	if placement.Unreachable(p, in.Nodes) {
 		return "its node " + p.Spec.NodeName + " is not ready"
 	}
@@ -220,7 +221,7 @@ func whyNotReady(p *corev1.Pod, in placement.Input) string {
 	for _, list := range [][]corev1.ContainerStatus{p.Status.InitContainerStatuses, p.Status.ContainerStatuses} {
 		for _, c := range list {
 			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" {
-				return sentence("container "+c.Name+": "+w.Reason, w.Message)
+				return sentence("container "+c.Name+broughtBy(c.Name, inForce)+": "+w.Reason, w.Message)
 			}
 		}
 	}
@@ -232,3 +233,15 @@ func whyNotReady(p *corev1.Pod, in placement.Input) string {
 
 // sentence is a reason with its message, if there is one.
 func sentence(reason, message string) string { return strings.TrimSuffix(reason+": "+message, ": ") }
+
+// broughtBy names the ResourceType that added a container to what the template has.
+func broughtBy(container string, p *planv1.Plan) string {
+	if p != nil && strings.HasPrefix(container, layout.Reserved) {
+		for _, r := range p.Resources {
+			if r.Container == container {
+				return fmt.Sprintf(" (of the ResourceType %s)", r.Type)
+			}
+		}
+	}
+	return ""
+}

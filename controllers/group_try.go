@@ -65,7 +65,7 @@ func (r *groupReconciler) tryHost(ctx context.Context, s *groupScope, next *plan
 	case refused(err):
 		return &plan.Problem{
 			Field: "spec.template", Reason: understudyv1alpha1.ReasonTemplateRefused,
-			Message: "the API server refuses a host pod made of it: " + err.Error(),
+			Message: "the API server refuses a host pod made of it and of what its types add: " + err.Error(),
 		}, nil
 	}
 	return nil, fmt.Errorf("trying the pod %s: %w", pod.Name, err)

@@ -263,6 +263,42 @@ func TestRestrictedNamespace(t *testing.T) {
 	g.Expect(group(g, t, ns, "bad").Status.NextHost).To(BeZero(), "a refusal uses no number up")
 }
 
+// A type that brings an image gets its container also under the strictest Pod
+// Security. Of an image that cannot be pulled the group says whose it is.
+func TestImageProvider(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, map[string]string{"pod-security.kubernetes.io/enforce": "restricted"})
+	one := &understudyv1alpha1.ResourceType{
+		ObjectMeta: metav1.ObjectMeta{Name: ns},
+		Spec: understudyv1alpha1.ResourceTypeSpec{Provider: understudyv1alpha1.ProviderSource{
+			Image: &understudyv1alpha1.ImageProvider{Image: "example.test/link:1", Command: []string{"/link"}},
+		}},
+	}
+	link := newResource(ns, "db", "link")
+	link.Spec.TypeName, link.Spec.ContainerName, link.Spec.Properties = ns, "", nil
+	create(g, t, one, newGroup(ns, "db"), link)
+	t.Cleanup(func() { _ = c.Delete(t.Context(), one) })
+	name := "understudy-type-" + ns
+	var host corev1.Pod
+	g.Eventually(func(g Gomega) {
+		list := pods(g, t, ns, "db")
+		g.Expect(list).To(HaveLen(2), hostsMessage(g, t, ns, "db"))
+		host = list[0]
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(host.Spec.Containers).To(HaveExactElements(
+		HaveField("Name", "app"), And(HaveField("Name", name), HaveField("Image", "example.test/link:1"))))
+
+	host.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: name, State: corev1.ContainerState{
+		Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull", Message: "no such image"},
+	}}}
+	g.Expect(c.Status().Update(t.Context(), &host)).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		g.Expect(hostsMessage(g, t, ns, "db")).To(ContainSubstring(
+			host.Name + ": container " + name + " (of the ResourceType " + ns + "): ErrImagePull: no such image"))
+	}, soon, "50ms").Should(Succeed())
+}
+
 // A Lease that is deleted under an owner is its own to re-create first.
 func TestDeletedRecordIsLeftToItsOwner(t *testing.T) {
 	t.Parallel()

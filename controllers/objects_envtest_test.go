@@ -160,7 +160,7 @@ func TestTypeIsJudged(t *testing.T) {
 	one := &understudyv1alpha1.ResourceType{
 		ObjectMeta: metav1.ObjectMeta{Name: ns},
 		Spec: understudyv1alpha1.ResourceTypeSpec{
-			Provider:         understudyv1alpha1.ProviderSource{Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/p"}}},
+			Provider:         understudyv1alpha1.ProviderSource{Inject: &understudyv1alpha1.InjectedProvider{Command: []string{"/p"}}},
 			PropertiesSchema: &runtime.RawExtension{Raw: []byte(`{"type":"object","properties":{"a":{}}}`)},
 		},
 	}

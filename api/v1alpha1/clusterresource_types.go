@@ -25,11 +25,18 @@ type ClusterResourceSpec struct {
 	TypeName string `json:"typeName,omitempty"`
 
 	// containerName is the container of the group's template in which the type's
-	// provider, and what it starts, runs.
-	// +required
+	// provider, and what it starts, runs. Absent, and only then, if the type brings
+	// an image of its own. Two characters shorter than a container's name may be: a
+	// socket's path is made of it.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:MaxLength=61
 	ContainerName string `json:"containerName,omitempty"`
+
+	// separateMonitor gives the resource a provider process that serves no other
+	// one. RA section 5.1; default false.
+	// +optional
+	SeparateMonitor bool `json:"separateMonitor,omitempty"`
 
 	// desiredState is Online (default) or Offline.
 	// +optional

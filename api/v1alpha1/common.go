@@ -123,6 +123,9 @@ const (
 	ReasonTypeNotFound = "TypeNotFound"
 	// ReasonTypeRejected says that the ResourceType exists and is not accepted.
 	ReasonTypeRejected = "TypeRejected"
+	// ReasonContainerNotFound says that the template has no container of the name
+	// that a resource gives, or that it gives none.
+	ReasonContainerNotFound = "ContainerNotFound"
 	// ReasonGroupNotFound says that the ResourceGroup does not exist.
 	ReasonGroupNotFound = "GroupNotFound"
 	// ReasonCircularDependency says that resources depend on each other in a circle.

@@ -61,7 +61,7 @@ func TestNameLengths(t *testing.T) {
 		group.Spec.Template.Spec.Containers = []corev1.Container{{Name: "program", Image: "program"}}
 		return group
 	}
-	provider := ProviderSource{Inject: InjectedProvider{Command: []string{"/understudy/bin/provider"}}}
+	provider := ProviderSource{Inject: &InjectedProvider{Command: []string{"/understudy/bin/provider"}}}
 	resourceType := func(length int) *ResourceType {
 		return &ResourceType{
 			ObjectMeta: metav1.ObjectMeta{Name: strings.Repeat("n", length)},

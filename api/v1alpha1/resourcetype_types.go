@@ -4,6 +4,7 @@
 package v1alpha1
 
 import (
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -73,11 +74,61 @@ type ResourceTypeSpec struct {
 }
 
 // ProviderSource says where the provider process comes from.
+//
+// +kubebuilder:validation:ExactlyOneOf=image;inject
 type ProviderSource struct {
+	// image runs the provider in a container of its own, which the manager adds to
+	// each host pod: one for all resources of the type that do not ask for another.
+	// +optional
+	Image *ImageProvider `json:"image,omitempty"`
+
 	// inject starts the provider inside the container of the host pod's template
 	// that each resource names, in place of that container's own command.
+	// +optional
+	Inject *InjectedProvider `json:"inject,omitempty"`
+}
+
+// ImageProvider is a provider that runs in a container of its own.
+type ImageProvider struct {
+	// image that holds the provider.
 	// +required
-	Inject InjectedProvider `json:"inject,omitzero"`
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Image string `json:"image,omitempty"`
+
+	// command starts the provider. The image's own entrypoint is not run: the first
+	// process of the container is the one that guards it.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=4096
+	Command []string `json:"command,omitempty"`
+
+	// imagePullPolicy is that of a container. Pull secrets are the template's.
+	// +optional
+	// +kubebuilder:validation:Enum=Always;IfNotPresent;Never
+	ImagePullPolicy corev1.PullPolicy `json:"imagePullPolicy,omitempty"`
+
+	// env is that of a container. A Secret is named, in the group's namespace, and
+	// never read by the manager.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Env []corev1.EnvVar `json:"env,omitempty"`
+
+	// resources are those of a container. A CPU limit delays its guard.
+	// +optional
+	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
+
+	// securityContext is that of a container, instead of the default: what the
+	// restricted Pod Security Standard asks for, and a root file system that cannot
+	// be written to.
+	// +optional
+	SecurityContext *corev1.SecurityContext `json:"securityContext,omitempty"`
 }
 
 // InjectedProvider is a provider that runs in a container of the template.

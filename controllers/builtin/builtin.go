@@ -32,7 +32,7 @@ func Types() []understudyv1alpha1.ResourceType {
 		Spec: understudyv1alpha1.ResourceTypeSpec{
 			Description: "Any program in any image: started, watched and stopped under the failover-cluster contract.",
 			Provider: understudyv1alpha1.ProviderSource{
-				Inject: understudyv1alpha1.InjectedProvider{Command: []string{layout.ProviderPath, "application"}},
+				Inject: &understudyv1alpha1.InjectedProvider{Command: []string{layout.ProviderPath, "application"}},
 			},
 			PropertiesSchema: &runtime.RawExtension{Raw: compact(applicationv1.Schema())},
 			ControlCodes: []understudyv1alpha1.ControlCode{{

@@ -45,7 +45,8 @@ type Result struct {
 func Build(in Input) (Result, Problems) {
 	b := &build{
 		in: in, types: map[string]*typeInfo{}, byName: map[string]*understudyv1alpha1.ClusterResource{},
-		host: builders.Host{Template: *in.Group.Spec.Template.DeepCopy(), Providers: map[string][]string{}},
+		host:  builders.Host{Template: *in.Group.Spec.Template.DeepCopy(), Providers: map[string][]string{}},
+		users: map[string][]string{},
 	}
 	group := reporter{kind: KindGroup, name: in.Group.Name, problems: &b.problems}
 	checkTemplate(group, &in.Group.Spec)
@@ -53,6 +54,7 @@ func Build(in Input) (Result, Problems) {
 	for _, r := range resources {
 		b.resource(r)
 	}
+	b.separate(resources)
 	b.circles(resources)
 	b.timing()
 	plan := b.plan
@@ -78,8 +80,8 @@ type build struct {
 	host     builders.Host
 	plan     planv1.Plan
 	problems Problems
-	// users says which resource brought the provider of a container.
-	users map[string]string
+	// users are the resources of each supervised container.
+	users map[string][]string
 }
 
 func (b *build) reporter(r *understudyv1alpha1.ClusterResource) reporter {
@@ -128,10 +130,7 @@ func (b *build) group(p *planv1.Plan) {
 			p.Service.Ports = append(p.Service.Ports, planv1.Port{Name: port.Name, Port: port.Port})
 		}
 	}
-	p.Containers = slices.Sorted(maps.Keys(b.host.Providers))
-	if p.Containers == nil {
-		p.Containers = []string{}
-	}
+	p.Containers = b.host.Supervised()
 	if p.Resources == nil {
 		p.Resources = []planv1.Resource{}
 	}

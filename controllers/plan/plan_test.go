@@ -67,7 +67,7 @@ func resourceType(name string) *understudyv1alpha1.ResourceType {
 	return &understudyv1alpha1.ResourceType{
 		ObjectMeta: metav1.ObjectMeta{Name: name},
 		Spec: understudyv1alpha1.ResourceTypeSpec{
-			Provider:         understudyv1alpha1.ProviderSource{Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/provider", name}}},
+			Provider:         understudyv1alpha1.ProviderSource{Inject: &understudyv1alpha1.InjectedProvider{Command: []string{"/provider", name}}},
 			PropertiesSchema: &runtime.RawExtension{Raw: []byte(schema)},
 			ControlCodes:     []understudyv1alpha1.ControlCode{{Name: "COUNT", Code: 0x01800005, Access: understudyv1alpha1.ControlRead}},
 		},
@@ -216,7 +216,19 @@ func TestProblems(t *testing.T) {
 			s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](1000)
 		}), plan.KindResource, "web", "spec.retryPeriodOnFailureMilliseconds", understudyv1alpha1.ReasonInvalid, "raise it"},
 		"unknown container": {web(func(s *understudyv1alpha1.ClusterResourceSpec) { s.ContainerName = "ap" }),
-			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonInvalid, "it has: app, side"},
+			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonContainerNotFound, `no container "ap": name one that it has: app, side`},
+		"no container": {web(func(s *understudyv1alpha1.ClusterResourceSpec) { s.ContainerName = "" }),
+			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonContainerNotFound,
+			`of the ResourceType "volume" runs in a container of the template: name one that it has: app, side`},
+		"container beside an image": {func(in *plan.Input) { withImage(in, "volume") },
+			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonInvalid,
+			`the ResourceType "volume" brings a container of its own: remove the field`},
+		"separate in a shared container": {web(func(s *understudyv1alpha1.ClusterResourceSpec) { s.SeparateMonitor = true }),
+			plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonInvalid,
+			`the container "app" runs that of disk too: give this resource another`},
+		"separate, and another comes": {disk(func(s *understudyv1alpha1.ClusterResourceSpec) { s.SeparateMonitor = true }),
+			plan.KindResource, "disk", "spec.containerName", understudyv1alpha1.ReasonInvalid,
+			`the container "app" runs that of web too`},
 		"two providers in one container": {func(in *plan.Input) {
 			in.Types["other"] = resourceType("other")
 			in.Resources[0].Spec.TypeName = "other"
@@ -375,6 +387,8 @@ func TestCheckType(t *testing.T) {
 		}, "spec.controlCodes[1].code", "COUNT too"},
 		"code without the user's mark": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.ControlCodes[0].Code = 0x01000005 },
 			"spec.controlCodes[0].code", "mark of a user-defined code"},
+		"no provider": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.Provider.Inject = nil },
+			"spec.provider", "exactly one"},
 		"MOVE": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.ControlCodes[0].Name = understudyv1alpha1.CodeMove },
 			"spec.controlCodes[0].name", "code of groups"},
 	} {

@@ -38,7 +38,7 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	say, spec := b.reporter(r), field.NewPath("spec")
 	out := planv1.Resource{
 		UID: string(r.UID), Name: r.Name, Generation: r.Generation,
-		Type: r.Spec.TypeName, Container: r.Spec.ContainerName,
+		Type:   r.Spec.TypeName,
 		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline,
 	}
 	restart(&out, &r.Spec, say)
@@ -72,7 +72,7 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	if len(errs) == 0 && string(properties) != "{}" {
 		out.Properties = json.RawMessage(properties)
 	}
-	b.container(r, t)
+	out.Container = b.container(r, t)
 	b.plan.Resources = append(b.plan.Resources, out)
 }
 
@@ -158,6 +158,10 @@ func CheckType(t *understudyv1alpha1.ResourceType) (*Schema, Problems) {
 		problems = append(problems, Problem{
 			Kind: KindType, Name: t.Name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
 		})
+	}
+	// The API server holds to this; a type without either must not end the manager.
+	if p := t.Spec.Provider; (p.Image == nil) == (p.Inject == nil) {
+		say.add(spec.Child("provider"), understudyv1alpha1.ReasonInvalid, "needs exactly one of image and inject")
 	}
 	codes := map[int64]string{}
 	for i, c := range t.Spec.ControlCodes {

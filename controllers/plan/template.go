@@ -5,7 +5,6 @@ package plan
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -67,36 +66,6 @@ func checkReserved(refuse func(*field.Path, string), at *field.Path, c *corev1.C
 				fmt.Sprintf("the folder %s is taken: mount it elsewhere", layout.ReservedPath))
 		}
 	}
-}
-
-// container checks the container of a resource and gives it its provider.
-func (b *build) container(r *understudyv1alpha1.ClusterResource, t *typeInfo) {
-	name, say, at := r.Spec.ContainerName, b.reporter(r), field.NewPath("spec", "containerName")
-	containers := b.in.Group.Spec.Template.Spec.Containers
-	i := slices.IndexFunc(containers, func(c corev1.Container) bool { return c.Name == name })
-	if i < 0 {
-		names := make([]string, 0, len(containers))
-		for _, c := range containers {
-			names = append(names, c.Name)
-		}
-		say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
-			"the template of the group %q has no container %q, it has: %s", b.in.Group.Name, name, strings.Join(names, ", ")))
-		return
-	}
-	command := t.spec.Provider.Inject.Command
-	if b.users == nil {
-		b.users = map[string]string{}
-	}
-	if have, taken := b.host.Providers[name]; taken {
-		if !slices.Equal(have, command) {
-			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
-				"the container %q runs the provider of the ClusterResource %q already, whose type has another provider command: "+
-					"give this resource a container of its own", name, b.users[name]))
-		}
-		return
-	}
-	b.host.Providers[name], b.users[name] = slices.Clone(command), r.Name
-	b.checkSupervised(i, &containers[i])
 }
 
 // checkSupervised refuses what would act on a supervised container beside the

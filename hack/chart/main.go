@@ -3,8 +3,8 @@
 
 // Command chart writes the templates of the Helm chart that have their source in
 // config/: CRDs, roles, admission policies and flow control. `make manifests` runs it in the
-// root of the repository. It also takes the descriptions of the pod template out
-// of the CRDs, which would be half a megabyte of Kubernetes' own documentation.
+// root of the repository. It also takes the descriptions of what is Kubernetes' own,
+// such as the pod template, out of the CRDs: they would be half a megabyte.
 package main
 
 import (
@@ -77,7 +77,13 @@ func run() error {
 	return nil
 }
 
-// prune removes the descriptions below spec.template in place.
+// foreign are the properties of a spec that have a type of Kubernetes' own.
+var foreign = [][]string{
+	{"template"},
+	{"provider", "image", "env"}, {"provider", "image", "resources"}, {"provider", "image", "securityContext"},
+}
+
+// prune removes the descriptions below foreign properties in place.
 func prune(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -90,12 +96,15 @@ func prune(path string) error {
 	versions, _ := dig(crd, "spec", "versions").([]any)
 	found := false
 	for _, v := range versions {
-		version, _ := v.(map[string]any)
-		template, _ := dig(version, "schema", "openAPIV3Schema", "properties", "spec", "properties", "template",
-			"properties").(map[string]any)
-		if template != nil {
-			found = true
-			strip(template)
+		for _, names := range foreign {
+			keys := []string{"schema", "openAPIV3Schema", "properties", "spec"}
+			for _, name := range names {
+				keys = append(keys, "properties", name)
+			}
+			if schema, _ := dig(v, keys...).(map[string]any); schema != nil {
+				found = true
+				stripBelow(schema)
+			}
 		}
 	}
 	if !found {
@@ -116,24 +125,22 @@ func dig(v any, path ...string) any {
 	return v
 }
 
-// strip removes descriptions, but no property of that name.
-func strip(properties map[string]any) {
-	for _, p := range properties {
-		stripSchema(p)
+// strip removes the descriptions of a schema and of all below it, but no property
+// of that name.
+func strip(v any) {
+	if s, _ := v.(map[string]any); s != nil {
+		delete(s, "description")
+		stripBelow(s)
 	}
 }
 
-func stripSchema(v any) {
-	s, _ := v.(map[string]any)
-	if s == nil {
-		return
-	}
-	delete(s, "description")
-	if p, ok := s["properties"].(map[string]any); ok {
+func stripBelow(s map[string]any) {
+	properties, _ := s["properties"].(map[string]any)
+	for _, p := range properties {
 		strip(p)
 	}
-	stripSchema(s["items"])
-	stripSchema(s["additionalProperties"])
+	strip(s["items"])
+	strip(s["additionalProperties"])
 }
 
 // render turns the documents of a file into a template: with the chart's labels,

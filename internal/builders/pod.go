@@ -26,8 +26,22 @@ import (
 type Host struct {
 	// Template of the group.
 	Template corev1.PodTemplateSpec `json:"template"`
-	// Providers are the provider commands by supervised container.
+	// Providers are the provider commands by supervised container of the template.
 	Providers map[string][]string `json:"providers"`
+	// Containers are those of providers that bring an image, sorted by name. Their
+	// commands are the providers'.
+	Containers []corev1.Container `json:"containers,omitempty"`
+}
+
+// Supervised are the names of the containers that run under the monitor, sorted.
+func (h *Host) Supervised() []string {
+	names := make([]string, 0, len(h.Providers)+len(h.Containers))
+	names = slices.AppendSeq(names, maps.Keys(h.Providers))
+	for i := range h.Containers {
+		names = append(names, h.Containers[i].Name)
+	}
+	slices.Sort(names)
+	return names
 }
 
 // PodInput is what one host pod is made of.
@@ -91,7 +105,7 @@ func Pod(in PodInput) *corev1.Pod {
 	}
 	pod.Annotations[understudyv1alpha1.AnnotationHost] = in.HostName
 	placement(&pod.Spec, in)
-	supervised := slices.Sorted(maps.Keys(in.Host.Providers))
+	supervised := in.Host.Supervised()
 	volumes(&pod.Spec, supervised)
 	for i := range pod.Spec.Containers {
 		c := &pod.Spec.Containers[i]
@@ -99,6 +113,7 @@ func Pod(in PodInput) *corev1.Pod {
 			supervise(c, slices.Index(supervised, c.Name), command)
 		}
 	}
+	imageProviders(&pod.Spec, in.Host.Containers, supervised)
 	// The monitor stands first, so that kubelet stops it last.
 	pod.Spec.InitContainers = append([]corev1.Container{
 		monitor(in, *pod.Spec.TerminationGracePeriodSeconds, supervised), install(in.Image),
@@ -142,7 +157,7 @@ func placement(spec *corev1.PodSpec, in PodInput) {
 	}
 }
 
-// supervise puts init and provider in front of a container of the template.
+// supervise puts init and provider in front of a container.
 func supervise(c *corev1.Container, index int, provider []string) {
 	c.Command = append([]string{
 		layout.InitPath, "--guard-dir", layout.MonitorDir, "--name", c.Name, "--",

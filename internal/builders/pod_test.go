@@ -4,11 +4,14 @@
 package builders_test
 
 import (
+	"strings"
+	"syscall"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -217,6 +220,92 @@ func TestPodSupervised(t *testing.T) {
 	}), "its own folders, and no token")
 	logs := container(g, spec.Containers, "logs")
 	g.Expect(logs).To(Equal(corev1.Container{Name: "logs", Command: []string{"tail"}}), "left alone")
+}
+
+// withImage is a host with a provider that brings an image, whose container's name
+// sorts between two of the template's.
+func withImage(change ...func(*understudyv1alpha1.ImageProvider)) builders.PodInput {
+	in := podInput()
+	p := &understudyv1alpha1.ImageProvider{
+		Image: "example.test/link:1", Command: []string{"/link", "--all"}, ImagePullPolicy: corev1.PullAlways,
+		Env: []corev1.EnvVar{{Name: "PASSWORD", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "link"}, Key: "password",
+		}}}},
+		Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}},
+	}
+	for _, f := range change {
+		f(p)
+	}
+	in.Host.Containers = []corev1.Container{builders.ImageProvider("understudy-type-link", p)}
+	return in
+}
+
+// A provider's image is one container more, supervised like those of the template.
+func TestPodImageProvider(t *testing.T) {
+	g := NewWithT(t)
+	in := withImage()
+	spec := builders.Pod(in).Spec
+	g.Expect(in).To(Equal(withImage()), "the input is not changed")
+	g.Expect(spec.Containers).To(HaveLen(4))
+	link := spec.Containers[3]
+	g.Expect(link.Name).To(Equal("understudy-type-link"))
+	g.Expect(link.Image).To(Equal("example.test/link:1"))
+	g.Expect(link.ImagePullPolicy).To(Equal(corev1.PullAlways))
+	g.Expect(link.Command).To(Equal([]string{
+		"/understudy/bin/init", "--guard-dir", "/understudy/monitor", "--name", "understudy-type-link", "--",
+		"/link", "--all",
+	}))
+	g.Expect(link.LivenessProbe).NotTo(BeNil())
+	g.Expect(link.Env).To(HaveExactElements(
+		And(HaveField("Name", "PASSWORD"), HaveField("ValueFrom.SecretKeyRef.Name", "link")),
+		corev1.EnvVar{Name: "UNDERSTUDY_MONITOR_SOCKET", Value: "/understudy/monitor/monitor.sock"},
+		corev1.EnvVar{Name: "UNDERSTUDY_PROVIDER_SOCKET", Value: "/understudy/provider/provider.sock"}))
+	g.Expect(link.Resources.Limits).To(HaveKey(corev1.ResourceMemory))
+	g.Expect(mountsOf(link)).To(Equal(map[string]corev1.VolumeMount{
+		"/understudy/bin":      {Name: "understudy-bin", MountPath: "/understudy/bin", ReadOnly: true},
+		"/understudy/monitor":  {Name: "understudy-monitor-1", MountPath: "/understudy/monitor", ReadOnly: true},
+		"/understudy/provider": {Name: "understudy-provider-1", MountPath: "/understudy/provider"},
+	}))
+	g.Expect(mountsOf(spec.InitContainers[0])).To(And(
+		HaveKeyWithValue("/understudy/containers/understudy-type-link/monitor", HaveField("Name", "understudy-monitor-1")),
+		HaveKeyWithValue("/understudy/containers/understudy-type-link/provider", HaveField("Name", "understudy-provider-1")),
+		HaveKeyWithValue("/understudy/containers/web/provider", HaveField("Name", "understudy-provider-2"))))
+	g.Expect(mountsOf(container(g, spec.Containers, "web"))).To(
+		HaveKeyWithValue("/understudy/provider", HaveField("Name", "understudy-provider-2")))
+}
+
+// What the type does not say about security is what the restricted Pod Security
+// Standard asks for, with the image's own user; what it says counts as it stands.
+func TestPodImageProviderSecurity(t *testing.T) {
+	g := NewWithT(t)
+	link := builders.Pod(withImage()).Spec.Containers[3]
+	g.Expect(link.SecurityContext).To(HaveValue(And(
+		HaveField("RunAsNonRoot", HaveValue(BeTrue())), HaveField("RunAsUser", BeNil()), HaveField("RunAsGroup", BeNil()),
+		HaveField("ReadOnlyRootFilesystem", HaveValue(BeTrue())),
+		HaveField("AllowPrivilegeEscalation", HaveValue(BeFalse())),
+		HaveField("Capabilities.Drop", ConsistOf(corev1.Capability("ALL"))),
+		HaveField("SeccompProfile.Type", corev1.SeccompProfileTypeRuntimeDefault))))
+	own := &corev1.SecurityContext{RunAsUser: ptr.To[int64](0)}
+	in := withImage(func(p *understudyv1alpha1.ImageProvider) { p.SecurityContext = own })
+	g.Expect(builders.Pod(in).Spec.Containers[3].SecurityContext).To(Equal(own))
+
+	in = withImage()
+	in.Host.Template.Spec.AutomountServiceAccountToken = ptr.To(true)
+	spec := builders.Pod(in).Spec
+	const token = "/var/run/secrets/kubernetes.io/serviceaccount"
+	g.Expect(mountsOf(spec.Containers[3])).To(HaveKeyWithValue(token, HaveField("Name", "understudy-no-token")),
+		"the template's wish is about its own containers")
+	g.Expect(spec.Volumes).To(ContainElement(And(HaveField("Name", "understudy-no-token"), HaveField("EmptyDir", Not(BeNil())))))
+	for _, c := range spec.Containers[:3] {
+		g.Expect(mountsOf(c)).NotTo(HaveKey(token))
+	}
+}
+
+// The longest name still has a socket that can be dialled.
+func TestLongestSocket(t *testing.T) {
+	g := NewWithT(t)
+	longest := layout.ContainerProviderDir(strings.Repeat("n", layout.MaxContainerName)) + "/" + layout.ProviderSocket
+	g.Expect(longest).To(HaveLen(len(syscall.RawSockaddrUnix{}.Path)-1), "with the zero at its end")
 }
 
 // While hosts of two templates run, the monitors of both are let in.

@@ -77,7 +77,16 @@ const (
 	ImageContainer = Reserved + "image"
 	// InstallContainer copies the binaries into the pod.
 	InstallContainer = Reserved + "install"
+	// TypeContainer begins the name of the container of a type that brings an image.
+	TypeContainer = Reserved + "type-"
+	// ResourceContainer begins the name of one that serves a single resource.
+	ResourceContainer = Reserved + "resource-"
 )
+
+// MaxContainerName is how long the name of a supervised container may be: its
+// longest socket, as the monitor sees it, then has the 107 characters of a path
+// that a unix socket can have.
+const MaxContainerName = 61
 
 // ContainerMonitorDir is, in the monitor, the folder of its own sockets for a container.
 func ContainerMonitorDir(container string) string {

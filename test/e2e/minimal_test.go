@@ -16,7 +16,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/test/scene"
@@ -31,29 +31,11 @@ const (
 // TestMinimalProvider: a provider of somebody else's, without the SDK, is brought online,
 // called and moved like the built-in one. Its control code ends later than it returns.
 func TestMinimalProvider(t *testing.T) {
-	kind := &understudyv1alpha1.ResourceType{
-		ObjectMeta: metav1.ObjectMeta{Name: "minimal"},
-		Spec: understudyv1alpha1.ResourceTypeSpec{
-			Description: "An entry in a map: examples/provider-minimal.",
-			Provider: understudyv1alpha1.ProviderSource{
-				Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/provider-minimal"}},
-			},
-			ControlCodes: []understudyv1alpha1.ControlCode{
-				{Name: minimalCode, Code: 0x01800005, Access: understudyv1alpha1.ControlRead},
-			},
-		},
-	}
-	// It has no namespace to go with. It may be left from a run that was broken off.
-	must(t, client.IgnoreAlreadyExists(cluster.Client.Create(t.Context(), kind)))
-	t.Cleanup(func() { // after the stage's, which removes the group
-		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-		defer cancel()
-		if err := cluster.Client.Delete(ctx, kind); err != nil {
-			t.Error(err)
-		}
+	kind := minimalType(t, understudyv1alpha1.ProviderSource{
+		Inject: &understudyv1alpha1.InjectedProvider{Command: []string{"/provider-minimal"}},
 	})
 	g, err := cluster.Play(t.Context(), stage(t), "minimal", 2,
-		scene.Actor{Name: minimalResource, Type: kind.Name, Properties: map[string]any{}})
+		scene.Actor{Name: minimalResource, Type: kind, Properties: map[string]any{}})
 	must(t, err)
 	must(t, g.WaitReady(t.Context(), 3*time.Minute))
 	owner := ok(g.Owner(t.Context()))(t)
@@ -77,6 +59,36 @@ func TestMinimalProvider(t *testing.T) {
 			minimalResource, after.State, after.PodName, after.Epoch, standby, owner.Epoch)
 	}
 	callMinimal(t, g, standby)
+}
+
+// minimalType creates the type for as long as a test runs, with a provider from
+// wherever, and returns its name.
+func minimalType(t *testing.T, from understudyv1alpha1.ProviderSource) string {
+	t.Helper()
+	kind := &understudyv1alpha1.ResourceType{
+		ObjectMeta: metav1.ObjectMeta{Name: "minimal"},
+		Spec: understudyv1alpha1.ResourceTypeSpec{
+			Description: "An entry in a map: examples/provider-minimal.",
+			ControlCodes: []understudyv1alpha1.ControlCode{
+				{Name: minimalCode, Code: 0x01800005, Access: understudyv1alpha1.ControlRead},
+			},
+		},
+	}
+	// It has no namespace to go with. It may be left from a run that was broken off,
+	// or of another test, with another provider.
+	_, err := controllerutil.CreateOrUpdate(t.Context(), cluster.Client, kind, func() error {
+		kind.Spec.Provider = from
+		return nil
+	})
+	must(t, err)
+	t.Cleanup(func() { // after the stage's, which removes the group
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := cluster.Client.Delete(ctx, kind); err != nil {
+			t.Error(err)
+		}
+	})
+	return kind.Name
 }
 
 // callMinimal calls the control code on the host that is to answer it, and looks for its

@@ -43,7 +43,7 @@ func keepTheLease(t *testing.T, then func(init int)) {
 		Spec: understudyv1alpha1.ResourceTypeSpec{
 			Description: "A provider that breaks the contract where it is told to.",
 			Provider: understudyv1alpha1.ProviderSource{
-				Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/misbehaving"}},
+				Inject: &understudyv1alpha1.InjectedProvider{Command: []string{"/misbehaving"}},
 			},
 			PropertiesSchema: &runtime.RawExtension{Raw: []byte(
 				`{"type":"object","properties":{"lock":{"type":"string"},"lie":{"type":"array","items":{"type":"string"}}}}`)},
