@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -31,6 +32,8 @@ type groupReconciler struct {
 	base
 	leases *leaseWatch
 	now    func() time.Time
+	// naming keeps two groups from taking one Service's name at the same time.
+	naming sync.Mutex
 }
 
 // groupScope is what one reconcile knows; its phases add to it.
@@ -61,7 +64,9 @@ type groupScope struct {
 	// Service of the plan in force is not as it should be.
 	podRefused string
 	serviceErr error
-	requeue    time.Duration
+	// fit is set if fewer nodes can take hosts than there are to be hosts.
+	fit     *placement.Fit
+	requeue time.Duration
 }
 
 // again asks for another look, at the latest after d.
@@ -139,7 +144,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	}
 	return s.result(r.everyPhase(ctx, s,
 		r.record, r.makePlan, r.dropDeleted, r.access, r.service, r.tellAccepted,
-		r.hosts, r.markHosts, r.succession, r.releaseResources, r.report))
+		r.hosts, r.markHosts, r.succession, r.releaseResources, r.countNodes, r.report))
 }
 
 func (r *groupReconciler) phases(
