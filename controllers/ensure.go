@@ -25,9 +25,17 @@ import (
 const annotationApplied = understudyv1alpha1.GroupName + "/applied"
 
 // takenError says that an object that we need belongs to somebody else.
-type takenError struct{ kind, name string }
+type takenError struct {
+	kind, name string
+	// by is the group to which it belongs; empty if it is none's.
+	by string
+}
 
 func (e *takenError) Error() string {
+	if e.by != "" {
+		return fmt.Sprintf("the %s %q belongs to the ResourceGroup %q: name another one in spec.service.name",
+			e.kind, e.name, e.by)
+	}
 	return fmt.Sprintf("the %s %q exists and is not Understudy's: delete it or choose another name for the group",
 		e.kind, e.name)
 }

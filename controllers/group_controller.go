@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -32,6 +33,8 @@ type groupReconciler struct {
 	leases   *leaseWatch
 	rollouts *slots
 	now      func() time.Time
+	// naming keeps two groups from taking one Service's name at the same time.
+	naming sync.Mutex
 }
 
 // groupScope is what one reconcile knows; its phases add to it.
@@ -65,6 +68,8 @@ type groupScope struct {
 	// moved says that hosts were created or deleted, rollout what keeps a roll-out.
 	moved   bool
 	rollout string
+	// fit is set if fewer nodes can take hosts than there are to be hosts.
+	fit     *placement.Fit
 	requeue time.Duration
 }
 
@@ -146,7 +151,8 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	}
 	return s.result(r.everyPhase(ctx, s,
 		r.record, r.makePlan, r.dropDeleted, r.access, r.service, r.tellAccepted,
-		r.budget, r.hosts, r.upgrade, r.endRollout, r.markHosts, r.succession, r.releaseResources, r.report))
+		r.budget, r.hosts, r.upgrade, r.endRollout, r.markHosts, r.succession, r.releaseResources,
+		r.countNodes, r.report))
 }
 
 func (r *groupReconciler) phases(

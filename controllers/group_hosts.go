@@ -163,22 +163,31 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 	return errors.Join(errs...)
 }
 
+// readyHosts is how many hosts can take the group over.
+func (s *groupScope) readyHosts(now time.Time) int {
+	in, ready := s.placement(now), 0
+	for i := range s.pods {
+		if placement.Ready(&s.pods[i], in) {
+			ready++
+		}
+	}
+	return ready
+}
+
 // hostsReady is the condition HostsReady.
 func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 	c := metav1.Condition{
 		Type: understudyv1alpha1.ConditionHostsReady, Status: metav1.ConditionTrue,
 		Reason: understudyv1alpha1.ReasonHostsReady, Message: "Every wanted host is ready",
 	}
-	in, wanted := s.placement(now), s.wantedHosts()
-	ready, outdated, texts := 0, 0, []string{}
+	in, ready, wanted := s.placement(now), s.readyHosts(now), s.wantedHosts()
+	outdated, texts := 0, []string{}
 	for i := range s.pods {
 		p := &s.pods[i]
 		if s.plan != nil && p.DeletionTimestamp.IsZero() && !placement.Current(p, s.plan.HostRevision) {
 			outdated++
 		}
-		if placement.Ready(p, in) {
-			ready++
-		} else if p.DeletionTimestamp.IsZero() {
+		if !placement.Ready(p, in) && p.DeletionTimestamp.IsZero() {
 			texts = append(texts, p.Name+": "+whyNotReady(p, in, s.plan))
 		}
 	}
@@ -193,6 +202,10 @@ func (s *groupScope) hostsReady(now time.Time) metav1.Condition {
 	case len(s.plan.Containers) == 0 && len(s.pods) == 0:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonHostsMissing
 		c.Message = "There is nothing to host: create a ClusterResource with this groupName"
+	case ready < wanted && s.fit != nil:
+		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonNoPossibleHost
+		c.Message = plan.Clip(fmt.Sprintf("%d of %d hosts are ready; %s, and each host needs one of its own: %s, or lower "+
+			"spec.hosts; ", ready, wanted, s.fit, fitAdvice) + strings.Join(texts, "; "))
 	case ready < wanted:
 		c.Status, c.Reason = metav1.ConditionFalse, understudyv1alpha1.ReasonHostsMissing
 		c.Message = fmt.Sprintf("%d of %d hosts are ready; ", ready, wanted) + strings.Join(texts, "; ")

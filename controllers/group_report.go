@@ -6,6 +6,8 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -16,6 +18,7 @@ import (
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/placement"
+	"github.com/understudy-dev/understudy/controllers/plan"
 	"github.com/understudy-dev/understudy/internal/builders"
 )
 
@@ -88,10 +91,12 @@ func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
 	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
 		setCondition(&g.Status.Conditions, s.hostsReady(r.now()), g.Generation)
 		g.Status.HostCount, g.Status.HostSelector = s.hostCount(), builders.Selector(g.Name)
-		if c, wanted := s.serviceReady(); wanted {
-			setCondition(&g.Status.Conditions, c, g.Generation)
-		} else {
-			apimeta.RemoveStatusCondition(&g.Status.Conditions, c.Type)
+		for _, optional := range []func() (metav1.Condition, bool){s.serviceReady, s.guardWeakened} {
+			if c, there := optional(); there {
+				setCondition(&g.Status.Conditions, c, g.Generation)
+			} else {
+				apimeta.RemoveStatusCondition(&g.Status.Conditions, c.Type)
+			}
 		}
 		if known {
 			setCondition(&g.Status.Conditions, lost, g.Generation)
@@ -104,4 +109,38 @@ func (r *groupReconciler) report(ctx context.Context, s *groupScope) error {
 		r.event(s.group, nil, true, lost.Reason, "Watch", "%s", lost.Message)
 	}
 	return nil
+}
+
+// guardWeakened is the condition GuardWeakened: a throttled container may be killed
+// late (Ownership section 8). A namespace's LimitRange sets limits that only the
+// pods show.
+func (s *groupScope) guardWeakened() (condition metav1.Condition, there bool) {
+	c := metav1.Condition{
+		Type: understudyv1alpha1.ConditionGuardWeakened, Status: metav1.ConditionTrue,
+		Reason: understudyv1alpha1.ReasonCPULimit,
+	}
+	if s.plan == nil || s.host == nil {
+		return c, false
+	}
+	specs := []*corev1.PodSpec{&s.host.Template.Spec}
+	for i := range s.pods {
+		specs = append(specs, &s.pods[i].Spec)
+	}
+	var limited []string
+	for _, spec := range specs {
+		if r := spec.Resources; r != nil && !r.Limits.Cpu().IsZero() {
+			limited = append(limited, "the pod as a whole")
+		}
+		for i := range spec.Containers {
+			one := &spec.Containers[i]
+			if slices.Contains(s.plan.Containers, one.Name) && !one.Resources.Limits.Cpu().IsZero() {
+				limited = append(limited, "the container "+one.Name)
+			}
+		}
+	}
+	slices.Sort(limited)
+	limited = slices.Compact(limited)
+	c.Message = plan.Clip("A CPU limit can delay the kill by which a host that lost its lease ends: remove " +
+		"resources.limits.cpu, which the template or a LimitRange of the namespace sets, of " + strings.Join(limited, ", "))
+	return c, len(limited) > 0
 }

@@ -20,7 +20,7 @@ import (
 func (r *groupReconciler) tryPlan(ctx context.Context, s *groupScope, next *plan.Result) (plan.Problems, error) {
 	var problems plan.Problems
 	for _, try := range []func(context.Context, *groupScope, *plan.Result) (*plan.Problem, error){
-		r.tryService, r.tryHost,
+		r.tryService, r.tryHost, r.tryNodes,
 	} {
 		problem, err := try(ctx, s, next)
 		if err != nil {
@@ -35,13 +35,12 @@ func (r *groupReconciler) tryPlan(ctx context.Context, s *groupScope, next *plan
 	return problems, nil
 }
 
-// tryService finds a Service of somebody else that has the name of ours.
+// tryService finds a Service of somebody else, or of a group that came first, that has the name of ours.
 func (r *groupReconciler) tryService(ctx context.Context, s *groupScope, next *plan.Result) (*plan.Problem, error) {
 	if next.Plan.Service == nil {
 		return nil, nil
 	}
-	key := client.ObjectKey{Namespace: s.group.Namespace, Name: next.Plan.Service.Name}
-	err := r.findOwn(ctx, key, "Service", &corev1.Service{})
+	err := r.findService(ctx, s, next.Plan.Service.Name, &corev1.Service{})
 	if t, is := taken(err); is {
 		return &plan.Problem{
 			Field: "spec.service", Reason: understudyv1alpha1.ReasonServiceTaken, Message: t.Error(),

@@ -106,7 +106,7 @@ func specChanged() predicate.Predicate {
 	}}
 }
 
-// nodeChanged passes what the succession depends on, not each heartbeat.
+// nodeChanged passes what succession and hosts depend on, not each heartbeat.
 func nodeChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok1 := e.ObjectOld.(*corev1.Node)
@@ -115,6 +115,8 @@ func nodeChanged() predicate.Predicate {
 			return false
 		}
 		return before.Spec.Unschedulable != after.Spec.Unschedulable ||
+			!equality.Semantic.DeepEqual(before.Labels, after.Labels) ||
+			!equality.Semantic.DeepEqual(before.Spec.Taints, after.Spec.Taints) ||
 			!equality.Semantic.DeepEqual(readiness(before), readiness(after))
 	}}
 }
@@ -149,15 +151,27 @@ func (r *groupReconciler) groupsOfType(ctx context.Context, o client.Object) []r
 	})
 }
 
+// groupsOfNode are those that have a host there, and those that wait for nodes.
 func (r *groupReconciler) groupsOfNode(ctx context.Context, o client.Object) []reconcile.Request {
 	var list corev1.PodList
 	if err := r.List(ctx, &list, client.MatchingFields{indexNode: o.GetName()}); err != nil {
 		ctrl.LoggerFrom(ctx).Error(err, "Listing the hosts on a node")
 		return nil
 	}
-	return requests(list.Items, func(p corev1.Pod) types.NamespacedName {
-		return types.NamespacedName{Namespace: p.Namespace, Name: p.Labels[understudyv1alpha1.LabelGroup]}
-	})
+	keys := make([]types.NamespacedName, 0, len(list.Items))
+	for _, p := range list.Items {
+		keys = append(keys, types.NamespacedName{Namespace: p.Namespace, Name: p.Labels[understudyv1alpha1.LabelGroup]})
+	}
+	var groups understudyv1alpha1.ResourceGroupList
+	if err := r.List(ctx, &groups, client.UnsafeDisableDeepCopy); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing the groups that wait for nodes")
+	}
+	for i := range groups.Items {
+		if g := &groups.Items[i]; lacksNodes(g) {
+			keys = append(keys, client.ObjectKeyFromObject(g))
+		}
+	}
+	return requests(keys, func(k types.NamespacedName) types.NamespacedName { return k })
 }
 
 // requests are the distinct keys of a list.

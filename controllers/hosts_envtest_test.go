@@ -375,14 +375,16 @@ func TestRefusedSpecKeepsTheNumberOfHosts(t *testing.T) {
 	ns := namespace(t, nil)
 	ownedGroup(g, t, ns)
 	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
-		s.Hosts, s.Template.Spec.HostPID = ptr.To[int32](1), true
+		s.Hosts, s.Template.Spec.Containers[0].LivenessProbe = ptr.To[int32](1), &corev1.Probe{}
 	})
-	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "spec.template.spec.hostPID")
+	refused(g, t, ns, understudyv1alpha1.ReasonProbeNotAllowed, "spec.template.spec.containers[0].livenessProbe")
 	everyHostStays(g, t, ns)
 	g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionHostsReady)).To(
 		HaveValue(HaveField("Status", metav1.ConditionTrue)), "two of two, and not of one")
 
-	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.HostPID = false })
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Template.Spec.Containers[0].LivenessProbe = nil
+	})
 	g.Eventually(func(g Gomega) {
 		g.Expect(get(g, t, ns, "db-1", &corev1.Pod{}).DeletionTimestamp).NotTo(BeNil())
 	}, soon, "50ms").Should(Succeed())

@@ -13,6 +13,7 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -256,6 +257,9 @@ func TestServiceOfSomebodyElse(t *testing.T) {
 			HaveField("Status", metav1.ConditionFalse), HaveField("Reason", understudyv1alpha1.ReasonServiceTaken))))
 	}, soon, "50ms").Should(Succeed())
 	accepted(g, t, ns, "db")
+	g.Eventually(func(g Gomega) { // their clients shall not reach our owner
+		gone(g, t, &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db-understudy"}})
+	}, soon, "50ms").Should(Succeed())
 	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Service = nil })
 	g.Eventually(func(g Gomega) {
 		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionServiceReady)).To(BeNil(), "none is wanted")
@@ -288,8 +292,10 @@ func TestAccessIsMendedWhileTheSpecIsRefused(t *testing.T) {
 	g := NewWithT(t)
 	ns := namespace(t, nil)
 	owner, monitor := ownedGroup(g, t, ns)
-	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Template.Spec.HostPID = true })
-	refused(g, t, ns, understudyv1alpha1.ReasonTemplateRefused, "hostPID")
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Template.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{}
+	})
+	refused(g, t, ns, understudyv1alpha1.ReasonProbeNotAllowed, "lifecycle")
 	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "understudy-db"}}
 	g.Expect(c.Delete(t.Context(), binding)).To(Succeed())
 	g.Eventually(func() error { return take(t.Context(), monitor, ns, owner, 1_000) }, soon, "100ms").Should(Succeed())

@@ -143,7 +143,7 @@ func TestDeletionWithoutThePlan(t *testing.T) {
 	owner, monitor := ownedGroup(g, t, ns)
 	g.Eventually(func() error { // refused, so that it is not put there again
 		one := group(g, t, ns, "db")
-		one.Spec.Template.Spec.HostPID = true
+		one.Spec.Template.Spec.Containers[0].VolumeMounts = []corev1.VolumeMount{{Name: "x", MountPath: "/understudy/x"}}
 		return c.Update(t.Context(), one)
 	}, soon, "20ms").Should(Succeed())
 	g.Eventually(func(g Gomega) {

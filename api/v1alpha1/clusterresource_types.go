@@ -9,7 +9,16 @@ import (
 )
 
 // ClusterResourceSpec is the wish for one resource.
+//
+// The numbers in the rule are the defaults: a retry period that is left out follows a longer restart period.
+// +kubebuilder:validation:XValidation:rule="!has(self.retryPeriodOnFailureMilliseconds) || self.retryPeriodOnFailureMilliseconds >= (has(self.restartPeriodMilliseconds) ? self.restartPeriodMilliseconds : 900000)",message="is less than restartPeriodMilliseconds (default 900000): raise it to at least that, or leave it out",fieldPath=".retryPeriodOnFailureMilliseconds"
 type ClusterResourceSpec struct {
+	// description is a sentence for people. RA section 5.1 Description.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
 	// groupName is the ResourceGroup to which the resource belongs. Immutable.
 	// +required
 	// +kubebuilder:validation:MinLength=1
@@ -58,13 +67,15 @@ type ClusterResourceSpec struct {
 	// +kubebuilder:validation:MaxItems=32
 	Dependencies []Dependency `json:"dependencies,omitempty"`
 
-	// looksAlivePollIntervalMilliseconds overrides the type's. RA section 5.1.
+	// looksAlivePollIntervalMilliseconds overrides the type's; 4294967295 does
+	// not. RA section 5.1.
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=4294967295
 	LooksAlivePollIntervalMilliseconds *int64 `json:"looksAlivePollIntervalMilliseconds,omitempty"`
 
-	// isAlivePollIntervalMilliseconds overrides the type's. RA section 5.1.
+	// isAlivePollIntervalMilliseconds overrides the type's; 4294967295 does not.
+	// RA section 5.1.
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=4294967295
@@ -87,7 +98,8 @@ type ClusterResourceSpec struct {
 	RestartAction RestartAction `json:"restartAction,omitempty"`
 
 	// restartThreshold is how many restarts in place restartPeriodMilliseconds
-	// allows before the group fails over. RA section 5.1; default 1.
+	// allows before the group fails over. RA section 5.1; default 1. At most 1000,
+	// because the monitor keeps the time of each failure that counts.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1000
@@ -118,7 +130,7 @@ type ClusterResourceSpec struct {
 
 // Dependency is one term: at least one of its resources must be online.
 type Dependency struct {
-	// anyOf names resources of the same group.
+	// anyOf names other resources of the same group.
 	// +required
 	// +listType=set
 	// +kubebuilder:validation:MinItems=1
@@ -273,6 +285,7 @@ type ControlResult struct {
 // +kubebuilder:resource:shortName=cres,categories=understudy
 // +kubebuilder:selectablefield:JSONPath=`.spec.groupName`
 // +kubebuilder:selectablefield:JSONPath=`.spec.typeName`
+// +kubebuilder:selectablefield:JSONPath=`.status.owner.nodeName`
 // +kubebuilder:printcolumn:name="Group",type=string,JSONPath=`.spec.groupName`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.typeName`
 // +kubebuilder:printcolumn:name="Wanted",type=string,JSONPath=`.spec.desiredState`
@@ -284,6 +297,8 @@ type ControlResult struct {
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || !has(self.status) || !has(self.status.owner) || self.status.owner.epoch != oldSelf.status.owner.epoch || self.status.owner.podUID == oldSelf.status.owner.podUID",message="an epoch has one owner: another pod needs a larger one",fieldPath=".status.owner.podUID"
+// An object of before this rule can still be deleted and reported on: only dependencies that change are judged.
+// +kubebuilder:validation:XValidation:rule="(oldSelf.hasValue() && has(oldSelf.value().spec.dependencies) && has(self.spec.dependencies) && oldSelf.value().spec.dependencies == self.spec.dependencies) || !has(self.spec.dependencies) || self.spec.dependencies.all(d, !(self.metadata.name in d.anyOf))",optionalOldSelf=true,message="a resource cannot depend on itself: remove its name from anyOf",fieldPath=".spec.dependencies"
 type ClusterResource struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata is the standard object's metadata.

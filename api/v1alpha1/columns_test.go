@@ -12,25 +12,31 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// readCRD reads the CRD of a kind.
+func readCRD(t *testing.T, plural string) *apiextensionsv1.CustomResourceDefinition {
+	t.Helper()
+	data, err := os.ReadFile("../../config/crd/bases/understudy.dev_" + plural + ".yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	crd := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.Unmarshal(data, crd); err != nil {
+		t.Fatal(err)
+	}
+	return crd
+}
+
 // What plain kubectl get shows: whether an object is refused, and nothing that
 // can be pages long.
 func TestColumns(t *testing.T) {
 	for plural, want := range map[string][]string{
-		"resourcegroups":   {"Wanted", "State", "Owner", "Node", "Epoch", "Since", "Ready", "Accepted"},
+		"resourcegroups":   {"Wanted", "State", "Owner", "Node", "Since", "Ready", "Reason", "Accepted"},
 		"clusterresources": {"Group", "Type", "Wanted", "State", "Node", "Since", "Reason", "Accepted"},
-		"resourcetypes":    {"Accepted", "Description", "Age"},
-		"controlcalls":     {"Group", "Resource", "Code", "Finished", "Status", "Age"},
+		"resourcetypes":    {"Accepted", "Reason", "Provider", "Description", "Age"},
+		"controlcalls":     {"Group", "Resource", "Code", "Finished", "Status", "Node", "Age"},
 	} {
-		data, err := os.ReadFile("../../config/crd/bases/understudy.dev_" + plural + ".yaml")
-		if err != nil {
-			t.Fatal(err)
-		}
-		var crd apiextensionsv1.CustomResourceDefinition
-		if err := yaml.Unmarshal(data, &crd); err != nil {
-			t.Fatal(err)
-		}
 		var shown []string
-		for _, column := range crd.Spec.Versions[0].AdditionalPrinterColumns {
+		for _, column := range readCRD(t, plural).Spec.Versions[0].AdditionalPrinterColumns {
 			if column.Priority == 0 {
 				shown = append(shown, column.Name)
 			}

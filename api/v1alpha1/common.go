@@ -134,12 +134,21 @@ const (
 	ReasonGroupRejected = "GroupRejected"
 	// ReasonDeleting says that the object is being deleted; the message says what it waits for.
 	ReasonDeleting = "Deleting"
-	// ReasonServiceTaken, also of ServiceReady, says that a Service of the group's
-	// name is somebody else's.
+	// ReasonServiceTaken, also of ServiceReady, says that the Service of that name
+	// is another group's or somebody else's.
 	ReasonServiceTaken = "ServiceTaken"
 	// ReasonTemplateRefused says that the pod template cannot be hosted, or that
 	// the API server takes no pod of it.
 	ReasonTemplateRefused = "TemplateRefused"
+	// ReasonSharedProcesses says that the template shares a process namespace,
+	// which the guard must have for each container alone.
+	ReasonSharedProcesses = "SharedProcesses"
+	// ReasonProbeNotAllowed says that a supervised container has a probe or a
+	// lifecycle hook, by which kubelet would act beside the monitor.
+	ReasonProbeNotAllowed = "ProbeNotAllowed"
+	// ReasonNoPossibleHost, also of HostsReady, says that no node, or fewer than
+	// there are to be hosts, can take a host pod of the template.
+	ReasonNoPossibleHost = "NoPossibleHost"
 
 	// ConditionOnline (monitor of the owner): True while the resource is online.
 	ConditionOnline = "Online"
@@ -176,6 +185,12 @@ const (
 	ReasonServiceReady = "ServiceReady"
 	// ReasonServiceRefused says that the API server refused the Service or its EndpointSlice.
 	ReasonServiceRefused = "ServiceRefused"
+
+	// ConditionGuardWeakened (manager): True while something can delay a guard's
+	// kill (Ownership section 8); absent if nothing is known to.
+	ConditionGuardWeakened = "GuardWeakened"
+	// ReasonCPULimit says that a CPU limit can; the message names the containers.
+	ReasonCPULimit = "CPULimit"
 
 	// ConditionRetiring (manager): True while a deleted group is taken down; the
 	// reason says how far that has come.

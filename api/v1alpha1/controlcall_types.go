@@ -144,6 +144,8 @@ type ControlCallOwner struct {
 // +kubebuilder:printcolumn:name="Code",type=string,JSONPath=`.spec.code`
 // +kubebuilder:printcolumn:name="Finished",type=string,JSONPath=`.status.conditions[?(@.type=="Finished")].reason`
 // +kubebuilder:printcolumn:name="Status",type=integer,JSONPath=`.status.statusCode`
+// +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.owner.nodeName`
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
 // +kubebuilder:printcolumn:name="Output",type=string,JSONPath=`.status.output`,priority=1
 // +kubebuilder:printcolumn:name="Host",type=string,JSONPath=`.status.owner.podName`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

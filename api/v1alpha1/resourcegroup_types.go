@@ -10,6 +10,12 @@ import (
 
 // ResourceGroupSpec is the wish for one group.
 type ResourceGroupSpec struct {
+	// description is a sentence for people. RA section 5.3 Description.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
 	// desiredState is Online (default) or Offline.
 	// +optional
 	// +kubebuilder:default=Online
@@ -38,13 +44,14 @@ type ResourceGroupSpec struct {
 	FailoverThreshold *int32 `json:"failoverThreshold,omitempty"`
 
 	// failoverPeriodHours is the length of the sliding window in which failovers
-	// count. RA section 5.3; default 6.
+	// count. RA section 5.3; default 6. At least 1: within no time nothing counts,
+	// and failoverThreshold would mean nothing.
 	// +optional
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1193
 	FailoverPeriodHours *int32 `json:"failoverPeriodHours,omitempty"`
 
-	// service asks for a Service of the group's name whose only endpoint is the owner.
+	// service asks for a Service whose only endpoint is the owner.
 	// +optional
 	Service *GroupService `json:"service,omitempty"`
 
@@ -54,7 +61,19 @@ type ResourceGroupSpec struct {
 
 	// template is the host pod. Containers that resources name run under the
 	// monitor; their command is replaced.
+	// What a rule cannot say, such as what only supervised containers may not
+	// have, the manager says in the condition Accepted.
 	// +required
+	// +kubebuilder:validation:XValidation:rule="has(self.spec) && size(self.spec.containers) > 0",message="a host needs at least one container",fieldPath=".spec"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.shareProcessNamespace) || !self.spec.shareProcessNamespace",message="the guard ends a container by its own process namespace: remove the field",fieldPath=".spec.shareProcessNamespace"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.hostPID) || !self.spec.hostPID",message="the guard ends a container by its own process namespace: remove the field",fieldPath=".spec.hostPID"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.restartPolicy) || self.spec.restartPolicy in ['', 'Always']",message="must be Always or absent: a host stays until its group ends",fieldPath=".spec.restartPolicy"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.activeDeadlineSeconds)",message="a host has no deadline: remove the field",fieldPath=".spec.activeDeadlineSeconds"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.nodeName) || self.spec.nodeName == ''",message="hosts stand on different nodes: use nodeSelector or affinity",fieldPath=".spec.nodeName"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.ephemeralContainers) || size(self.spec.ephemeralContainers) == 0",message="are added to running pods only: remove the field",fieldPath=".spec.ephemeralContainers"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || self.spec.containers.all(c, !c.name.startsWith('understudy-'))",message="names that begin with 'understudy-' are taken: rename it",fieldPath=".spec.containers"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.initContainers) || self.spec.initContainers.all(c, !c.name.startsWith('understudy-'))",message="names that begin with 'understudy-' are taken: rename it",fieldPath=".spec.initContainers"
+	// +kubebuilder:validation:XValidation:rule="!has(self.spec) || !has(self.spec.volumes) || self.spec.volumes.all(c, !c.name.startsWith('understudy-'))",message="names that begin with 'understudy-' are taken: rename it",fieldPath=".spec.volumes"
 	Template corev1.PodTemplateSpec `json:"template,omitzero"`
 }
 
@@ -72,6 +91,12 @@ type UpdateStrategy struct {
 // +kubebuilder:validation:XValidation:rule="size(self.ports) < 2 || self.ports.all(p, has(p.name))",message="each of several ports needs a name",fieldPath=".ports"
 // +kubebuilder:validation:XValidation:rule="self.ports.all(p, !has(p.name) || self.ports.exists_one(q, has(q.name) && q.name == p.name))",message="the names of ports differ",fieldPath=".ports"
 type GroupService struct {
+	// name of the Service; default the group's name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	Name string `json:"name,omitempty"`
 	// ports that the Service offers.
 	// +required
 	// +listType=map
@@ -98,8 +123,8 @@ type GroupServicePort struct {
 
 // ResourceGroupStatus is what became of a group.
 type ResourceGroupStatus struct {
-	// conditions are Accepted, HostsReady, ServiceReady, OwnerLost, Retiring
-	// (manager); Ready, StopFailed (monitor of the owner).
+	// conditions are Accepted, HostsReady, ServiceReady, OwnerLost, GuardWeakened,
+	// Retiring (manager); Ready, StopFailed (monitor of the owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -358,16 +383,18 @@ type OwnershipEntry struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:subresource:scale:specpath=.spec.hosts,statuspath=.status.hostCount,selectorpath=.status.hostSelector
 // +kubebuilder:resource:shortName=rgroup,categories=understudy
+// +kubebuilder:selectablefield:JSONPath=`.status.owner.nodeName`
 // +kubebuilder:printcolumn:name="Wanted",type=string,JSONPath=`.spec.desiredState`
 // +kubebuilder:printcolumn:name="State",type=string,JSONPath=`.status.owner.state`
 // +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.status.owner.podName`
 // +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.owner.nodeName`
-// +kubebuilder:printcolumn:name="Epoch",type=integer,JSONPath=`.status.owner.epoch`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.owner.stateTime`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Epoch",type=integer,JSONPath=`.status.owner.epoch`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="a group's name is that of its Service: lower-case letters, digits and hyphens, a letter first"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="a group's name is the default of its Service's: lower-case letters, digits and hyphens, a letter first"
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="a group's name has at most 40 characters",fieldPath=".metadata"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || !has(self.status) || !has(self.status.owner) || self.status.owner.epoch != oldSelf.status.owner.epoch || self.status.owner.podUID == oldSelf.status.owner.podUID",message="an epoch has one owner: another pod needs a larger one",fieldPath=".status.owner.podUID"

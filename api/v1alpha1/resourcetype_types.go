@@ -11,7 +11,7 @@ import (
 
 // ResourceTypeSpec says how resources of a type are provided and watched.
 type ResourceTypeSpec struct {
-	// description is a sentence for people.
+	// description is a sentence for people. RA section 5.2 Description.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -29,14 +29,15 @@ type ResourceTypeSpec struct {
 	PropertiesSchema *runtime.RawExtension `json:"propertiesSchema,omitempty"`
 
 	// looksAlivePollIntervalMilliseconds is the pause between two quick checks.
-	// RA section 5.2 LooksAlivePollInterval; default 5000.
+	// RA section 5.2 LooksAlivePollInterval; default 5000. At least 10, as for a
+	// resource: a check of each millisecond would be all that the host does.
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=4294967295
 	LooksAlivePollIntervalMilliseconds int64 `json:"looksAlivePollIntervalMilliseconds,omitempty"`
 
 	// isAlivePollIntervalMilliseconds is the pause between two full checks.
-	// RA section 5.2 IsAlivePollInterval; default 60000.
+	// RA section 5.2 IsAlivePollInterval; default 60000. At least 10, as above.
 	// +optional
 	// +kubebuilder:validation:Minimum=10
 	// +kubebuilder:validation:Maximum=4294967295
@@ -51,6 +52,7 @@ type ResourceTypeSpec struct {
 
 	// deadlockTimeoutMilliseconds is how long any call into the provider may take
 	// before its container is killed. RA section 5.2 DeadlockTimeout; default 300000.
+	// At least 1000, as for a resource: only this container is killed, not the node.
 	// +optional
 	// +kubebuilder:validation:Minimum=1000
 	// +kubebuilder:validation:Maximum=4294967295
@@ -70,6 +72,7 @@ type ResourceTypeSpec struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.code == c.code))",message="each control code has a number of its own"
 	ControlCodes []ControlCode `json:"controlCodes,omitempty"`
 }
 
@@ -156,6 +159,10 @@ const (
 )
 
 // ControlCode is one user-defined control code.
+//
+// CEL has no bit operations: the mark of RA section 6.2 is bit 23 by its macro, bit 21 by its page.
+// +kubebuilder:validation:XValidation:rule="self.code / 2097152 % 2 == 1 || self.code / 8388608 % 2 == 1",message="lacks the mark of a user-defined code: take (object << 24) | ((0x200000 + function) << 2) | access",fieldPath=".code"
+// +kubebuilder:validation:XValidation:rule="self.name != 'MOVE'",message="MOVE is the code of groups: choose another name",fieldPath=".name"
 type ControlCode struct {
 	// name is what a ControlCall says.
 	// +required
@@ -165,9 +172,10 @@ type ControlCode struct {
 	Name string `json:"name,omitempty"`
 
 	// code is the number that the provider gets: 32 bits laid out as in RA
-	// section 6.1, with the mark of a user-defined code (RA section 6.2).
+	// section 6.1, with the mark of a user-defined code (RA section 6.2), which no
+	// smaller number has.
 	// +required
-	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Minimum=2097152
 	// +kubebuilder:validation:Maximum=4294967295
 	Code int64 `json:"code,omitempty"`
 
@@ -193,6 +201,8 @@ type ResourceTypeStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Cluster,shortName=rtype,categories=understudy
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`
+// +kubebuilder:printcolumn:name="Provider",type=string,JSONPath=`.spec.provider.*.command[0]`
 // +kubebuilder:printcolumn:name="Description",type=string,JSONPath=`.spec.description`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="a type's name has at most 63 characters",fieldPath=".metadata"

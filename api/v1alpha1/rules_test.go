@@ -25,6 +25,14 @@ var least = map[string]string{
 	"ControlCall":     `{groupName: db, code: MOVE}`,
 }
 
+// pod is a group with more in its template.
+func pod(fields string) string {
+	if strings.HasPrefix(fields, "containers:") {
+		return `{template: {spec: {` + fields + `}}}`
+	}
+	return `{template: {spec: {containers: [{name: app}], ` + fields + `}}}`
+}
+
 // object makes one from YAML: the least spec with changes merged in.
 func object(t *testing.T, kind, name, changes string) *unstructured.Unstructured {
 	t.Helper()
@@ -65,6 +73,23 @@ func TestSpecs(t *testing.T) {
 	for _, c := range []struct{ kind, spec, refused string }{
 		{"ResourceGroup", `{}`, ""},
 		{"ResourceGroup", `{template: null}`, "spec.template: Required"},
+		{"ResourceGroup", `{template: {}}`, "spec.template.spec: Invalid value: a host needs at least one container"},
+		{"ResourceGroup", `{template: {spec: {containers: []}}}`, "spec.template.spec: Invalid"},
+		{"ResourceGroup", pod(`shareProcessNamespace: false, hostPID: false`), ""},
+		{"ResourceGroup", pod(`shareProcessNamespace: true`), "spec.template.spec.shareProcessNamespace: Invalid"},
+		{"ResourceGroup", pod(`hostPID: true`), "spec.template.spec.hostPID: Invalid"},
+		{"ResourceGroup", pod(`restartPolicy: Always`), ""},
+		{"ResourceGroup", pod(`restartPolicy: Never`), "spec.template.spec.restartPolicy: Invalid"},
+		{"ResourceGroup", pod(`activeDeadlineSeconds: 9`), "spec.template.spec.activeDeadlineSeconds: Invalid"},
+		{"ResourceGroup", pod(`nodeName: a`), "spec.template.spec.nodeName: Invalid"},
+		{"ResourceGroup", pod(`ephemeralContainers: []`), ""},
+		{"ResourceGroup", pod(`ephemeralContainers: [{name: a}]`), "spec.template.spec.ephemeralContainers: Invalid"},
+		{"ResourceGroup", pod(`containers: [{name: my-understudy-}]`), ""},
+		{"ResourceGroup", pod(`containers: [{name: a}, {name: understudy-x}]`), "spec.template.spec.containers: Invalid"},
+		{"ResourceGroup", pod(`initContainers: [{name: understudies}]`), ""},
+		{"ResourceGroup", pod(`initContainers: [{name: understudy-x}]`), "spec.template.spec.initContainers: Invalid"},
+		{"ResourceGroup", pod(`volumes: [{name: data}]`), ""},
+		{"ResourceGroup", pod(`volumes: [{name: understudy-x}]`), "spec.template.spec.volumes: Invalid"},
 		{"ResourceGroup", `{desiredState: Offline}`, ""},
 		{"ResourceGroup", `{desiredState: online}`, "spec.desiredState: Unsupported"},
 		{"ResourceGroup", `{hosts: 1}`, ""},
@@ -83,6 +108,9 @@ func TestSpecs(t *testing.T) {
 		{"ResourceGroup", `{updateStrategy: {type: Recreate}}`, "spec.updateStrategy.type: Unsupported"},
 		{"ResourceGroup", `{service: {ports: [{port: 80}]}}`, ""},
 		{"ResourceGroup", `{service: {ports: []}}`, "spec.service.ports"},
+		{"ResourceGroup", `{service: {name: shop-2, ports: [{port: 80}]}}`, ""},
+		{"ResourceGroup", `{service: {name: 2shop, ports: [{port: 80}]}}`, "spec.service.name"},
+		{"ResourceGroup", `{service: {name: shop.example, ports: [{port: 80}]}}`, "spec.service.name"},
 		{"ResourceGroup", `{service: {ports: [{port: 65536}]}}`, "spec.service.ports[0].port"},
 		{"ResourceGroup", `{service: {ports: [{port: 80}, {port: 80}]}}`, "Duplicate value"},
 		{"ResourceGroup", `{service: {ports: [{port: 80}, {port: 81}]}}`, "each of several ports needs a name"},
@@ -106,17 +134,18 @@ func TestSpecs(t *testing.T) {
 		{"ClusterResource", `{dependencies: []}`, "spec.dependencies"},
 		{"ClusterResource", `{dependencies: [{anyOf: []}]}`, "spec.dependencies[0].anyOf"},
 		{"ClusterResource", `{dependencies: [{anyOf: [a, a]}]}`, "Duplicate value"},
-		{"ClusterResource", `{looksAlivePollIntervalMilliseconds: 10}`, ""},
-		{"ClusterResource", `{looksAlivePollIntervalMilliseconds: 9}`, "spec.looksAlivePollIntervalMilliseconds"},
-		{"ClusterResource", `{isAlivePollIntervalMilliseconds: 4294967295}`, ""},
-		{"ClusterResource", `{isAlivePollIntervalMilliseconds: 4294967296}`, "spec.isAlivePollIntervalMilliseconds"},
-		{"ClusterResource", `{pendingTimeoutMilliseconds: 9}`, "spec.pendingTimeoutMilliseconds"},
-		{"ClusterResource", `{deadlockTimeoutMilliseconds: 999}`, "spec.deadlockTimeoutMilliseconds"},
+		{"ClusterResource", `{dependencies: [{anyOf: [a]}, {anyOf: [b, spec-2]}]}`, ""},
+		{"ClusterResource", `{dependencies: [{anyOf: [a]}, {anyOf: [b, spec]}]}`,
+			"spec.dependencies: Invalid value: a resource cannot depend on itself"},
 		{"ClusterResource", `{restartAction: RestartNoNotify}`, ""},
 		{"ClusterResource", `{restartAction: Restart}`, "spec.restartAction: Unsupported"},
-		{"ClusterResource", `{restartThreshold: -1}`, "spec.restartThreshold"},
-		{"ClusterResource", `{restartDelayMilliseconds: 0, restartPeriodMilliseconds: 0}`, ""},
-		{"ClusterResource", `{retryPeriodOnFailureMilliseconds: -1}`, "spec.retryPeriodOnFailureMilliseconds"},
+		{"ClusterResource", `{retryPeriodOnFailureMilliseconds: 900000}`, ""},
+		{"ClusterResource", `{retryPeriodOnFailureMilliseconds: 899999}`,
+			"spec.retryPeriodOnFailureMilliseconds: Invalid value: is less than restartPeriodMilliseconds"},
+		{"ClusterResource", `{restartPeriodMilliseconds: 9, retryPeriodOnFailureMilliseconds: 9}`, ""},
+		{"ClusterResource", `{restartPeriodMilliseconds: 9, retryPeriodOnFailureMilliseconds: 8}`,
+			"spec.retryPeriodOnFailureMilliseconds"},
+		{"ClusterResource", `{restartPeriodMilliseconds: 4294967295}`, ""},
 
 		{"ResourceType", `{}`, ""},
 		{"ResourceType", `{provider: null}`, "spec.provider: Required"},
@@ -142,14 +171,17 @@ func TestSpecs(t *testing.T) {
 		{"ResourceType", `{provider: {image: {image: a, command: [/a], resources: {limits: {memory: much}}}}}`, "spec.provider.image.resources.limits.memory"},
 		{"ResourceType", `{provider: {image: {image: a, command: [/a], securityContext: {runAsUser: 1000}}}}`, ""},
 		{"ResourceType", `{provider: {image: {image: a, command: [/a], securityContext: {runAsUser: root}}}}`, "spec.provider.image.securityContext.runAsUser"},
-		{"ResourceType", `{terminateTimeoutMilliseconds: 4000}`, ""},
-		{"ResourceType", `{terminateTimeoutMilliseconds: 4001}`, "spec.terminateTimeoutMilliseconds"},
 		{"ResourceType", `{controlCodes: [{name: COUNT, code: 25165828}]}`, ""},
 		{"ResourceType", `{controlCodes: [{name: count, code: 25165828}]}`, "spec.controlCodes[0].name"},
-		{"ResourceType", `{controlCodes: [{name: A, code: 0}]}`, "spec.controlCodes[0].code"},
-		{"ResourceType", `{controlCodes: [{name: A, code: 4294967296}]}`, "spec.controlCodes[0].code"},
-		{"ResourceType", `{controlCodes: [{name: A, code: 1}, {name: A, code: 2}]}`, "Duplicate value"},
-		{"ResourceType", `{controlCodes: [{name: A, code: 1, access: Any}]}`, "spec.controlCodes[0].access"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 23068676}]}`, ""},
+		{"ResourceType", `{controlCodes: [{name: A, code: 20971520}]}`,
+			"spec.controlCodes[0].code: Invalid value: lacks the mark of a user-defined code"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 25165828}, {name: B, code: 25165832}]}`, ""},
+		{"ResourceType", `{controlCodes: [{name: A, code: 25165828}, {name: B, code: 25165828}]}`,
+			"spec.controlCodes: Invalid value: each control code has a number of its own"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 25165828}, {name: A, code: 25165832}]}`, "Duplicate value"},
+		{"ResourceType", `{controlCodes: [{name: MOVE, code: 25165828}]}`, "spec.controlCodes[0].name: Invalid"},
+		{"ResourceType", `{controlCodes: [{name: A, code: 25165828, access: Any}]}`, "spec.controlCodes[0].access"},
 
 		{"ControlCall", `{}`, ""},
 		{"ControlCall", `{destination: node-1}`, ""},
@@ -195,6 +227,20 @@ func TestSpecChanges(t *testing.T) {
 			o := make1(t, c.kind, c.before)
 			check(t, api.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(c.patch))), c.refused)
 		})
+	}
+}
+
+// A resource's name is known after its creation only.
+func TestDependencyOnItself(t *testing.T) {
+	o := make1(t, "ClusterResource", `{dependencies: [{anyOf: [a]}]}`)
+	for _, step := range []struct{ dependencies, refused string }{
+		{`[{"anyOf":["a","` + o.GetName() + `"]}]`, "cannot depend on itself"},
+		{`[{"anyOf":["b"]}]`, ""},
+		{`null`, ""},
+		{`[{"anyOf":["` + o.GetName() + `"]}]`, "cannot depend on itself"},
+	} {
+		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"dependencies":`+step.dependencies+`}}`))
+		check(t, api.Patch(t.Context(), o.DeepCopy(), patch), step.refused)
 	}
 }
 

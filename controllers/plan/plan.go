@@ -120,7 +120,7 @@ func (b *build) group(p *planv1.Plan) {
 		p.FailoverPeriodSeconds = int64(*g.Spec.FailoverPeriodHours) * 3600
 	}
 	if s := g.Spec.Service; s != nil {
-		p.Service = &planv1.Service{Name: g.Name}
+		p.Service = &planv1.Service{Name: cmp.Or(s.Name, g.Name)}
 		for i, port := range s.Ports {
 			if port.Name == "" && len(s.Ports) > 1 {
 				reporter{kind: KindGroup, name: g.Name, problems: &b.problems}.add(

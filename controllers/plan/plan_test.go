@@ -137,6 +137,7 @@ func TestOverrides(t *testing.T) {
 		}),
 		web(func(s *understudyv1alpha1.ClusterResourceSpec) {
 			s.PendingTimeoutMilliseconds = ptr.To[int64](4000)
+			s.IsAlivePollIntervalMilliseconds = ptr.To[int64](4294967295) // RA section 5.1: the type's
 			s.RestartThreshold = ptr.To[int32](0)
 			s.RestartPeriodMilliseconds = ptr.To[int64](7_200_000)
 			s.DesiredState = understudyv1alpha1.DesiredOffline
@@ -147,7 +148,7 @@ func TestOverrides(t *testing.T) {
 		group(func(s *understudyv1alpha1.ResourceGroupSpec) {
 			s.DesiredState, s.Hosts = understudyv1alpha1.DesiredOffline, ptr.To[int32](4)
 			s.FailoverPeriodHours = ptr.To[int32](1)
-			s.Service = &understudyv1alpha1.GroupService{Ports: []understudyv1alpha1.GroupServicePort{{Port: 80}}}
+			s.Service = &understudyv1alpha1.GroupService{Name: "shop-db", Ports: []understudyv1alpha1.GroupServicePort{{Port: 80}}}
 		}),
 	))
 	g.Expect(problems).To(BeEmpty())
@@ -164,7 +165,7 @@ func TestOverrides(t *testing.T) {
 	g.Expect(result.Plan.Hosts).To(BeEquivalentTo(4))
 	g.Expect(result.Plan.FailoverThreshold).To(BeEquivalentTo(3))
 	g.Expect(result.Plan.FailoverPeriodSeconds).To(BeEquivalentTo(3600))
-	g.Expect(result.Plan.Service).To(Equal(&planv1.Service{Name: "db", Ports: []planv1.Port{{Port: 80}}}))
+	g.Expect(result.Plan.Service).To(Equal(&planv1.Service{Name: "shop-db", Ports: []planv1.Port{{Port: 80}}}))
 }
 
 // Each mistake is answered on the object that must change, with its field, a
@@ -234,23 +235,27 @@ func TestProblems(t *testing.T) {
 			in.Resources[0].Spec.TypeName = "other"
 		}, plan.KindResource, "web", "spec.containerName", understudyv1alpha1.ReasonInvalid, `of the ClusterResource "disk" already`},
 		"shared process namespace": {template(func(s *corev1.PodSpec) { s.ShareProcessNamespace = ptr.To(true) }),
-			plan.KindGroup, "db", "spec.template.spec.shareProcessNamespace", understudyv1alpha1.ReasonTemplateRefused, "remove the field"},
+			plan.KindGroup, "db", "spec.template.spec.shareProcessNamespace", understudyv1alpha1.ReasonSharedProcesses, "remove the field"},
 		"host PID": {template(func(s *corev1.PodSpec) { s.HostPID = true }),
-			plan.KindGroup, "db", "spec.template.spec.hostPID", understudyv1alpha1.ReasonTemplateRefused, "remove the field"},
+			plan.KindGroup, "db", "spec.template.spec.hostPID", understudyv1alpha1.ReasonSharedProcesses, "remove the field"},
 		"restart policy": {template(func(s *corev1.PodSpec) { s.RestartPolicy = corev1.RestartPolicyNever }),
 			plan.KindGroup, "db", "spec.template.spec.restartPolicy", understudyv1alpha1.ReasonTemplateRefused, "Always"},
 		"deadline": {template(func(s *corev1.PodSpec) { s.ActiveDeadlineSeconds = ptr.To[int64](1) }),
 			plan.KindGroup, "db", "spec.template.spec.activeDeadlineSeconds", understudyv1alpha1.ReasonTemplateRefused, "remove"},
+		"no container at all": {template(func(s *corev1.PodSpec) { s.Containers = nil }),
+			plan.KindGroup, "db", "spec.template.spec.containers", understudyv1alpha1.ReasonTemplateRefused, "at least one"},
+		"ephemeral container": {template(func(s *corev1.PodSpec) { s.EphemeralContainers = make([]corev1.EphemeralContainer, 1) }),
+			plan.KindGroup, "db", "spec.template.spec.ephemeralContainers", understudyv1alpha1.ReasonTemplateRefused, "remove"},
 		"node name": {template(func(s *corev1.PodSpec) { s.NodeName = "a" }),
 			plan.KindGroup, "db", "spec.template.spec.nodeName", understudyv1alpha1.ReasonTemplateRefused, "nodeSelector"},
 		"liveness probe": {template(func(s *corev1.PodSpec) { s.Containers[0].LivenessProbe = probe }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].livenessProbe", understudyv1alpha1.ReasonTemplateRefused, "checks"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].livenessProbe", understudyv1alpha1.ReasonProbeNotAllowed, "checks"},
 		"readiness probe": {template(func(s *corev1.PodSpec) { s.Containers[0].ReadinessProbe = probe }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].readinessProbe", understudyv1alpha1.ReasonTemplateRefused, "checks"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].readinessProbe", understudyv1alpha1.ReasonProbeNotAllowed, "checks"},
 		"startup probe": {template(func(s *corev1.PodSpec) { s.Containers[0].StartupProbe = probe }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].startupProbe", understudyv1alpha1.ReasonTemplateRefused, "checks"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].startupProbe", understudyv1alpha1.ReasonProbeNotAllowed, "checks"},
 		"lifecycle hook": {template(func(s *corev1.PodSpec) { s.Containers[0].Lifecycle = &corev1.Lifecycle{} }),
-			plan.KindGroup, "db", "spec.template.spec.containers[0].lifecycle", understudyv1alpha1.ReasonTemplateRefused, "start and stop"},
+			plan.KindGroup, "db", "spec.template.spec.containers[0].lifecycle", understudyv1alpha1.ReasonProbeNotAllowed, "start and stop"},
 		"reserved name": {template(func(s *corev1.PodSpec) { s.Containers[1].Name = "understudy-x" }),
 			plan.KindGroup, "db", "spec.template.spec.containers[1].name", understudyv1alpha1.ReasonTemplateRefused, "rename"},
 		"reserved volume": {template(func(s *corev1.PodSpec) { s.Volumes = []corev1.Volume{{Name: "understudy-bin"}} }),

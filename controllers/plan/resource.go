@@ -48,9 +48,9 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 		return
 	}
 	own, common := &r.Spec, &t.spec
-	out.LooksAlivePollInterval = first(
+	out.LooksAlivePollInterval = poll(
 		own.LooksAlivePollIntervalMilliseconds, common.LooksAlivePollIntervalMilliseconds, defaultLooksAlivePoll)
-	out.IsAlivePollInterval = first(
+	out.IsAlivePollInterval = poll(
 		own.IsAlivePollIntervalMilliseconds, common.IsAlivePollIntervalMilliseconds, defaultIsAlivePoll)
 	out.PendingTimeout = first(
 		own.PendingTimeoutMilliseconds, common.PendingTimeoutMilliseconds, defaultPendingTimeout)
@@ -74,6 +74,14 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	}
 	out.Container = b.container(r, t)
 	b.plan.Resources = append(b.plan.Resources, out)
+}
+
+// poll is first of a poll interval, of which the largest number is the type's (RA section 5.1).
+func poll(own *int64, ofType, otherwise int64) int64 {
+	if own != nil && *own == never {
+		own = nil
+	}
+	return first(own, ofType, otherwise)
 }
 
 // first is the resource's own value, else its type's, else the default.

@@ -14,19 +14,28 @@ import (
 	"github.com/understudy-dev/understudy/internal/layout"
 )
 
-// checkTemplate refuses what the guard cannot hold or the builder must decide.
+// checkTemplate refuses what the guard cannot hold or the builder must decide. The
+// rules of the CRD say most of it first, where they are as new as this.
 func checkTemplate(say reporter, spec *understudyv1alpha1.ResourceGroupSpec) {
 	pod, at := &spec.Template.Spec, field.NewPath("spec", "template", "spec")
 	refuse := func(at *field.Path, message string) {
 		say.add(at, understudyv1alpha1.ReasonTemplateRefused, message)
 	}
-	if pod.ShareProcessNamespace != nil && *pod.ShareProcessNamespace {
-		refuse(at.Child("shareProcessNamespace"),
+	shared := func(at *field.Path) {
+		say.add(at, understudyv1alpha1.ReasonSharedProcesses,
 			"must not be true: the guard ends a container by its own process namespace; remove the field")
 	}
+	if pod.ShareProcessNamespace != nil && *pod.ShareProcessNamespace {
+		shared(at.Child("shareProcessNamespace"))
+	}
 	if pod.HostPID {
-		refuse(at.Child("hostPID"),
-			"must not be true: the guard ends a container by its own process namespace; remove the field")
+		shared(at.Child("hostPID"))
+	}
+	if len(pod.Containers) == 0 {
+		refuse(at.Child("containers"), "a host needs at least one container")
+	}
+	if len(pod.EphemeralContainers) > 0 {
+		refuse(at.Child("ephemeralContainers"), "are added to running pods only: remove the field")
 	}
 	if pod.RestartPolicy != "" && pod.RestartPolicy != corev1.RestartPolicyAlways {
 		refuse(at.Child("restartPolicy"), "must be Always or absent: a host stays until its group ends")
@@ -73,23 +82,23 @@ func checkReserved(refuse func(*field.Path, string), at *field.Path, c *corev1.C
 func (b *build) checkSupervised(i int, c *corev1.Container) {
 	say := reporter{kind: KindGroup, name: b.in.Group.Name, problems: &b.problems}
 	at := field.NewPath("spec", "template", "spec", "containers").Index(i)
-	refuse := func(name, instead string) {
-		say.add(at.Child(name), understudyv1alpha1.ReasonTemplateRefused, fmt.Sprintf(
+	refuse := func(name, reason, instead string) {
+		say.add(at.Child(name), reason, fmt.Sprintf(
 			"the monitor watches and stops the container %q: remove the field, %s", c.Name, instead))
 	}
 	if c.LivenessProbe != nil {
-		refuse("livenessProbe", "use the checks of the resource's type")
+		refuse("livenessProbe", understudyv1alpha1.ReasonProbeNotAllowed, "use the checks of the resource's type")
 	}
 	if c.ReadinessProbe != nil {
-		refuse("readinessProbe", "use the checks of the resource's type")
+		refuse("readinessProbe", understudyv1alpha1.ReasonProbeNotAllowed, "use the checks of the resource's type")
 	}
 	if c.StartupProbe != nil {
-		refuse("startupProbe", "use the checks of the resource's type")
+		refuse("startupProbe", understudyv1alpha1.ReasonProbeNotAllowed, "use the checks of the resource's type")
 	}
 	if c.Lifecycle != nil {
-		refuse("lifecycle", "use the resource's type to start and stop it")
+		refuse("lifecycle", understudyv1alpha1.ReasonProbeNotAllowed, "use the resource's type to start and stop it")
 	}
 	if c.RestartPolicy != nil {
-		refuse("restartPolicy", "use the resource's restart policy")
+		refuse("restartPolicy", understudyv1alpha1.ReasonTemplateRefused, "use the resource's restart policy")
 	}
 }

@@ -138,6 +138,12 @@ func (c *Core) describeGroup() {
 	ready := Condition{
 		Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message,
 	}
+	if r := c.unready(); !ready.Status && r != nil {
+		ready.Reason = string(r.Waiting)
+		if ready.Message == "" {
+			ready.Message = strings.TrimSuffix("the resource "+r.Spec.Name+" "+c.waitingFor(*r), " ")
+		}
+	}
 	failed := Condition{Type: v1alpha1.ConditionStopFailed, Reason: "StopProven"}
 	if left := c.unstopped(); len(left) > 0 {
 		failed.Status, failed.Reason = true, v1alpha1.ConditionStopFailed
@@ -149,11 +155,24 @@ func (c *Core) describeGroup() {
 	}}, urgent)
 }
 
+// unready is the resource that says why the group is not as it is wanted, a failed
+// one before others; nil if none says why.
+func (c *Core) unready() *engine.ResourceSnapshot {
+	var found *engine.ResourceSnapshot
+	for i := range c.snapshot.Resources {
+		r := &c.snapshot.Resources[i]
+		if r.Waiting != "" && (found == nil || r.State == engine.Failed && found.State != engine.Failed) {
+			found = r
+		}
+	}
+	return found
+}
+
 func (c *Core) describeEndpoint() {
 	if c.plan == nil || c.plan.Service == nil || !c.story.Published {
 		return
 	}
-	e := EndpointDocument{Service: c.plan.Service.Name, Epoch: c.story.Epoch}
+	e := EndpointDocument{Epoch: c.story.Epoch}
 	for _, p := range c.plan.Service.Ports {
 		e.Ports = append(e.Ports, Port{Name: p.Name, Port: p.Port})
 	}

@@ -166,9 +166,10 @@ func TestEndpointIsRepaired(t *testing.T) {
 		}
 	}
 	for what, change := range map[string]func(*core.EndpointDocument){
-		"made anew, empty": func(d *core.EndpointDocument) { *d = core.EndpointDocument{Service: d.Service} },
-		"another address":  func(d *core.EndpointDocument) { d.Address = "192.0.2.1" },
-		"other ports":      func(d *core.EndpointDocument) { d.Ports = nil },
+		"made anew, empty":  func(d *core.EndpointDocument) { *d = core.EndpointDocument{} },
+		"made anew, fenced": func(d *core.EndpointDocument) { *d = core.EndpointDocument{Epoch: d.Epoch} },
+		"another address":   func(d *core.EndpointDocument) { d.Address = "192.0.2.1" },
+		"other ports":       func(d *core.EndpointDocument) { d.Ports = nil },
 	} {
 		if seen(a, change); !reflect.DeepEqual(*r.endpoint, right) {
 			t.Errorf("%s: %+v stays", what, r.endpoint)

@@ -135,8 +135,7 @@ type HostDocument struct {
 
 // EndpointDocument is the endpoint of the group's Service, as it shall be, or was seen.
 type EndpointDocument struct {
-	Service string `json:"service"`
-	Epoch   int64  `json:"epoch"`
+	Epoch int64 `json:"epoch"`
 	// Address is the owner's pod IP; empty if the group is offline.
 	Address  string `json:"address,omitempty"`
 	PodName  string `json:"podName,omitempty"`

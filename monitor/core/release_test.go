@@ -89,6 +89,9 @@ func TestRefusedFailover(t *testing.T) {
 	if a.isOnline() || r.host("b").isOnline() || r.status.Owner.PodName != "a" || r.status.Owner.Message == "" {
 		t.Fatalf("%+v", r.status.Owner)
 	}
+	if c := lastConditions(a)[0]; c.Status || c.Reason != string(engine.ReasonNeedsFailover) || c.Message != r.status.Owner.Message {
+		t.Errorf("%+v", c)
+	}
 	r.ask(core.ControlCall{Name: "m", Code: "MOVE"})
 	r.pass(time.Second)
 	r.finished("m", v1alpha1.ReasonSucceeded)
@@ -97,20 +100,44 @@ func TestRefusedFailover(t *testing.T) {
 	}
 }
 
+// Ready says why the group is not, not only that it is not.
+func TestWhyAGroupIsNotReady(t *testing.T) {
+	r, a := up(t, "a")
+	r.plan.Resources[0].RestartThreshold, r.plan.Resources[0].RestartDelay = 1, 60_000
+	r.plan.Resources[0].Generation++
+	r.status.PlanRevision = "p2"
+	r.tell()
+	r.run()
+	ready := func() core.Condition { return lastConditions(a)[0] }
+	if c := ready(); !c.Status || c.Reason != string(v1alpha1.GroupOnline) {
+		t.Errorf("%+v", c)
+	}
+	fail(a)
+	r.pass(time.Second)
+	if c := ready(); c.Status || c.Reason != string(engine.ReasonWaitingRestart) || c.Message == "" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// lastConditions are those that a host wrote last of its group: Ready, StopFailed.
+func lastConditions(h *host) []core.Condition {
+	var last []core.Condition
+	for _, e := range h.effects {
+		if e.Write != nil && e.Write.Group != nil {
+			last = e.Write.Group.Conditions
+		}
+	}
+	return last
+}
+
 // The condition says what is not proven, also while no stop of all is due.
 func TestStopFailedIsSaid(t *testing.T) {
 	r, a := up(t, "a", "b")
 	a.hold["kill"] = true
 	a.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "EOF"}})
 	r.pass(5 * time.Minute)
-	var last []core.Condition
-	for _, e := range a.effects {
-		if e.Write != nil && e.Write.Group != nil {
-			last = e.Write.Group.Conditions
-		}
-	}
-	if !slices.ContainsFunc(last, func(c core.Condition) bool { return c.Type == v1alpha1.ConditionStopFailed && c.Status }) {
-		t.Errorf("%+v", last)
+	if !slices.ContainsFunc(lastConditions(a), func(c core.Condition) bool { return c.Type == v1alpha1.ConditionStopFailed && c.Status }) {
+		t.Errorf("%+v", lastConditions(a))
 	}
 }
 

@@ -23,17 +23,16 @@ import (
 // watchEndpoint tells core what stands in the EndpointSlice. That there is none is
 // the manager's affair, which makes it, empty.
 func (c *Client) watchEndpoint(ctx context.Context) {
-	// A group's Service has the group's name.
 	follow(ctx, c.single(c.slices, "endpointslices", planv1.SliceName(c.config.Group)), &discoveryv1.EndpointSliceList{},
 		func(s *discoveryv1.EndpointSlice) {
-			c.config.Sink(core.Input{Endpoint: readEndpoint(c.config.Group, s)})
+			c.config.Sink(core.Input{Endpoint: readEndpoint(s)})
 		},
 		func(*discoveryv1.EndpointSlice) {}, nil)
 }
 
 // readEndpoint is the reverse of what writeEndpoint writes.
-func readEndpoint(service string, s *discoveryv1.EndpointSlice) *core.EndpointDocument {
-	d := &core.EndpointDocument{Service: service}
+func readEndpoint(s *discoveryv1.EndpointSlice) *core.EndpointDocument {
+	d := &core.EndpointDocument{}
 	// Without the annotation, or with nonsense in it, it is older than any epoch.
 	d.Epoch, _ = strconv.ParseInt(s.Annotations[v1alpha1.AnnotationEpoch], 10, 64)
 	for _, p := range s.Ports {
@@ -77,7 +76,7 @@ func (c *Client) writeEndpoint(ctx context.Context, d core.EndpointDocument) (co
 		return core.WriteFailed, fmt.Errorf("endpoint: %w", err)
 	}
 	err = c.slices.Patch(types.MergePatchType).Namespace(c.config.Namespace).Resource("endpointslices").
-		Name(planv1.SliceName(d.Service)).Body(body).Do(ctx).Error()
+		Name(planv1.SliceName(c.config.Group)).Body(body).Do(ctx).Error()
 	if apierrors.IsNotFound(err) {
 		return core.WriteFailed, err // the manager is about to make it
 	}

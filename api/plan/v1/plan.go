@@ -57,8 +57,8 @@ type Service struct {
 	Ports []Port `json:"ports"`
 }
 
-// SliceName is the name of the EndpointSlice of a Service of a group.
-func SliceName(service string) string { return service + "-understudy" }
+// SliceName is the name of the EndpointSlice of a group, whatever the name of its Service.
+func SliceName(group string) string { return group + "-understudy" }
 
 // Port is one TCP port of the Service, and of the owner's pod.
 type Port struct {
