@@ -69,9 +69,13 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 			Kind: say.kind, Name: say.name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
 		})
 	}
-	if len(errs) == 0 && string(properties) != "{}" {
-		out.Properties = json.RawMessage(properties)
+	if len(errs) == 0 {
+		b.immutable(r, t, properties, spec.Child("properties"))
+		if string(properties) != "{}" {
+			out.Properties = json.RawMessage(properties)
+		}
 	}
+	out.Live = updated(t.spec.PropertyUpdates, understudyv1alpha1.UpdateLive)
 	b.container(r, t)
 	b.plan.Resources = append(b.plan.Resources, out)
 }
@@ -158,6 +162,9 @@ func CheckType(t *understudyv1alpha1.ResourceType) (*Schema, Problems) {
 		problems = append(problems, Problem{
 			Kind: KindType, Name: t.Name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
 		})
+	}
+	if s != nil {
+		checkUpdates(say, s, t.Spec.PropertyUpdates, spec.Child("propertyUpdates"))
 	}
 	codes := map[int64]string{}
 	for i, c := range t.Spec.ControlCodes {
