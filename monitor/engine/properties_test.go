@@ -201,6 +201,24 @@ func TestStopWhilePropertiesAreSet(t *testing.T) {
 	g.flying("Close a")
 }
 
+// What is on its way down is given nothing any more, and what a provider does later
+// of its own accord is not waited for.
+func TestPropertiesOfWhatGoesDown(t *testing.T) {
+	g := online(t, tuned(1, 1), res("b", "a"))
+	g.plan(offline(tuned(2, 1)), res("b", "a"))
+	g.flying("Offline b")
+
+	g = online(t, tuned(1, 1))
+	g.plan(tuned(2, 1))
+	context := g.call(OpBeginResourceControl, "a").Control.Context
+	g.answer(OpBeginResourceControl, "a", Returned{Async: true})
+	g.exit("a")
+	g.want(g.endCall("c", context, 0, "").Code == CodeInvalidParameter, "code")
+	g.want(g.snap("a").StopProven, "not stopped")
+	g.pass(500 * ms)
+	g.flying("Online a")
+}
+
 // Terminate ends a call that sets properties, or the container's end does.
 func TestTerminateWhilePropertiesAreSet(t *testing.T) {
 	g := online(t, tuned(1, 1))
