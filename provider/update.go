@@ -105,8 +105,7 @@ func (in *instance) updated(ctx context.Context) error {
 func (u *update) wait(ctx context.Context) error {
 	select {
 	case <-u.done:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return ctx.Err()
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -82,70 +83,76 @@ func TestSetPropertiesIsOptional(t *testing.T) {
 // beside it, and Terminate ends it.
 func TestSetPropertiesRunsAlone(t *testing.T) {
 	began, finish := make(chan context.Context, 9), make(chan error, 9)
-	var running atomic.Int32
-	f := tunable{fake: &fake{}, set: func(ctx context.Context, _ *structpb.Struct) error {
-		defer running.Add(-1)
-		if running.Add(1) > 1 {
-			t.Error("two at once")
+	var repeated atomic.Bool
+	f := tunable{fake: &fake{}, set: func(ctx context.Context, p *structpb.Struct) error {
+		if p.GetFields()["again"] != nil {
+			repeated.Store(true)
+			return nil
 		}
 		began <- ctx
 		return <-finish
 	}}
 	s := newStage(t, f.fake, f)
-	s.mustOnline(0)
-	dead, cancel := context.WithCancel(s.ctx())
-	go func() { _, _ = s.setCode(dead, `{}`) }()
-	first := <-began
-	cancel()
-	<-first.Done() // its monitor's death is heard of
+	// leave begins one that goes on although its monitor is gone.
+	leave := func() {
+		s.mustOnline(0)
+		dead, cancel := context.WithCancel(s.ctx())
+		go func() { _, _ = s.setCode(dead, `{}`) }()
+		set := hear(t, "a call", began)
+		cancel()
+		<-set.Done()
+	}
+	briefly := func() context.Context {
+		ctx, cancel := context.WithTimeout(s.ctx(), 50*time.Millisecond)
+		t.Cleanup(cancel)
+		return ctx
+	}
 
-	second := make(chan uint32, 1)
+	leave()
+	if _, _ = s.setCode(briefly(), `{"again":true}`); repeated.Load() {
+		t.Error("two at once")
+	}
+	finish <- nil
+	s.mustSet(`{"again":true}`, 0)
+
+	leave()
+	if r, err := s.Terminate(briefly(), &pb.TerminateRequest{ResourceId: s.id}); err == nil && r.GetStatus() == 0 {
+		t.Error("Terminate is no proof while it runs")
+	}
+	finish <- nil
+	s.mustTerminate()
+
+	s.mustOnline(0)
+	ended := make(chan uint32, 1)
 	go func() {
 		code, _ := s.setCode(s.ctx(), `{}`)
-		second <- code
+		ended <- code
 	}()
-	finish <- nil
-	next := <-began
+	set, before := hear(t, "a call", began), f.count("Terminate")
 	terminated := make(chan uint32, 1)
 	go func() {
 		r, _ := s.Terminate(s.ctx(), &pb.TerminateRequest{ResourceId: s.id})
 		terminated <- r.GetStatus()
 	}()
-	<-next.Done()
-	select {
-	case <-terminated:
-		t.Fatal("Terminate is no proof while it runs")
-	default:
-	}
-	finish <- next.Err()
-	if code := <-second; code != 995 {
+	<-set.Done()
+	finish <- set.Err()
+	if code := hear(t, "its end", ended); code != 995 {
 		t.Errorf("the one that was terminated: %d", code)
 	}
-	if code := <-terminated; code != 0 || f.count("Terminate") != 2 {
-		t.Errorf("Terminate: %d, called %d times", code, f.count("Terminate"))
+	if code := hear(t, "Terminate", terminated); code != 0 || f.count("Terminate")-before != 2 {
+		t.Errorf("Terminate: %d, called %d times", code, f.count("Terminate")-before)
 	}
 
-	s.mustOnline(0)
-	abandoned, cancel := context.WithCancel(s.ctx())
-	go func() { _, _ = s.setCode(abandoned, `{}`) }()
-	last := <-began
+	leave()
 	if r, err := s.Offline(s.ctx(), &pb.OfflineRequest{ResourceId: s.id}); err != nil || r.GetStatus() != 0 {
 		t.Fatalf("Offline waits for it: %v, %v", r, err)
 	}
-	online := make(chan error, 1)
-	go func() {
-		_, err := s.Online(s.ctx(), &pb.OnlineRequest{ResourceId: s.id})
-		online <- err
-	}()
-	<-last.Done()
-	select {
-	case <-online:
-		t.Error("Online runs beside it")
-	default:
+	before = f.count("Online")
+	if r, err := s.Online(briefly(), &pb.OnlineRequest{ResourceId: s.id, Epoch: 1}); err == nil && r.GetStatus() == 0 ||
+		f.count("Online") != before {
+		t.Errorf("Online runs beside it: %v, %v", r, err)
 	}
 	finish <- nil
-	if err := <-online; err != nil {
-		t.Error(err)
-	}
-	cancel()
+	s.mustTerminate()
+	s.mustOnline(0)
 }
