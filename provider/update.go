@@ -72,9 +72,10 @@ func (in *instance) beginUpdate(ctx context.Context, cancel context.CancelFunc) 
 			in.mu.Unlock()
 			return nil, Errorf(ErrorResourceNotOnline, "%s is not online", in.name)
 		case earlier == nil:
-			in.update = &update{cancel: cancel, done: make(chan struct{})}
-			defer in.mu.Unlock()
-			return in.update, nil
+			u := &update{cancel: cancel, done: make(chan struct{})}
+			in.update = u
+			in.mu.Unlock()
+			return u, nil
 		}
 		in.mu.Unlock()
 		if err := earlier.wait(ctx); err != nil {

@@ -190,7 +190,7 @@ func (s *Schema) unknown(value map[string]any, at *field.Path) field.ErrorList {
 	paths := pruning.PruneWithOptions(runtime.DeepCopyJSON(value), s.structural, false,
 		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true, ParentPath: []string{at.String()}})
 	sort.Strings(paths)
-	var errs field.ErrorList
+	errs := make(field.ErrorList, 0, len(paths))
 	for _, path := range paths {
 		errs = append(errs, &field.Error{
 			Type: field.ErrorTypeInvalid, Field: path, BadValue: field.OmitValueType{},

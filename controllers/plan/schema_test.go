@@ -41,12 +41,12 @@ func one(json string) func(*plan.Input) {
 // A name that the schema lacks is answered with the one that was probably meant.
 func TestUnknownNames(t *testing.T) {
 	for properties, want := range map[string][2]string{
-		`{"listenprot":1}`:                      {"listenprot", `did you mean "listenPort"?`},
-		`{"TIMEOUT":1}`:                         {"TIMEOUT", `did you mean "timeout"?`},
-		`{"colour":1}`:                          {"colour", "remove it"},
-		`{"users":[{"name":"a"},{"nmae":"b"}]}`: {"users[1].nmae", `did you mean "name"?`},
-		`{"mounts":{"a":{"paht":"/"}}}`:         {"mounts.a.paht", `did you mean "path"?`},
-		`{"anything":{"known":{"sise":1}}}`:     {"anything.known.sise", `did you mean "size"?`},
+		`{"listenprot":1}`:                     {"listenprot", `did you mean "listenPort"?`},
+		`{"TIMEOUT":1}`:                        {"TIMEOUT", `did you mean "timeout"?`},
+		`{"colour":1}`:                         {"colour", "remove it"},
+		`{"users":[{"name":"a"},{"nam":"b"}]}`: {"users[1].nam", `did you mean "name"?`},
+		`{"mounts":{"a":{"paht":"/"}}}`:        {"mounts.a.paht", `did you mean "path"?`},
+		`{"anything":{"known":{"sise":1}}}`:    {"anything.known.sise", `did you mean "size"?`},
 		// At the root of an object of its own these three would pass.
 		`{"kind":"x"}`:       {"kind", "remove it"},
 		`{"metadata":{}}`:    {"metadata", "remove it"},

@@ -107,7 +107,9 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
 	applied := propertiesApplied(r)
-	mark := asJSON([]any{o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, applied.Reason})
+	mark := asJSON([]any{
+		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, applied.Reason,
+	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
 	}}, mark)

@@ -229,7 +229,8 @@ func (e *Engine) loseControls(c *container) {
 
 // hasControls: a control call of the resource is running. Close waits for it.
 func (e *Engine) hasControls(r *resource) bool {
-	return r.setting != nil || slices.ContainsFunc(e.controls, func(k *control) bool { return k.phase == ControlRunning && k.r == r })
+	running := func(k *control) bool { return k.phase == ControlRunning && k.r == r }
+	return r.setting != nil || slices.ContainsFunc(e.controls, running)
 }
 
 // dueControls ends those whose time is over; what they left running in the
