@@ -78,6 +78,7 @@ type world struct {
 	namespace string
 	group     *v1alpha1.ResourceGroup
 	resource  *v1alpha1.ClusterResource
+	plan      planv1.Plan
 	running   atomic.Int32
 	twice     atomic.Bool
 }
@@ -112,11 +113,8 @@ func newWorld(t *testing.T) *world {
 			Controls: []planv1.Control{{Name: "ECHO", Code: 17, Write: true}},
 		}},
 	}
-	data, err := json.Marshal(plan)
-	must(t, err)
-	must(t, api.Create(ctx, &appsv1.ControllerRevision{
-		ObjectMeta: metav1.ObjectMeta{Name: "db-1", Namespace: ns.Name}, Data: runtime.RawExtension{Raw: data}, Revision: 1,
-	}))
+	w.plan = plan
+	w.savePlan("db-1")
 	must(t, api.Create(ctx, &discoveryv1.EndpointSlice{
 		ObjectMeta:  metav1.ObjectMeta{Name: "db-understudy", Namespace: ns.Name, Labels: map[string]string{discoveryv1.LabelServiceName: "db"}},
 		AddressType: discoveryv1.AddressTypeIPv4,
@@ -129,6 +127,16 @@ func newWorld(t *testing.T) *world {
 	}))
 	w.patchStatus(map[string]any{"planRevision": "db-1"})
 	return w
+}
+
+// savePlan stores the plan as a revision.
+func (w *world) savePlan(name string) {
+	w.t.Helper()
+	data, err := json.Marshal(w.plan)
+	must(w.t, err)
+	must(w.t, api.Create(w.t.Context(), &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.namespace}, Data: runtime.RawExtension{Raw: data}, Revision: 1,
+	}))
 }
 
 func (w *world) patchStatus(status map[string]any) {
@@ -234,10 +242,15 @@ type testProvider struct {
 	// since is when it last changed.
 	since atomic.Pointer[time.Time]
 	// async: control calls end later. begun counts them, context is the last one's.
-	async     atomic.Bool
-	begun     atomic.Int32
-	context   atomic.Int64
-	callbacks string
+	async   atomic.Bool
+	begun   atomic.Int32
+	context atomic.Int64
+	// properties are those that it works with; sets counts how often it was given
+	// others, and takes is what it answers then.
+	properties atomic.Pointer[string]
+	sets       atomic.Int32
+	takes      atomic.Uint32
+	callbacks  string
 }
 
 func (p *testProvider) run(path string) standin.Child {
@@ -320,10 +333,17 @@ func (p *testProvider) Open(_ context.Context, r *providerv1.OpenRequest) (*prov
 	return &providerv1.OpenResponse{ResourceId: "id-" + r.GetResourceHandle(), State: state}, nil
 }
 
-func (p *testProvider) Online(context.Context, *providerv1.OnlineRequest) (*providerv1.OnlineResponse, error) {
+func (p *testProvider) Online(_ context.Context, r *providerv1.OnlineRequest) (*providerv1.OnlineResponse, error) {
 	p.onlines.Add(1)
+	text, _ := r.GetProperties().MarshalJSON()
+	p.has(text)
 	p.set(true)
 	return &providerv1.OnlineResponse{EventHandle: true}, nil
+}
+
+func (p *testProvider) has(properties []byte) {
+	text := string(bytes.ReplaceAll(properties, []byte(" "), nil))
+	p.properties.Store(&text)
 }
 
 // stop stops, or says so.
@@ -353,6 +373,13 @@ func (p *testProvider) LooksAlive(context.Context, *providerv1.LooksAliveRequest
 }
 
 func (p *testProvider) BeginResourceControl(_ context.Context, r *providerv1.BeginResourceControlRequest) (*providerv1.BeginResourceControlResponse, error) {
+	if r.GetInput().GetControlCode() == 0x01400086 {
+		p.sets.Add(1)
+		if p.takes.Load() == 0 {
+			p.has(r.GetInput().GetInBuffer())
+		}
+		return &providerv1.BeginResourceControlResponse{Output: &providerv1.ControlOutput{Status: p.takes.Load()}}, nil
+	}
 	p.begun.Add(1)
 	p.context.Store(r.GetContext())
 	if p.async.Load() {

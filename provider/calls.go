@@ -68,6 +68,9 @@ func (s *service) Online(ctx context.Context, req *pb.OnlineRequest) (*pb.Online
 		return &pb.OnlineResponse{Status: uint32(ErrorClusterShuttingDown), Message: "ownership ends"}, nil
 	}
 	o := in.start(ctx, StateOnline, req.GetEpoch(), func(ctx context.Context) (Work, error) {
+		if err := in.updated(ctx); err != nil {
+			return nil, err
+		}
 		return in.res.Online(ctx, OnlineArgs{
 			Flags: req.GetOnlineFlags(), Properties: req.GetProperties(), Epoch: req.GetEpoch(),
 		})

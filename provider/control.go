@@ -30,6 +30,9 @@ type control struct {
 func (in *instance) beginControl(
 	ctx context.Context, input *pb.ControlInput, id int64,
 ) (*pb.BeginResourceControlResponse, error) {
+	if input.GetControlCode() == setPrivateProperties {
+		return ended(in.setProperties(ctx, input.GetInBuffer())), nil
+	}
 	c, ok := in.res.(Controller)
 	if !ok {
 		return ended(&pb.ControlOutput{Status: uint32(ErrorInvalidFunction)}), nil

@@ -43,6 +43,8 @@ type instance struct {
 	epoch    int64
 	closing  bool
 	controls map[int64]*control
+	// update is the SetProperties under way: at most one.
+	update *update
 }
 
 // operation is an Online, Offline or Close with the worker that it may have left.

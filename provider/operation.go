@@ -169,9 +169,12 @@ func (in *instance) eventHandle() bool {
 func (in *instance) runTerminate(ctx context.Context) error {
 	in.mu.Lock()
 	in.terminating++
-	op := in.op
+	op, u := in.op, in.update
 	if op != nil {
 		in.abandon(op)
+	}
+	if u != nil {
+		u.cancel()
 	}
 	in.lane.supersede()
 	in.mu.Unlock()
@@ -179,7 +182,7 @@ func (in *instance) runTerminate(ctx context.Context) error {
 	termCtx := withDeadlineOf(in.ctx, ctx)
 	answer := make(chan error, 1)
 	go func() {
-		err := in.terminateAll(termCtx, op)
+		err := in.terminateAll(termCtx, op, u)
 		in.mu.Lock()
 		in.terminating--
 		if err == nil && in.op == nil {
@@ -198,9 +201,9 @@ func (in *instance) runTerminate(ctx context.Context) error {
 	}
 }
 
-// terminateAll calls the provider's Terminate, again after op has ended: it may
-// have started something before it noticed.
-func (in *instance) terminateAll(ctx context.Context, op *operation) error {
+// terminateAll calls the provider's Terminate, again after op and u have ended: they
+// may have started something before they noticed.
+func (in *instance) terminateAll(ctx context.Context, op *operation, u *update) error {
 	select {
 	case in.terminate <- struct{}{}:
 		defer func() { <-in.terminate }()
@@ -212,14 +215,23 @@ func (in *instance) terminateAll(ctx context.Context, op *operation) error {
 		return err
 	}
 	err := call()
-	if op == nil {
+	if op == nil && u == nil {
 		return err
 	}
-	select {
-	case <-op.done:
-		return call()
-	case <-ctx.Done():
-		return errors.Join(err, Errorf(ErrorResourceCallTimedOut,
-			"the operation that was under way when %s was terminated still runs", in.name))
+	var ends []<-chan struct{}
+	if op != nil {
+		ends = append(ends, op.done)
 	}
+	if u != nil {
+		ends = append(ends, u.done)
+	}
+	for _, end := range ends {
+		select {
+		case <-end:
+		case <-ctx.Done():
+			return errors.Join(err, Errorf(ErrorResourceCallTimedOut,
+				"what was under way when %s was terminated still runs", in.name))
+		}
+	}
+	return call()
 }

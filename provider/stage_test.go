@@ -104,7 +104,8 @@ type stage struct {
 	done chan error
 }
 
-func newStage(t *testing.T, f *fake) *stage {
+// newStage opens the fake, or as another resource that is made of it.
+func newStage(t *testing.T, f *fake, as ...provider.Resource) *stage {
 	t.Helper()
 	m := testmonitor.New(t)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -115,6 +116,9 @@ func newStage(t *testing.T, f *fake) *stage {
 			return nil, provider.Errorf(provider.ErrorInvalidData, "properties.refuse: is not known")
 		}
 		f.args = args
+		if len(as) > 0 {
+			return as[0], nil
+		}
 		return f, nil
 	}
 	go func() {

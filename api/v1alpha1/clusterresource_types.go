@@ -142,7 +142,8 @@ type Dependency struct {
 
 // ClusterResourceStatus is what became of a resource.
 type ClusterResourceStatus struct {
-	// conditions are Accepted (manager), Online (monitor of the owner).
+	// conditions are Accepted (manager), Online and PropertiesApplied (monitor of
+	// the owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -178,6 +179,11 @@ type ResourceOwnerStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	PlanRevision string `json:"planRevision,omitempty"`
+	// generation of the spec that the owner acts on. Whether what runs has its
+	// properties is said by the condition PropertiesApplied.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Generation int64 `json:"generation,omitempty"`
 	// state of the resource.
 	// +required
 	State ResourceState `json:"state,omitempty"`

@@ -126,6 +126,9 @@ const (
 	// ReasonContainerNotFound says that the template has no container of the name
 	// that a resource gives, or that it gives none.
 	ReasonContainerNotFound = "ContainerNotFound"
+	// ReasonImmutableProperty says that a property changed which its type declares
+	// immutable.
+	ReasonImmutableProperty = "ImmutableProperty"
 	// ReasonGroupNotFound says that the ResourceGroup does not exist.
 	ReasonGroupNotFound = "GroupNotFound"
 	// ReasonCircularDependency says that resources depend on each other in a circle.
@@ -152,6 +155,16 @@ const (
 
 	// ConditionOnline (monitor of the owner): True while the resource is online.
 	ConditionOnline = "Online"
+
+	// ConditionPropertiesApplied (monitor of the owner): True, what runs has the
+	// properties of the plan; absent while the resource is not online.
+	ConditionPropertiesApplied = "PropertiesApplied"
+	// ReasonApplied says that it has them.
+	ReasonApplied = "Applied"
+	// ReasonUpdating says that the provider is being given them.
+	ReasonUpdating = "Updating"
+	// ReasonNextOnline says that some wait for the next Online; the message names them.
+	ReasonNextOnline = "NextOnline"
 
 	// ConditionReady (monitor of the owner): True while all that is wanted online is.
 	ConditionReady = "Ready"
@@ -203,7 +216,8 @@ const (
 	ReasonSucceeded = "Succeeded"
 	// ReasonFailed says that the code returned an error.
 	ReasonFailed = "Failed"
-	// ReasonRefused says that the call was not begun.
+	// ReasonRefused says that the call was not begun; of PropertiesApplied, that the
+	// provider did not take them.
 	ReasonRefused = "Refused"
 	// ReasonTimedOut says that no answer came in time.
 	ReasonTimedOut = "TimedOut"

@@ -28,6 +28,15 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:Type=object
 	PropertiesSchema *runtime.RawExtension `json:"propertiesSchema,omitempty"`
 
+	// propertyUpdates say when changes of properties of the schema take effect.
+	// One that is not listed takes effect at the next Online.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	PropertyUpdates []PropertyUpdate `json:"propertyUpdates,omitempty"`
+
 	// looksAlivePollIntervalMilliseconds is the pause between two quick checks.
 	// RA section 5.2 LooksAlivePollInterval; default 5000. At least 10, as for a
 	// resource: a check of each millisecond would be all that the host does.
@@ -74,6 +83,33 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.code == c.code))",message="each control code has a number of its own"
 	ControlCodes []ControlCode `json:"controlCodes,omitempty"`
+}
+
+// UpdateMode says when a change of a property takes effect.
+//
+// +kubebuilder:validation:Enum=Live;NextOnline;Immutable
+type UpdateMode string
+
+const (
+	// UpdateLive lets the provider take a change over while the resource runs.
+	UpdateLive UpdateMode = "Live"
+	// UpdateNextOnline lets a change wait for the next Online.
+	UpdateNextOnline UpdateMode = "NextOnline"
+	// UpdateImmutable refuses a change while the resource exists.
+	UpdateImmutable UpdateMode = "Immutable"
+)
+
+// PropertyUpdate says when changes of one property take effect.
+type PropertyUpdate struct {
+	// name of a property at the root of the schema, with all below it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+
+	// update is Live, NextOnline or Immutable.
+	// +required
+	Update UpdateMode `json:"update,omitempty"`
 }
 
 // ProviderSource says where the provider process comes from.

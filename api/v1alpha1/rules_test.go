@@ -7,6 +7,7 @@ package v1alpha1
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -182,6 +183,13 @@ func TestSpecs(t *testing.T) {
 		{"ResourceType", `{controlCodes: [{name: A, code: 25165828}, {name: A, code: 25165832}]}`, "Duplicate value"},
 		{"ResourceType", `{controlCodes: [{name: MOVE, code: 25165828}]}`, "spec.controlCodes[0].name: Invalid"},
 		{"ResourceType", `{controlCodes: [{name: A, code: 25165828, access: Any}]}`, "spec.controlCodes[0].access"},
+		{"ResourceType", `{propertyUpdates: [{name: a, update: Live}, {name: b, update: Immutable}]}`, ""},
+		{"ResourceType", `{propertyUpdates: [{name: a, update: Later}]}`, "spec.propertyUpdates[0].update: Unsupported"},
+		{"ResourceType", `{propertyUpdates: [{name: a}]}`, "spec.propertyUpdates[0].update: Required"},
+		{"ResourceType", `{propertyUpdates: [{name: a, update: Live}, {name: a, update: Live}]}`, "Duplicate value"},
+		{"ResourceType", `{propertyUpdates: []}`, "spec.propertyUpdates"},
+		{"ResourceType", updates(64), ""},
+		{"ResourceType", updates(65), "must have at most 64 items"},
 
 		{"ControlCall", `{}`, ""},
 		{"ControlCall", `{destination: node-1}`, ""},
@@ -197,6 +205,15 @@ func TestSpecs(t *testing.T) {
 			check(t, api.Create(t.Context(), object(t, c.kind, "spec", c.spec), client.DryRunAll), c.refused)
 		})
 	}
+}
+
+// updates is a type that says of so many properties how they change.
+func updates(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("{name: p%d, update: Live}", i)
+	}
+	return "{propertyUpdates: [" + strings.Join(list, ", ") + "]}"
 }
 
 // A group's name becomes that of a Service.

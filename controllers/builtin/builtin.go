@@ -35,6 +35,15 @@ func Types() []understudyv1alpha1.ResourceType {
 				Inject: &understudyv1alpha1.InjectedProvider{Command: []string{layout.ProviderPath, "application"}},
 			},
 			PropertiesSchema: &runtime.RawExtension{Raw: compact(applicationv1.Schema())},
+			// What the program was started with waits for the next Online.
+			PropertyUpdates: []understudyv1alpha1.PropertyUpdate{
+				{Name: "stopSignal", Update: understudyv1alpha1.UpdateLive},
+				{Name: "stopGraceMilliseconds", Update: understudyv1alpha1.UpdateLive},
+				{Name: "startTimeoutMilliseconds", Update: understudyv1alpha1.UpdateLive},
+				{Name: "ready", Update: understudyv1alpha1.UpdateLive},
+				{Name: "looksAlive", Update: understudyv1alpha1.UpdateLive},
+				{Name: "isAlive", Update: understudyv1alpha1.UpdateLive},
+			},
 			ControlCodes: []understudyv1alpha1.ControlCode{{
 				Name: "PROCESS", Code: processCode, Access: understudyv1alpha1.ControlRead,
 			}},

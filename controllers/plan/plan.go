@@ -28,6 +28,9 @@ type Input struct {
 	Resources []understudyv1alpha1.ClusterResource
 	// Types by name: at least those that the resources name and that exist.
 	Types map[string]*understudyv1alpha1.ResourceType
+	// Before is the plan in force, nil if there is none: what may not change is
+	// compared with it.
+	Before *planv1.Plan
 	// Checked keeps what was made of them; nil keeps nothing.
 	Checked *TypeCache
 }

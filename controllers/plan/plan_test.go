@@ -4,6 +4,8 @@
 package plan_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -282,11 +284,11 @@ func TestProblems(t *testing.T) {
 		"another duration": {group(func(s *understudyv1alpha1.ResourceGroupSpec) { s.LeaseDurationSeconds = 7 }),
 			plan.KindGroup, "db", "spec.leaseDurationSeconds", understudyv1alpha1.ReasonInvalid, "choose one of them"},
 		"too large": {func(in *plan.Input) {
-			big := make([]byte, planv1.MaxBytes)
-			for i := range big {
-				big[i] = 'x'
+			for i := range planv1.MaxBytes / plan.MaxPropertiesBytes {
+				r := resource(fmt.Sprint("big", i))
+				r.Spec.Properties.Raw = fmt.Appendf(nil, `{"path":"/%s"}`, strings.Repeat("x", plan.MaxPropertiesBytes-100))
+				in.Resources = append(in.Resources, r)
 			}
-			in.Resources[0].Spec.Properties.Raw = []byte(`{"path":"/` + string(big) + `"}`)
 		}, plan.KindGroup, "db", "spec", understudyv1alpha1.ReasonInvalid, "split the group"},
 	} {
 		t.Run(name, func(t *testing.T) {

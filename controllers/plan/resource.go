@@ -69,10 +69,14 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 			Kind: say.kind, Name: say.name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
 		})
 	}
-	if len(errs) == 0 && string(properties) != "{}" {
-		out.Properties = json.RawMessage(properties)
+	if len(errs) == 0 {
+		b.immutable(r, t, properties, spec.Child("properties"))
+		if string(properties) != "{}" {
+			out.Properties = json.RawMessage(properties)
+		}
 	}
 	out.Container = b.container(r, t)
+	out.Live = updated(t.spec.PropertyUpdates, understudyv1alpha1.UpdateLive)
 	b.plan.Resources = append(b.plan.Resources, out)
 }
 
@@ -170,6 +174,9 @@ func CheckType(t *understudyv1alpha1.ResourceType) (*Schema, Problems) {
 	// The API server holds to this; a type without either must not end the manager.
 	if p := t.Spec.Provider; (p.Image == nil) == (p.Inject == nil) {
 		say.add(spec.Child("provider"), understudyv1alpha1.ReasonInvalid, "needs exactly one of image and inject")
+	}
+	if s != nil {
+		checkUpdates(say, s, t.Spec.PropertyUpdates, spec.Child("propertyUpdates"))
 	}
 	codes := map[int64]string{}
 	for i, c := range t.Spec.ControlCodes {

@@ -6,7 +6,9 @@ package plan
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sort"
+	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -25,6 +27,16 @@ import (
 	sigsjson "sigs.k8s.io/json"
 )
 
+// What the API server cannot measure, because it keeps both as they are: an object
+// of unknown shape has no length in a CRD.
+const (
+	// MaxSchemaBytes bounds the JSON of a type's schema.
+	MaxSchemaBytes = 64 << 10
+	// MaxPropertiesBytes bounds the JSON of a resource's properties, with defaults:
+	// what one call to a provider can carry, and a plan can hold several of.
+	MaxPropertiesBytes = 32 << 10
+)
+
 // Schema is the compiled schema of a type's private properties. It runs the API
 // server's own code, so that properties behave as fields of a kind do.
 type Schema struct {
@@ -37,6 +49,9 @@ type Schema struct {
 // a type without properties. The errors carry paths below `at`.
 func CompileSchema(raw *runtime.RawExtension, at *field.Path) (*Schema, field.ErrorList) {
 	v1 := apiextensionsv1.JSONSchemaProps{Type: "object"}
+	if err := tooLong(raw, MaxSchemaBytes, at, "describe less, or in fewer words"); err != nil {
+		return nil, field.ErrorList{err}
+	}
 	if raw != nil && len(raw.Raw) > 0 {
 		v1 = apiextensionsv1.JSONSchemaProps{}
 		if strict, err := strictUnmarshal(raw.Raw, &v1); err != nil {
@@ -48,7 +63,8 @@ func CompileSchema(raw *runtime.RawExtension, at *field.Path) (*Schema, field.Er
 	if v1.Type != "object" {
 		return nil, field.ErrorList{field.Invalid(at.Child("type"), v1.Type, "must be object: properties have names")}
 	}
-	if errs := checkAsCRD(v1, at); len(errs) > 0 {
+	errs := append(checkClosed(&v1, at), checkNoPasswords(&v1, at)...)
+	if errs = append(errs, checkAsCRD(v1, at)...); len(errs) > 0 {
 		return nil, errs
 	}
 	var internal apiextensions.JSONSchemaProps
@@ -69,6 +85,14 @@ func CompileSchema(raw *runtime.RawExtension, at *field.Path) (*Schema, field.Er
 		schema:     checker,
 		rules:      schemacel.NewValidator(structural, false, celconfig.PerCallLimit),
 	}, nil
+}
+
+func tooLong(raw *runtime.RawExtension, most int, at *field.Path, advice string) *field.Error {
+	if raw == nil || len(raw.Raw) <= most {
+		return nil
+	}
+	return field.Invalid(at, field.OmitValueType{}, fmt.Sprintf("has %d bytes, at most %d are possible: %s",
+		len(raw.Raw), most, advice))
 }
 
 // checkAsCRD lets the API server's own validation judge the schema, CEL costs
@@ -120,6 +144,9 @@ func rebase(path, from, to string) string {
 // canonical JSON: sorted keys, no white space. A name that the schema does not
 // know is an error. Nil is no properties.
 func (s *Schema) Apply(raw *runtime.RawExtension, at *field.Path) ([]byte, field.ErrorList) {
+	if err := tooLong(raw, MaxPropertiesBytes, at, namesFiles); err != nil {
+		return nil, field.ErrorList{err}
+	}
 	var value map[string]any
 	if raw != nil && len(raw.Raw) > 0 {
 		if err := json.Unmarshal(raw.Raw, &value); err != nil {
@@ -129,14 +156,7 @@ func (s *Schema) Apply(raw *runtime.RawExtension, at *field.Path) ([]byte, field
 	if value == nil { // also of the JSON text null
 		value = map[string]any{}
 	}
-	unknown := pruning.PruneWithOptions(runtime.DeepCopyJSON(value), s.structural, false,
-		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
-	sort.Strings(unknown)
-	var errs field.ErrorList
-	for _, path := range unknown {
-		errs = append(errs, field.Invalid(at.Child(path), field.OmitValueType{},
-			"is no property of this type: remove it or correct its name"))
-	}
+	errs := s.unknown(value, at)
 	if len(errs) > 0 {
 		return nil, errs
 	}
@@ -155,7 +175,29 @@ func (s *Schema) Apply(raw *runtime.RawExtension, at *field.Path) ([]byte, field
 	if err != nil {
 		return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, "cannot be written as JSON: "+err.Error())}
 	}
+	if err := tooLong(&runtime.RawExtension{Raw: out}, MaxPropertiesBytes, at, namesFiles); err != nil {
+		return nil, field.ErrorList{err}
+	}
 	return out, nil
+}
+
+const namesFiles = "put what is long into a file, mount it by the template, and let a property name it"
+
+// unknown lists the names that the schema does not know, at any depth.
+func (s *Schema) unknown(value map[string]any, at *field.Path) field.ErrorList {
+	// With a path before them: at the root of an object, pruning would drop apiVersion,
+	// kind and metadata without a word, and properties are no object's root.
+	paths := pruning.PruneWithOptions(runtime.DeepCopyJSON(value), s.structural, false,
+		schema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true, ParentPath: []string{at.String()}})
+	sort.Strings(paths)
+	errs := make(field.ErrorList, 0, len(paths))
+	for _, path := range paths {
+		errs = append(errs, &field.Error{
+			Type: field.ErrorTypeInvalid, Field: path, BadValue: field.OmitValueType{},
+			Detail: "is no property of this type: " + s.advice(strings.TrimPrefix(path, at.String()+".")),
+		})
+	}
+	return errs
 }
 
 // strictUnmarshal tells misspelt keywords (strict) from what is no schema at all.

@@ -73,7 +73,8 @@ func (c *Core) describeHost() {
 func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	o := v1alpha1.ResourceOwnerStatus{
 		Epoch: c.story.Epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
-		PlanRevision: c.revision(), State: v1alpha1.ResourceState(r.State), StateTime: micro(r.Since),
+		PlanRevision: c.revision(), Generation: r.Spec.Generation,
+		State: v1alpha1.ResourceState(r.State), StateTime: micro(r.Since),
 		Reason: string(r.Waiting), Message: c.waitingFor(r),
 		CheckPoint: int64(r.CheckPoint), ApplicationErrorCode: int64(r.ApplicationErrorCode),
 		StatusFlags: int64(r.StatusFlags), LastOperationStatusCode: int64(r.LastOperationStatusCode),
@@ -105,9 +106,12 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
-	mark := asJSON([]any{o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason})
+	applied := propertiesApplied(r)
+	mark := asJSON([]any{
+		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, applied.Reason,
+	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online},
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
 	}}, mark)
 }
 

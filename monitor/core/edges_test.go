@@ -186,7 +186,7 @@ func (h *host) call(c engine.Call) {
 	case c.Op == engine.OpBeginResourceControl:
 		h.lastContext = c.Control.Context
 		if a.Async = h.async; !h.async {
-			a.Output = c.Control.Input
+			a.Output, a.Status = c.Control.Input, h.takes
 		}
 	}
 	h.answer(string(c.Op), core.Input{Returned: &a})

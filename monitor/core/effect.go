@@ -109,6 +109,8 @@ type Condition struct {
 	Status  bool   `json:"status"`
 	Reason  string `json:"reason"`
 	Message string `json:"message,omitempty"`
+	// Absent: there is no such condition now.
+	Absent bool `json:"absent,omitempty"`
 }
 
 // ResourceDocument is what the owner says of a resource.

@@ -115,6 +115,7 @@ type host struct {
 	grace       int64
 	dumb        bool // says at Open nothing of what runs
 	async       bool
+	takes       engine.Code // what control calls are answered with
 	pending     bool
 	online      map[string]bool
 	lastContext int64

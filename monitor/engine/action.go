@@ -62,7 +62,11 @@ type Call struct {
 	Control *ControlArgs `json:"control,omitempty"`
 }
 
-// ControlArgs are the arguments of BeginResourceControl (RA section 2.1).
+// ControlArgs are the arguments of BeginResourceControl (RA section 2.1). Beside the
+// codes of control calls there is one of the engine's own: SET_PRIVATE_PROPERTIES (RA
+// section 6.4), whose input is all properties as JSON, has a running resource take them
+// over. It is answered with 0 if they are in force, and else with 5024 if they will be
+// from the next Online on, which 1 means too. It can be repeated.
 type ControlArgs struct {
 	// Context names the call in EndControlCall; never used twice, also not by
 	// a later life of the monitor.

@@ -91,6 +91,10 @@ func (w *world) serve(k *wContainer, c Call, alive func() bool, answer func(Retu
 	case OpLooksAlive, OpIsAlive:
 		answer(Returned{Alive: k.running[u] && !w.chance(3)})
 	case OpBeginResourceControl:
+		if sets(c) {
+			w.serveProperties(k, c, alive, answer)
+			return
+		}
 		w.serveControl(k, c, alive, answer)
 	}
 }
@@ -107,6 +111,7 @@ func (w *world) serveOnline(k *wContainer, c Call, alive func() bool, answer fun
 	u, life := c.Resource, w.life
 	k.ops[u]++
 	op := k.ops[u]
+	k.props[u] = string(c.Properties)
 	delete(w.naughty, u)
 	begin := func() {
 		switch {
@@ -190,6 +195,37 @@ func (w *world) serveOffline(k *wContainer, c Call, alive func() bool, answer fu
 	}
 }
 
+// takesOver says how a resource answers to new properties: always alike, as a provider
+// that was written to does.
+func takesOver(uid string) Code {
+	return []Code{CodeSuccess, CodeSuccess, CodePropertiesStored, CodeInvalidFunction, CodeInvalidData, CodeSuccess}[uid[1]-'0']
+}
+
+// serveProperties takes properties over, at once, later, or without saying so.
+func (w *world) serveProperties(k *wContainer, c Call, alive func() bool, answer func(Returned)) {
+	code := takesOver(c.Resource)
+	if code == CodeSuccess {
+		k.props[c.Resource] = string(c.Control.Input)
+	}
+	end := func() {
+		if alive() {
+			w.callback(Callback{Container: k.name, EndControlCall: &EndControlCall{Context: c.Control.Context, Status: code}})
+		}
+	}
+	switch {
+	case w.rnd.IntN(3) > 0:
+		answer(Returned{Status: code})
+	case w.rnd.IntN(2) == 0:
+		end()
+		answer(Returned{Async: true})
+	default:
+		answer(Returned{Async: true})
+		if !w.chance(20) {
+			w.in(w.soon(), end)
+		}
+	}
+}
+
 func (w *world) serveControl(k *wContainer, c Call, alive func() bool, answer func(Returned)) {
 	w.begun[fmt.Sprint(c.Control.Context)]++
 	end := func() {
@@ -230,6 +266,7 @@ func (w *world) emptied(c *wContainer) {
 	c.n++
 	c.up, c.killing, c.guard = false, false, 0
 	c.running, c.left, c.ops, c.pend = map[string]bool{}, map[string]bool{}, map[string]int{}, map[string]int32{}
+	c.props = map[string]string{}
 }
 
 // boot starts the provider.

@@ -114,7 +114,11 @@ func (e *Engine) returned(a Returned) {
 	case OpLooksAlive, OpIsAlive:
 		e.healthReturned(c, a)
 	case OpBeginResourceControl:
-		e.controlReturned(c.control, a)
+		if r.setting != nil && r.setting.call == c {
+			e.setReturned(r, a)
+		} else {
+			e.controlReturned(c.control, a)
+		}
 	}
 	e.again = true
 }

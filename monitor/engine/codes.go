@@ -22,6 +22,7 @@ const (
 	CodeResourceNotFound     Code = 5007
 	CodeHostNodeNotOwner     Code = 5015
 	CodeInvalidState         Code = 5023
+	CodePropertiesStored     Code = 5024
 	CodeResourceFailed       Code = 5038
 	CodeCannotHostResource   Code = 5071
 	CodeTypeNotSupported     Code = 5079

@@ -108,7 +108,7 @@ func (e *Engine) lose(c *container, why Reason, culprit *resource) {
 			continue
 		}
 		r.opened, r.confirm, r.reported = false, false, nil
-		r.op, r.term = nil, nil
+		r.op, r.term, r.setting = nil, nil, nil
 		r.terminating, r.overlap, r.stopBy, r.kill, r.pendingBy = false, false, 0, false, 0
 		r.resetHealth()
 		e.touch(r, false)

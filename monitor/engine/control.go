@@ -113,21 +113,32 @@ func (e *Engine) claimed(a Claimed) {
 		e.finishControl(k, FinishRefused, code, why, nil)
 		return
 	}
-	// Wall time makes it unique even if the journal was lost.
-	e.lastContext = max(e.lastContext+1, e.now.Wall)
-	if e.lastContext <= 0 { // a clock before 1970, or a counter at its end
-		e.lastContext = 1
-	}
 	timeout := k.ask.Timeout
 	if timeout <= 0 {
 		timeout = k.r.spec.DeadlockTimeout
 	}
 	k.deadline = e.after(timeout)
-	k.phase, k.context, k.c, k.nonce = ControlRunning, e.lastContext, k.r.c, k.r.c.nonce
+	k.phase, k.context, k.c, k.nonce = ControlRunning, e.context(), k.r.c, k.r.c.nonce
 	k.call = e.begin(k.r, OpBeginResourceControl, k.r.spec.DeadlockTimeout, Call{
 		Control: &ControlArgs{Context: k.context, Code: k.spec.Code, Name: k.spec.Name, Input: k.ask.Input},
 	})
 	k.call.control = k
+}
+
+// context makes the name of a call for EndControlCall. Wall time makes it unique even
+// if the journal was lost.
+func (e *Engine) context() int64 {
+	e.lastContext = max(e.lastContext+1, e.now.Wall)
+	if e.lastContext <= 0 { // a clock before 1970, or a counter at its end
+		e.lastContext = 1
+	}
+	return e.lastContext
+}
+
+// remember keeps what a late EndControlCall of the context is answered.
+func (e *Engine) remember(context int64, code Code) {
+	e.ended = append(e.ended, endedContext{context, code})
+	e.ended = e.ended[max(0, len(e.ended)-maxFinished):]
 }
 
 // controlReturned: Begin returned, at the end of the work or before it (RA 6.3).
@@ -156,6 +167,11 @@ func (e *Engine) endControlCall(cb Callback) {
 			return
 		}
 	}
+	if r := e.settingOf(a.Context, cb.Container); r != nil {
+		e.setEndedBy(r, a.Status)
+		e.reply(cb, CodeSuccess, ExitContinue)
+		return
+	}
 	for _, x := range e.ended {
 		if x.context == a.Context {
 			e.reply(cb, x.code, ExitContinue)
@@ -173,8 +189,7 @@ func (e *Engine) finishControl(k *control, kind FinishKind, status Code, message
 		if kind == FinishTimedOut {
 			code = CodeCallTimedOut
 		}
-		e.ended = append(e.ended, endedContext{k.context, code})
-		e.ended = e.ended[max(0, len(e.ended)-maxFinished):]
+		e.remember(k.context, code)
 	}
 	if r := k.r; r != nil {
 		r.results = append(r.results, ControlResult{ID: k.ask.ID, Name: k.spec.Name, Code: k.spec.Code,
@@ -221,7 +236,8 @@ func (e *Engine) loseControls(c *container) {
 
 // hasControls: a control call of the resource is running. Close waits for it.
 func (e *Engine) hasControls(r *resource) bool {
-	return slices.ContainsFunc(e.controls, func(k *control) bool { return k.phase == ControlRunning && k.r == r })
+	running := func(k *control) bool { return k.phase == ControlRunning && k.r == r }
+	return r.setting != nil || slices.ContainsFunc(e.controls, running)
 }
 
 // dueControls ends those whose time is over; what they left running in the

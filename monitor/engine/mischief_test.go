@@ -84,6 +84,11 @@ func (w *world) replan() {
 		if w.chance(20) {
 			r.DesiredState = DesiredOffline
 		}
+		if w.chance(30) {
+			w.beta[r.UID] = w.rnd.IntN(100)
+		}
+		r.Live = []string{"alpha"}
+		r.Properties = fmt.Appendf(nil, `{"alpha":%d,"beta":%d}`, w.rnd.IntN(4), w.beta[r.UID])
 		if w.chance(10) {
 			r.Generation += int64(w.rnd.IntN(3))
 		}

@@ -106,7 +106,7 @@ func (e *Engine) terminateReturned(r *resource, a Returned) {
 func (e *Engine) terminated(r *resource) {
 	left := time.Duration(r.stopBy - e.now.Boot)
 	switch {
-	case r.term != nil || r.op != nil:
+	case r.term != nil || r.op != nil || r.setting != nil:
 	case r.overlap && left > 0:
 		r.overlap = false
 		r.term = e.begin(r, OpTerminate, left, Call{})

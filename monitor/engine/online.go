@@ -19,6 +19,7 @@ func (e *Engine) start(r *resource) {
 	r.doomed, r.kill, r.unexpected = false, false, false
 	r.run, r.c.dirty = true, true
 	r.startedEpoch, r.runningGeneration = e.epoch, r.spec.Generation
+	r.give()
 	r.eventHandle, r.appCode, r.statusFlags, r.lastStatus = false, 0, 0, CodeSuccess
 	// The state changes with the call, not with its answer (RA section 2.2 sets it
 	// at 997): a provider's worker may report before the answer has arrived.
@@ -70,7 +71,7 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 		return ReasonWaitingOpen, nil
 	case r.c.guard != e.epoch:
 		return ReasonWaitingGuard, nil
-	case r.op != nil:
+	case r.op != nil || r.setting != nil:
 		return ReasonWaitingStop, nil
 	}
 	if who, _ := e.lingering(r); len(who) > 0 {

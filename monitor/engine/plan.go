@@ -41,6 +41,9 @@ type Resource struct {
 	Generation int64 `json:"generation,omitempty"`
 	// Properties are the private properties, opaque here.
 	Properties json.RawMessage `json:"properties,omitempty"`
+	// Live are the top-level properties that what runs can take over; see
+	// ControlArgs. A change of any other waits for the next Online.
+	Live []string `json:"live,omitempty"`
 	// Dependencies is an AND of OR terms of UIDs (RA section 7.2).
 	Dependencies [][]string   `json:"dependencies,omitempty"`
 	DesiredState DesiredState `json:"desiredState,omitempty"`

@@ -56,8 +56,8 @@ func (e *Engine) planChanged(p Plan) {
 func (e *Engine) unseen(c *container) bool { return c.nonce == "" && !c.gone }
 
 // replan changes the spec of a resource that is there already. Policy counts at
-// once; properties at the next Online, which gets them; another container or
-// type takes a new instance.
+// once, and so do live properties, as soon as the provider has taken them over; others at
+// the next Online, which gets them; another container or type takes a new instance.
 func (e *Engine) replan(r *resource, spec Resource) {
 	again := r.removed || r.spec.Generation != spec.Generation || !bytes.Equal(r.spec.Properties, spec.Properties) ||
 		r.spec.DesiredState != spec.DesiredState
@@ -68,6 +68,7 @@ func (e *Engine) replan(r *resource, spec Resource) {
 		return
 	}
 	r.spec, r.next = spec, nil
+	r.compare()
 	e.touch(r, again)
 	if again {
 		// Somebody acted: what failed before may work now.
@@ -156,7 +157,7 @@ func (s Resource) normalise() Resource {
 	if s.RestartAction != DontRestart && s.RestartAction != RestartNoNotify {
 		s.RestartAction = RestartNotify
 	}
-	s.Properties = bytes.Clone(s.Properties)
+	s.Properties, s.Live = bytes.Clone(s.Properties), slices.Clone(s.Live)
 	s.Controls = slices.Clone(s.Controls)
 	s.Dependencies = slices.Clone(s.Dependencies)
 	for i := range s.Dependencies {

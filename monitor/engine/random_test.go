@@ -54,6 +54,21 @@ func (w *world) heal() {
 			w.failf("%s is not running", r.Spec.UID)
 		}
 	}
+	for range 3 {
+		w.replan() // changes what is live, and nothing else
+		w.run(10 * sec)
+	}
+	for _, r := range w.e.Snapshot(w.now).Resources {
+		has, planned := w.cont(r.Spec.Container).props[r.Spec.UID], string(r.Spec.Properties)
+		switch p := r.Properties; {
+		case r.State != Online:
+			w.failf("%s is %s after its properties changed", r.Spec.UID, r.State)
+		case takesOver(r.Spec.UID) == CodeSuccess && (p != nil || has != planned):
+			w.failf("%s has %s, planned is %s, and the engine says %+v", r.Spec.UID, has, planned, p)
+		case (p == nil || p.Reason == ReasonApplied) != (has == planned):
+			w.failf("%s has %s, planned is %s, and the engine says %+v", r.Spec.UID, has, planned, p)
+		}
+	}
 	w.proven = 0
 	w.revoke(Ordered)
 	w.run(60 * sec)

@@ -58,6 +58,14 @@ const (
 	ReasonWaitingOnline     Reason = "WaitingForOnline" // Online is under way
 )
 
+// How far the planned properties are those of what runs.
+const (
+	ReasonApplied           Reason = "Applied"
+	ReasonUpdating          Reason = "Updating"   // the provider is being asked to take them over
+	ReasonNextOnline        Reason = "NextOnline" // they wait for it
+	ReasonPropertiesRefused Reason = "PropertiesRefused"
+)
+
 // Why a container is killed, a group moves, a note is taken.
 const (
 	ReasonProveStop        Reason = "ProveStop"        // empty the container to prove the stop

@@ -69,6 +69,7 @@ type resource struct {
 	health
 	policy
 	logs
+	properties
 
 	waiting   Reason
 	waitingOn []string
@@ -105,6 +106,7 @@ func (e *Engine) setState(r *resource, s State, why Reason) {
 	}
 	r.pendingBy, r.noted = 0, false
 	r.resetHealth()
+	e.forgetSetting(r)
 	switch s {
 	case OnlinePending, OfflinePending:
 		r.checkPoint, r.checked = 0, false

@@ -62,6 +62,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		Verdict: r.verdict, Failover: r.failover, Immediate: r.immediate,
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),
 	}
+	s.Properties = r.propertiesSnapshot()
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
 		s.Was = &Where{Container: r.spec.Container, TypeName: r.spec.TypeName}
@@ -135,6 +136,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	if !slices.Contains(States, r.state) {
 		r.state = Initializing
 	}
+	r.restoreProperties(s.Properties)
 	r.c = e.container(r.spec.Container)
 	r.eventHandle = s.EventHandle
 	r.failures = slices.Clone(s.Failures[max(0, len(s.Failures)-maxFailures):])

@@ -25,6 +25,7 @@ func (e *Engine) settle() {
 			e.openOrClose(r)
 			e.start(r)
 			e.dueHealth(r)
+			e.setProperties(r)
 			e.patience(r)
 		}
 		e.prove()
@@ -61,6 +62,9 @@ func (e *Engine) due() {
 	}
 	e.dueControls()
 	for _, r := range slices.Clone(e.resources) {
+		if r.setting != nil && r.setting.call == nil && r.setting.deadline <= e.now.Boot {
+			e.setEnded(r, CodeCallTimedOut)
+		}
 		if r.pendingBy != 0 && r.pendingBy <= e.now.Boot {
 			e.pendingOut(r)
 		}
@@ -107,6 +111,9 @@ func (e *Engine) next() int64 {
 // nextOf tells the times of one resource.
 func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	sooner(r.pendingBy)
+	if r.setting != nil {
+		sooner(r.setting.deadline)
+	}
 	if r.terminating {
 		sooner(r.stopBy)
 	}

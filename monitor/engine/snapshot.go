@@ -3,7 +3,11 @@
 
 package engine
 
-import "github.com/understudy-dev/understudy/monitor/instant"
+import (
+	"encoding/json"
+
+	"github.com/understudy-dev/understudy/monitor/instant"
+)
 
 // Snapshot is all that the engine knows, for the status of the objects and for
 // the journal. [Restore] makes an engine of it.
@@ -44,9 +48,10 @@ type ContainerSnapshot struct {
 
 // ResourceSnapshot is all about one resource.
 type ResourceSnapshot struct {
-	// Spec as planned last. Its properties are in force only if
-	// RunningGeneration equals its Generation.
+	// Spec as planned last.
 	Spec Resource `json:"spec"`
+	// Properties is set if what runs may have others than Spec.
+	Properties *PropertiesSnapshot `json:"properties,omitempty"`
 	// Was is where its instance still is while Spec already wants another
 	// container or type.
 	Was *Where `json:"was,omitempty"`
@@ -62,7 +67,8 @@ type ResourceSnapshot struct {
 	WaitingFor []string `json:"waitingFor,omitempty"`
 	// StopProven: nothing of it runs here.
 	StopProven bool `json:"stopProven,omitempty"`
-	// StartedEpoch and RunningGeneration belong to the last Online.
+	// StartedEpoch belongs to the last Online, RunningGeneration to the properties of
+	// what runs.
 	StartedEpoch      int64 `json:"startedEpoch,omitempty"`
 	RunningGeneration int64 `json:"runningGeneration,omitempty"`
 	EventHandle       bool  `json:"eventHandle,omitempty"`
@@ -96,6 +102,25 @@ type ResourceSnapshot struct {
 	Transitions []Transition `json:"transitions,omitempty"`
 	// ControlResults: the last 4 finished control calls, oldest first.
 	ControlResults []ControlResult `json:"controlResults,omitempty"`
+}
+
+// PropertiesSnapshot says which properties what runs has.
+type PropertiesSnapshot struct {
+	Running json.RawMessage `json:"running,omitempty"`
+	// Stale names the top-level properties in which Spec differs, sorted.
+	Stale []string `json:"stale,omitempty"`
+	// Reason is Applied, Updating, NextOnline or PropertiesRefused.
+	Reason Reason `json:"reason"`
+	// Asked is the latest attempt to have others taken over, nil if none counts.
+	Asked *AskedProperties `json:"asked,omitempty"`
+}
+
+// AskedProperties is an attempt to have what runs take over other properties.
+type AskedProperties struct {
+	Properties json.RawMessage `json:"properties,omitempty"`
+	// Answered: Status is the outcome. Otherwise nobody knows it.
+	Answered bool `json:"answered,omitempty"`
+	Status   Code `json:"status,omitempty"`
 }
 
 // Where an instance lives.

@@ -43,6 +43,7 @@ type world struct {
 	ends    map[string]Finish
 	context map[int64]string
 	nextID  uint64
+	beta    map[string]int  // the property that is not live, by UID
 	naughty map[string]bool // a random report may have misled the engine
 	replies *Reply
 	proven  int
@@ -64,10 +65,11 @@ type wContainer struct {
 	up      bool
 	gone    bool
 	guard   int64
-	running map[string]bool  // by UID
-	left    map[string]bool  // what its provider does not admit
-	ops     map[string]int   // generation of the running operation
-	pend    map[string]int32 // the state of a pending one
+	running map[string]bool   // by UID
+	left    map[string]bool   // what its provider does not admit
+	ops     map[string]int    // generation of the running operation
+	pend    map[string]int32  // the state of a pending one
+	props   map[string]string // what each resource works with
 	killing bool
 }
 
@@ -76,11 +78,11 @@ func (c *wContainer) nonce() string { return fmt.Sprint(c.name, c.n) }
 func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{t: t, seed: seed, rnd: rand.New(rand.NewPCG(seed, 7)), e: New(Config{}), replay: New(Config{}), now: start,
 		flight: map[uint64]Call{}, asked: map[string]bool{}, begun: map[string]int{}, ends: map[string]Finish{}, naughty: map[string]bool{},
-		context: map[int64]string{}, hash: fnv.New64a()}
+		context: map[int64]string{}, beta: map[string]int{}, hash: fnv.New64a()}
 	w.journal = w.e.Snapshot(w.now)
 	w.lying = seed%3 == 0
 	for _, n := range []string{"c", "d", "e"}[:1+w.rnd.IntN(3)] {
-		w.conts = append(w.conts, &wContainer{name: n, n: 1, running: map[string]bool{}, left: map[string]bool{}, ops: map[string]int{}, pend: map[string]int32{}})
+		w.conts = append(w.conts, &wContainer{name: n, n: 1, running: map[string]bool{}, left: map[string]bool{}, ops: map[string]int{}, pend: map[string]int32{}, props: map[string]string{}})
 	}
 	for i := range 1 + w.rnd.IntN(6) {
 		r := controlled(fmt.Sprint("r", i))
@@ -267,6 +269,9 @@ func (w *world) finish(f Finish) {
 	}
 }
 
+// sets: the call has properties taken over.
+func sets(c Call) bool { return c.Control != nil && c.Control.Code == setPrivateProperties }
+
 // check is what must hold of every call.
 func (w *world) check(c Call) {
 	k := w.cont(c.Container)
@@ -278,6 +283,9 @@ func (w *world) check(c Call) {
 			continue
 		}
 		a, b := stateChanging(o.Op), stateChanging(c.Op)
+		if sets(o) && (b || sets(c)) && c.Op != OpOffline || sets(c) && a {
+			w.failf("%s of %s beside %s: properties are being set", c.Op, c.Resource, o.Op)
+		}
 		if a && b || o.Op == OpTerminate && (b || c.Op == OpTerminate) || c.Op == OpTerminate && (o.Op == OpOpen || o.Op == OpClose) {
 			w.failf("%s of %s while %s is in flight", c.Op, c.Resource, o.Op)
 		}

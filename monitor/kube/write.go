@@ -97,7 +97,8 @@ func (c *Client) writeResource(ctx context.Context, d core.ResourceDocument) (co
 	}
 	wanted := old.DeepCopy()
 	wanted.Status.Owner = &d.Owner
-	setConditions(&wanted.Status.Conditions, d.Conditions, old.Generation)
+	// What the owner says, it says of the spec that it acts on, which may not be the newest.
+	setConditions(&wanted.Status.Conditions, d.Conditions, d.Owner.Generation)
 	stored := &v1alpha1.ClusterResource{}
 	err := c.patchStatus(ctx, "clusterresources", old, wanted, stored)
 	if err != nil {
@@ -239,6 +240,10 @@ func judge(err error) (core.WriteOutcome, error) {
 
 func setConditions(list *[]metav1.Condition, wanted []core.Condition, generation int64) {
 	for _, w := range wanted {
+		if w.Absent {
+			meta.RemoveStatusCondition(list, w.Type)
+			continue
+		}
 		status := metav1.ConditionFalse
 		if w.Status {
 			status = metav1.ConditionTrue

@@ -76,6 +76,9 @@ type Resource struct {
 	Container  string          `json:"container"`
 	Online     bool            `json:"online"`
 	Properties json.RawMessage `json:"properties,omitempty"`
+	// Live are the top-level properties that a running resource can take over,
+	// sorted; of all others a change counts from the next Online on.
+	Live []string `json:"live,omitempty"`
 	// Dependencies are terms of resource UIDs: all terms, any of each.
 	Dependencies [][]string `json:"dependencies,omitempty"`
 
