@@ -164,6 +164,7 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 		}
 		err := patchMeta(ctx, r.Client, p, func(p *corev1.Pod) {
 			p.Labels[understudyv1alpha1.LabelRole] = role
+			metav1.SetMetaDataAnnotation(&p.ObjectMeta, understudyv1alpha1.AnnotationGroupUID, string(s.group.UID))
 			if c := monitorOf(p); c != nil && (others || role == understudyv1alpha1.RoleStandby) {
 				c.Image = r.options.Image
 			}

@@ -54,6 +54,9 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		Watches(&understudyv1alpha1.ResourceType{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfType),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfNode), builder.WithPredicates(nodeChanged())).
+		// All that matters of one is that it is being deleted.
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfNamespace),
+			builder.WithPredicates(beingDeleted())).
 		Watches(&corev1.Pod{}, byLabel).
 		Watches(&coordinationv1.Lease{}, r.leases).
 		Watches(&corev1.Service{}, byLabel, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
@@ -147,6 +150,22 @@ func (r *groupReconciler) groupsOfNode(ctx context.Context, o client.Object) []r
 	}
 	return requests(list.Items, func(p corev1.Pod) types.NamespacedName {
 		return types.NamespacedName{Namespace: p.Namespace, Name: p.Labels[understudyv1alpha1.LabelGroup]}
+	})
+}
+
+// beingDeleted passes objects with a deletionTimestamp.
+func beingDeleted() predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(o client.Object) bool { return !o.GetDeletionTimestamp().IsZero() })
+}
+
+func (r *groupReconciler) groupsOfNamespace(ctx context.Context, o client.Object) []reconcile.Request {
+	var list understudyv1alpha1.ResourceGroupList
+	if err := r.List(ctx, &list, client.InNamespace(o.GetName())); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing the groups of a namespace")
+		return nil
+	}
+	return requests(list.Items, func(g understudyv1alpha1.ResourceGroup) types.NamespacedName {
+		return client.ObjectKeyFromObject(&g)
 	})
 }
 

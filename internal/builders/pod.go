@@ -86,6 +86,7 @@ func Pod(in PodInput) *corev1.Pod {
 		pod.Annotations = map[string]string{}
 	}
 	pod.Annotations[understudyv1alpha1.AnnotationHost] = in.HostName
+	pod.Annotations[understudyv1alpha1.AnnotationGroupUID] = string(in.Group.UID)
 	placement(&pod.Spec, in)
 	supervised := slices.Sorted(maps.Keys(in.Host.Providers))
 	volumes(&pod.Spec, supervised)
