@@ -28,6 +28,9 @@ type Input struct {
 	Resources []understudyv1alpha1.ClusterResource
 	// Types by name: at least those that the resources name and that exist.
 	Types map[string]*understudyv1alpha1.ResourceType
+	// InForce is the plan that the hosts run, nil before the first: what is in it may
+	// go on using a type that is being deleted.
+	InForce *planv1.Plan
 	// Checked keeps what was made of them; nil keeps nothing.
 	Checked *TypeCache
 }
