@@ -52,7 +52,13 @@ func (b *base) ensure(ctx context.Context, known client.Object, desired runtime.
 	if client.IgnoreNotFound(err) != nil {
 		return err
 	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case !known.GetDeletionTimestamp().IsZero():
+		if gone, err := b.letGoChild(ctx, known); !gone {
+			return err
+		}
+	default:
 		have, convErr := runtime.DefaultUnstructuredConverter.ToUnstructured(known)
 		if convErr != nil {
 			return fmt.Errorf("reading %s %s: %w", want.GetKind(), key, convErr)

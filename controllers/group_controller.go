@@ -8,11 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"slices"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -108,14 +110,15 @@ func (s *groupScope) placement(now time.Time) placement.Input {
 	}
 }
 
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=get;list;watch;update;patch;delete
 // +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/finalizers,verbs=update
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=apps,resources=controllerrevisions,verbs=get;list;watch;create;delete
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;create;patch;delete
-// +kubebuilder:rbac:groups="",resources=nodes,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=nodes;namespaces,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=services,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups="",resources=namespaces/status,verbs=patch
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch;create;update;patch;delete
 // +kubebuilder:rbac:groups=rbac.authorization.k8s.io,resources=roles;rolebindings,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=policy,resources=poddisruptionbudgets,verbs=get;list;watch;create;patch;delete
@@ -129,10 +132,11 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	s := &groupScope{group: &understudyv1alpha1.ResourceGroup{}}
 	if err := r.Get(ctx, req.NamespacedName, s.group); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.leases.forget(types.NamespacedName{Namespace: req.Namespace, Name: builders.LeaseName(req.Name)})
 			r.rollouts.give(req.NamespacedName)
+			s.group.Namespace, s.group.Name = req.Namespace, req.Name
+			return s.result(r.leftovers(ctx, s))
 		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return ctrl.Result{}, err
 	}
 	if !s.group.DeletionTimestamp.IsZero() {
 		r.rollouts.give(req.NamespacedName)
@@ -140,6 +144,9 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 			return ctrl.Result{}, nil
 		}
 		return s.result(r.phases(ctx, s, r.collect, r.loadPlan, r.record, r.retire))
+	}
+	if ends, err := r.endsWithNamespace(ctx, s.group); ends || err != nil {
+		return result(0, err)
 	}
 	if !controllerutil.ContainsFinalizer(s.group, understudyv1alpha1.Finalizer) {
 		return result(0, patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
@@ -238,13 +245,8 @@ func (r *groupReconciler) readNodes(ctx context.Context, s *groupScope) error {
 
 // ownPods leaves out pods that wear the group's label and are not its own.
 func ownPods(g *understudyv1alpha1.ResourceGroup, pods []corev1.Pod) []corev1.Pod {
-	var own []corev1.Pod
-	for _, p := range pods {
-		for _, o := range p.OwnerReferences {
-			if o.UID == g.UID {
-				own = append(own, p)
-			}
-		}
-	}
-	return own
+	return slices.DeleteFunc(pods, func(p corev1.Pod) bool {
+		return p.Annotations[understudyv1alpha1.AnnotationGroupUID] != string(g.UID) &&
+			!slices.ContainsFunc(p.OwnerReferences, func(o metav1.OwnerReference) bool { return o.UID == g.UID })
+	})
 }

@@ -155,7 +155,10 @@ func (r *groupReconciler) markHosts(ctx context.Context, s *groupScope) error {
 		if string(p.UID) == owner {
 			role = understudyv1alpha1.RoleOwner
 		}
-		err := patchMeta(ctx, r.Client, p, func(p *corev1.Pod) { p.Labels[understudyv1alpha1.LabelRole] = role })
+		err := patchMeta(ctx, r.Client, p, func(p *corev1.Pod) {
+			p.Labels[understudyv1alpha1.LabelRole] = role
+			metav1.SetMetaDataAnnotation(&p.ObjectMeta, understudyv1alpha1.AnnotationGroupUID, string(s.group.UID))
+		})
 		if client.IgnoreNotFound(err) != nil {
 			errs = append(errs, fmt.Errorf("marking the pod %s: %w", p.Name, err))
 		}

@@ -105,8 +105,8 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 // planInput is what the plan is made of.
 func (r *groupReconciler) planInput(ctx context.Context, s *groupScope) (plan.Input, error) {
 	input := plan.Input{
-		Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{},
-		Before: s.plan, Checked: r.types,
+		Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}, Checked: r.types,
+		InForce: s.plan,
 	}
 	for i := range s.resources {
 		name := s.resources[i].Spec.TypeName

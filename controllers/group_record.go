@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
@@ -40,18 +41,21 @@ func (r *groupReconciler) record(ctx context.Context, s *groupScope) error {
 	s.lease = lease
 	s.quiet = r.leases.quiet(s.leaseKey(), lease.ResourceVersion)
 	record, err := leasev1.Decode(fromLease(lease))
-	if err == nil {
-		return r.releaseRecord(ctx, s, record)
+	if err != nil {
+		s.recordErr = err // for people to mend: the condition says so
+	} else {
+		s.recorded = &record
+		s.wait = leasev1.W(max(record.Duration, s.duration()))
 	}
-	s.recordErr = err // for people to mend: the condition says so
-	return nil
+	if err := r.holdRecord(ctx, s); err != nil || s.recorded == nil {
+		return err
+	}
+	return r.releaseRecord(ctx, s, record)
 }
 
 // releaseRecord marks a record that nobody ever held as free, once it stood still
 // for W.
 func (r *groupReconciler) releaseRecord(ctx context.Context, s *groupScope, record leasev1.Record) error {
-	s.recorded = &record
-	s.wait = leasev1.W(max(record.Duration, s.duration()))
 	released, possible := leasev1.ReleaseInitial(record)
 	if !possible {
 		return nil
@@ -86,6 +90,7 @@ func (r *groupReconciler) createRecord(ctx context.Context, s *groupScope) error
 	}
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 		Namespace: s.group.Namespace, Name: s.leaseKey().Name, Labels: builders.Labels(s.group.Name),
+		Finalizers: []string{understudyv1alpha1.Finalizer},
 	}}
 	intoLease(leasev1.Encode(leasev1.Unheld(known, s.duration()), leasev1.Lease{}), lease)
 	err := r.Create(ctx, lease, client.FieldOwner(fieldManager))
@@ -100,8 +105,8 @@ func (r *groupReconciler) createRecord(ctx context.Context, s *groupScope) error
 	return nil
 }
 
-// adoptRecord puts our labels on a record that somebody else created, such as
-// its owner after it had been deleted: only then do we see it.
+// adoptRecord puts our labels on a record that somebody else created: only then do
+// we see it.
 func (r *groupReconciler) adoptRecord(ctx context.Context, s *groupScope) error {
 	lease := &coordinationv1.Lease{}
 	if err := r.live.Get(ctx, s.leaseKey(), lease); err != nil {
@@ -112,6 +117,9 @@ func (r *groupReconciler) adoptRecord(ctx context.Context, s *groupScope) error 
 			l.Labels = map[string]string{}
 		}
 		maps.Copy(l.Labels, builders.Labels(s.group.Name))
+		if l.DeletionTimestamp.IsZero() {
+			controllerutil.AddFinalizer(l, understudyv1alpha1.Finalizer)
+		}
 	})
 }
 

@@ -54,7 +54,7 @@ func (r *groupReconciler) releaseResources(ctx context.Context, s *groupScope) e
 		if waitsFor != "" {
 			err = r.tellDeleting(ctx, o, waitsFor)
 		} else {
-			err = letGo(ctx, r.Client, o)
+			err = release(ctx, r.Client, o)
 		}
 		if err != nil {
 			return fmt.Errorf("letting the ClusterResource %s go: %w", o.Name, err)
@@ -144,11 +144,4 @@ func (s *groupScope) barred(podUID string) bool {
 	return next != nil && slices.ContainsFunc(next.Barred, func(b understudyv1alpha1.BarredHost) bool {
 		return b.PodUID == podUID
 	})
-}
-
-// letGo removes the finalizer.
-func letGo(ctx context.Context, c client.Client, o *understudyv1alpha1.ClusterResource) error {
-	return client.IgnoreNotFound(patchMeta(ctx, c, o, func(o *understudyv1alpha1.ClusterResource) {
-		controllerutil.RemoveFinalizer(o, understudyv1alpha1.Finalizer)
-	}))
 }

@@ -6,17 +6,14 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/controllers/placement"
@@ -62,10 +59,10 @@ func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
 	if err := r.deleteEverything(ctx, s); err != nil {
 		return err
 	}
-	err = patchMeta(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
-		controllerutil.RemoveFinalizer(g, understudyv1alpha1.Finalizer)
-	})
-	return client.IgnoreNotFound(err)
+	if err := r.tellNamespace(ctx, s.group); err != nil {
+		return err
+	}
+	return release(ctx, r.Client, s.group)
 }
 
 // wantOffline puts the last accepted plan in force once more, offline. Where that
@@ -87,7 +84,12 @@ func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error 
 	return r.deleteHosts(ctx, s)
 }
 
+// deleteHosts deletes the owner last, so that it does not hand over to one of them.
 func (r *groupReconciler) deleteHosts(ctx context.Context, s *groupScope) error {
+	if owner := slices.IndexFunc(s.pods, func(p corev1.Pod) bool { return string(p.UID) == s.ownerUID() }); owner >= 0 {
+		last := len(s.pods) - 1
+		s.pods[owner], s.pods[last] = s.pods[last], s.pods[owner]
+	}
 	for i := range s.pods {
 		if err := r.deleteHost(ctx, s, &s.pods[i], "GroupDeleted"); err != nil {
 			return err
@@ -96,14 +98,16 @@ func (r *groupReconciler) deleteHosts(ctx context.Context, s *groupScope) error 
 	return nil
 }
 
-// retireHost deletes a host of a group that is proven stopped. Kubelet of an
-// unreachable node would never confirm it, so that pod object is removed at once:
-// what the lease guarded is dead.
+// retireHost deletes a host of a group that is proven stopped. The kubelet of a dead
+// node would never confirm it, so that pod object is removed at once: what the lease
+// guarded is dead. That goes for a node that counts as unreachable, and for an owner
+// that let its lease run out: a minute passes before its node counts as that.
 func (r *groupReconciler) retireHost(ctx context.Context, s *groupScope, p *corev1.Pod) error {
 	if err := r.deleteHost(ctx, s, p, "GroupDeleted"); err != nil {
 		return err
 	}
-	if !placement.Unreachable(p, s.nodes) {
+	ranOut := s.recorded != nil && s.recorded.Held() && s.recorded.HolderUID == string(p.UID)
+	if !ranOut && !placement.Unreachable(p, s.nodes) {
 		return nil
 	}
 	uid := p.UID
@@ -118,20 +122,15 @@ func (r *groupReconciler) retireHost(ctx context.Context, s *groupScope, p *core
 // very version that was judged.
 func (r *groupReconciler) deleteEverything(ctx context.Context, s *groupScope) error {
 	if s.lease != nil {
-		err := r.Delete(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-			Namespace: s.lease.Namespace, Name: s.lease.Name,
-		}}, client.Preconditions{UID: ptr.To(s.lease.UID), ResourceVersion: ptr.To(s.lease.ResourceVersion)})
-		if client.IgnoreNotFound(err) != nil {
-			return fmt.Errorf("deleting the Lease: %w", err)
+		if err := r.drop(ctx, s, s.lease); err != nil {
+			return err
 		}
 	}
 	if err := r.deleteService(ctx, s); err != nil {
 		return err
 	}
-	for _, o := range []client.Object{&rbacv1.RoleBinding{}, &rbacv1.Role{}} {
-		if err := r.deleteOwn(ctx, s, builders.RoleName(s.group.Name), o); err != nil {
-			return err
-		}
+	if err := r.dropAccess(ctx, s); err != nil {
+		return err
 	}
 	if err := r.deleteOwn(ctx, s, builders.BudgetName(s.group.Name), &policyv1.PodDisruptionBudget{}); err != nil {
 		return err

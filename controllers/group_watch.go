@@ -60,6 +60,9 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		Watches(&understudyv1alpha1.ResourceType{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfType),
 			builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&corev1.Node{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfNode), builder.WithPredicates(nodeChanged())).
+		// All that matters of one is that it is being deleted.
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.groupsOfNamespace),
+			builder.WithPredicates(beingDeleted())).
 		Watches(&corev1.Pod{}, byLabel).
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(groupOfImagePod)).
 		WatchesRawSource(source.Channel(turns, &handler.EnqueueRequestForObject{})).
@@ -172,6 +175,22 @@ func (r *groupReconciler) groupsOfNode(ctx context.Context, o client.Object) []r
 		}
 	}
 	return requests(keys, func(k types.NamespacedName) types.NamespacedName { return k })
+}
+
+// beingDeleted passes objects with a deletionTimestamp.
+func beingDeleted() predicate.Predicate {
+	return predicate.NewPredicateFuncs(func(o client.Object) bool { return !o.GetDeletionTimestamp().IsZero() })
+}
+
+func (r *groupReconciler) groupsOfNamespace(ctx context.Context, o client.Object) []reconcile.Request {
+	var list understudyv1alpha1.ResourceGroupList
+	if err := r.List(ctx, &list, client.InNamespace(o.GetName())); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Listing the groups of a namespace")
+		return nil
+	}
+	return requests(list.Items, func(g understudyv1alpha1.ResourceGroup) types.NamespacedName {
+		return client.ObjectKeyFromObject(&g)
+	})
 }
 
 // requests are the distinct keys of a list.

@@ -299,7 +299,7 @@ func TestImageProvider(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 }
 
-// A Lease that is deleted under an owner is its own to re-create first.
+// A Lease that somebody tears out from under an owner is its own to re-create first.
 func TestDeletedRecordIsLeftToItsOwner(t *testing.T) {
 	t.Parallel()
 	g := NewWithT(t)
@@ -317,6 +317,8 @@ func TestDeletedRecordIsLeftToItsOwner(t *testing.T) {
 
 	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: leasev1.Name("db")}}
 	g.Expect(c.Delete(t.Context(), lease)).To(Succeed())
+	g.Expect(c.Patch(t.Context(), lease, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).
+		To(Succeed())
 	since := time.Now()
 	g.Eventually(func(g Gomega) {
 		record, err := leasev1.Decode(leaseOf(get(g, t, ns, leasev1.Name("db"), &coordinationv1.Lease{})))

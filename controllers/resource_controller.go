@@ -66,7 +66,7 @@ func (r *resourceReconciler) Reconcile(ctx context.Context, req ctrl.Request) (c
 	case err == nil:
 		return ctrl.Result{}, nil // its group's reconcile sees to it
 	case !o.DeletionTimestamp.IsZero():
-		return result(0, letGo(ctx, r.Client, o))
+		return result(0, release(ctx, r.Client, o))
 	}
 	return result(0, r.orphan(ctx, o))
 }

@@ -24,13 +24,17 @@ const (
 	// AnnotationReplacedMonitor, on host pods, is the ID of the monitor's container
 	// that ran when its image was changed last.
 	AnnotationReplacedMonitor = GroupName + "/replaced-monitor"
+	// AnnotationGroupUID, on host pods, is the UID of their group: an owner reference
+	// goes when somebody deletes the group with --cascade=orphan.
+	AnnotationGroupUID = GroupName + "/group-uid"
 	// LabelManagedBy marks what the manager may write: its policies look for it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of LabelManagedBy.
 	ManagedBy = "understudy"
 	// AnnotationEpoch carries the owner's epoch on EndpointSlices.
 	AnnotationEpoch = GroupName + "/epoch"
-	// Finalizer holds an object until its stop is proven; only the manager removes it.
+	// Finalizer holds an object until its stop is proven, or a type until nobody uses
+	// it; only the manager removes it.
 	Finalizer = GroupName + "/offline"
 )
 
@@ -129,6 +133,9 @@ const (
 	// ReasonImmutableProperty says that a property changed which its type declares
 	// immutable.
 	ReasonImmutableProperty = "ImmutableProperty"
+	// ReasonTypeDeleting says that the ResourceType is being deleted: it takes no new
+	// resources.
+	ReasonTypeDeleting = "TypeDeleting"
 	// ReasonGroupNotFound says that the ResourceGroup does not exist.
 	ReasonGroupNotFound = "GroupNotFound"
 	// ReasonCircularDependency says that resources depend on each other in a circle.
@@ -208,6 +215,15 @@ const (
 	// ConditionRetiring (manager): True while a deleted group is taken down; the
 	// reason says how far that has come.
 	ConditionRetiring = "Retiring"
+
+	// ConditionDeleting (manager): True while a deleted ResourceType is still there.
+	ConditionDeleting = "Deleting"
+	// ReasonInUse says that ClusterResources name it; the message says which.
+	ReasonInUse = "InUse"
+
+	// ConditionGroupRetired (manager), of a Namespace that is being deleted: a group of
+	// it is stopped and its host pods are gone.
+	ConditionGroupRetired = "UnderstudyGroupRetired"
 
 	// ConditionFinished (claimer of a ControlCall): True once its outcome is known,
 	// or known to be unknowable.

@@ -222,7 +222,7 @@ type ControlCode struct {
 
 // ResourceTypeStatus is written by the manager alone.
 type ResourceTypeStatus struct {
-	// conditions are Accepted.
+	// conditions are Accepted and, while it is deleted and in use, Deleting.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -28,9 +28,10 @@ type Input struct {
 	Resources []understudyv1alpha1.ClusterResource
 	// Types by name: at least those that the resources name and that exist.
 	Types map[string]*understudyv1alpha1.ResourceType
-	// Before is the plan in force, nil if there is none: what may not change is
-	// compared with it.
-	Before *planv1.Plan
+	// InForce is the plan that the hosts run, nil before the first: what may not
+	// change is compared with it, and what is in it may go on using a type that is
+	// being deleted.
+	InForce *planv1.Plan
 	// Checked keeps what was made of them; nil keeps nothing.
 	Checked *TypeCache
 }

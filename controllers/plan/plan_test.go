@@ -170,6 +170,30 @@ func TestOverrides(t *testing.T) {
 	g.Expect(result.Plan.Service).To(Equal(&planv1.Service{Name: "shop-db", Ports: []planv1.Port{{Port: 80}}}))
 }
 
+// leaving has the type deleted while the plan in force has some resources of it.
+func leaving(in *plan.Input, inForce ...string) {
+	in.Types["volume"].DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)}
+	in.InForce = &planv1.Plan{}
+	for _, name := range inForce {
+		in.InForce.Resources = append(in.InForce.Resources, planv1.Resource{UID: "uid-" + name})
+	}
+}
+
+// What runs goes on while its type is being deleted, and also if the plan in force
+// cannot be read.
+func TestTypeThatIsBeingDeleted(t *testing.T) {
+	g := NewWithT(t)
+	_, problems := plan.Build(input(func(in *plan.Input) { leaving(in, "disk", "web") }))
+	g.Expect(problems).To(BeEmpty())
+	_, problems = plan.Build(input(func(in *plan.Input) {
+		leaving(in)
+		in.InForce, in.Group.Status.PlanRevision = nil, "db-1"
+	}))
+	g.Expect(problems).To(BeEmpty())
+	_, problems = plan.Build(input(func(in *plan.Input) { leaving(in) }))
+	g.Expect(problems).To(HaveLen(2), "of the first plan nothing runs")
+}
+
 // Each mistake is answered on the object that must change, with its field, a
 // reason and a next step.
 func TestProblems(t *testing.T) {
@@ -201,6 +225,8 @@ func TestProblems(t *testing.T) {
 			plan.KindResource, "web", "spec.typeName", understudyv1alpha1.ReasonTypeNotFound, `"nfs" does not exist: create it`},
 		"rejected type": {volume(func(s *understudyv1alpha1.ResourceTypeSpec) { s.PropertiesSchema.Raw = []byte(`{"type":"string"}`) }),
 			plan.KindResource, "web", "spec.typeName", understudyv1alpha1.ReasonTypeRejected, "not accepted"},
+		"type that is being deleted": {func(in *plan.Input) { leaving(in, "disk") },
+			plan.KindResource, "web", "spec.typeName", understudyv1alpha1.ReasonTypeDeleting, "takes no new resources"},
 		"depends on itself": {disk(func(s *understudyv1alpha1.ClusterResourceSpec) {
 			s.Dependencies = []understudyv1alpha1.Dependency{{AnyOf: []string{"disk"}}}
 		}),

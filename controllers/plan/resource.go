@@ -145,7 +145,11 @@ func (b *build) typeOf(r *understudyv1alpha1.ClusterResource) *typeInfo {
 		b.types[name] = info
 	}
 	switch {
+	case info != nil && (b.in.Types[name].DeletionTimestamp.IsZero() || b.inForce(r)):
 	case info != nil:
+		say.add(at, understudyv1alpha1.ReasonTypeDeleting, fmt.Sprintf(
+			"the ResourceType %q is being deleted and takes no new resources: name another, or delete this "+
+				"ClusterResource and wait until the type is gone to create both again", name))
 	case b.in.Types[name] == nil:
 		say.add(at, understudyv1alpha1.ReasonTypeNotFound, fmt.Sprintf(
 			"the ResourceType %q does not exist: create it or name another", name))
@@ -154,6 +158,15 @@ func (b *build) typeOf(r *understudyv1alpha1.ClusterResource) *typeInfo {
 			"the ResourceType %q is not accepted: its own condition says why", name))
 	}
 	return info
+}
+
+// inForce says that the hosts run a resource already. A plan that cannot be read may
+// have any.
+func (b *build) inForce(r *understudyv1alpha1.ClusterResource) bool {
+	if b.in.InForce == nil {
+		return b.in.Group.Status.PlanRevision != ""
+	}
+	return slices.ContainsFunc(b.in.InForce.Resources, func(p planv1.Resource) bool { return p.UID == string(r.UID) })
 }
 
 // userCodeMark is the mark of a user-defined control code: bit 23 by RA section

@@ -45,14 +45,14 @@ func updated(updates []understudyv1alpha1.PropertyUpdate, how understudyv1alpha1
 // the resource's, and no reason to keep its group's plan back.
 func (b *build) immutable(r *understudyv1alpha1.ClusterResource, t *typeInfo, planned []byte, at *field.Path) {
 	names := updated(t.spec.PropertyUpdates, understudyv1alpha1.UpdateImmutable)
-	if b.in.Before == nil || len(names) == 0 {
+	if b.in.InForce == nil || len(names) == 0 {
 		return
 	}
-	i := slices.IndexFunc(b.in.Before.Resources, func(p planv1.Resource) bool { return p.UID == string(r.UID) })
+	i := slices.IndexFunc(b.in.InForce.Resources, func(p planv1.Resource) bool { return p.UID == string(r.UID) })
 	if i < 0 {
 		return
 	}
-	before, after, given := topLevel(b.in.Before.Resources[i].Properties), topLevel(planned), map[string]json.RawMessage{}
+	before, after, given := topLevel(b.in.InForce.Resources[i].Properties), topLevel(planned), map[string]json.RawMessage{}
 	if r.Spec.Properties != nil {
 		given = topLevel(r.Spec.Properties.Raw)
 	}

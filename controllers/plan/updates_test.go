@@ -72,7 +72,7 @@ func TestImmutable(t *testing.T) {
 			g := NewWithT(t)
 			before, problems := plan.Build(input(immutable, properties(test.before)))
 			g.Expect(problems).To(BeEmpty())
-			inForce := func(in *plan.Input) { in.Before = &before.Plan }
+			inForce := func(in *plan.Input) { in.InForce = &before.Plan }
 			_, problems = plan.Build(input(immutable, properties(test.after), inForce))
 			if test.field == "" {
 				g.Expect(problems).To(BeEmpty())
@@ -96,6 +96,6 @@ func TestImmutable(t *testing.T) {
 			`"low": {"type": "integer"}`, `"low": {"type": "integer", "default": 1}`, 1))}
 		s.PropertyUpdates = []understudyv1alpha1.PropertyUpdate{update("low", understudyv1alpha1.UpdateImmutable)}
 	})
-	_, problems := plan.Build(input(newDefault, properties(`{"path":"/x"}`), func(in *plan.Input) { in.Before = &before.Plan }))
+	_, problems := plan.Build(input(newDefault, properties(`{"path":"/x"}`), func(in *plan.Input) { in.InForce = &before.Plan }))
 	g.Expect(problems).To(BeEmpty(), "a default that the type got later is nobody's change")
 }

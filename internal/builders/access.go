@@ -54,9 +54,11 @@ func Rules(in AccessInput) []rbacv1.PolicyRule {
 	return rules
 }
 
-// Role is the Role of a group's monitors.
+// Role is the Role of a group's monitors. It stays, as the RoleBinding, until its
+// group is stopped: without it no owner could give up its Lease.
 func Role(in AccessInput) *rbacv1ac.RoleApplyConfiguration {
-	role := rbacv1ac.Role(RoleName(in.Group), in.Namespace).WithLabels(Labels(in.Group))
+	role := rbacv1ac.Role(RoleName(in.Group), in.Namespace).WithLabels(Labels(in.Group)).
+		WithFinalizers(understudyv1alpha1.Finalizer)
 	for _, r := range Rules(in) {
 		role.WithRules(rbacv1ac.PolicyRule().WithAPIGroups(r.APIGroups...).WithResources(r.Resources...).
 			WithResourceNames(r.ResourceNames...).WithVerbs(r.Verbs...))
@@ -67,6 +69,7 @@ func Role(in AccessInput) *rbacv1ac.RoleApplyConfiguration {
 // RoleBinding binds the Role to the service accounts of the host pods.
 func RoleBinding(in AccessInput) *rbacv1ac.RoleBindingApplyConfiguration {
 	binding := rbacv1ac.RoleBinding(RoleName(in.Group), in.Namespace).WithLabels(Labels(in.Group)).
+		WithFinalizers(understudyv1alpha1.Finalizer).
 		WithRoleRef(rbacv1ac.RoleRef().WithAPIGroup(rbacv1.GroupName).WithKind("Role").WithName(RoleName(in.Group)))
 	for _, name := range in.ServiceAccounts {
 		binding.WithSubjects(rbacv1ac.Subject().WithKind(rbacv1.ServiceAccountKind).

@@ -104,6 +104,7 @@ func Pod(in PodInput) *corev1.Pod {
 		pod.Annotations = map[string]string{}
 	}
 	pod.Annotations[understudyv1alpha1.AnnotationHost] = in.HostName
+	pod.Annotations[understudyv1alpha1.AnnotationGroupUID] = string(in.Group.UID)
 	placement(&pod.Spec, in)
 	supervised := in.Host.Supervised()
 	volumes(&pod.Spec, supervised)

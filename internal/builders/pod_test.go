@@ -74,7 +74,9 @@ func TestPodIdentity(t *testing.T) {
 	g.Expect(pod.Labels).To(Equal(map[string]string{
 		"app": "db", understudyv1alpha1.LabelGroup: "db", understudyv1alpha1.LabelManagedBy: understudyv1alpha1.ManagedBy, understudyv1alpha1.LabelRole: understudyv1alpha1.RoleStandby,
 	}))
-	g.Expect(pod.Annotations).To(Equal(map[string]string{"note": "mine", understudyv1alpha1.AnnotationHost: "db-host-123"}))
+	g.Expect(pod.Annotations).To(Equal(map[string]string{
+		"note": "mine", understudyv1alpha1.AnnotationHost: "db-host-123", understudyv1alpha1.AnnotationGroupUID: "uid-db",
+	}))
 	g.Expect(pod.OwnerReferences).To(HaveExactElements(And(
 		HaveField("UID", BeEquivalentTo("uid-db")), HaveField("Kind", "ResourceGroup"),
 		HaveField("Controller", HaveValue(BeTrue())), HaveField("BlockOwnerDeletion", HaveValue(BeTrue())))))

@@ -98,6 +98,8 @@ func (c *Client) CreateLease(ctx context.Context, p ownership.Create) {
 	base := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
 		Name: leasev1.Name(c.config.Group), Namespace: c.config.Namespace,
 		Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelGroup: c.config.Group},
+		// It holds the group: nobody shall delete it from under us again.
+		Finalizers: []string{v1alpha1.Finalizer},
 	}}
 	c.write(ctx, c.leases.Post(), p.Seq, p.Record, base)
 }

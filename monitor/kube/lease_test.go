@@ -4,7 +4,9 @@
 package kube
 
 import (
+	"encoding/json"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
@@ -49,5 +52,37 @@ func TestLeaseIsAskedOnce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What others wrote into the Lease stays in each version of it, and one that its owner
+// has to create again is as hard to delete as the first.
+func TestLeaseKeepsItsMetadata(t *testing.T) {
+	sent := make(chan coordinationv1.Lease, 1)
+	s := newServer(t, func(w http.ResponseWriter, r *http.Request) {
+		var lease coordinationv1.Lease
+		if err := json.NewDecoder(r.Body).Decode(&lease); err != nil {
+			t.Error(err)
+		}
+		sent <- lease
+		refuse(w, http.StatusInternalServerError)
+	})
+	c, _ := s.client(t)
+	deleted := metav1.NewTime(time.Unix(1_000, 0))
+	c.leaseBase.put(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
+		Name: "understudy-g", Namespace: "n", UID: "u", ResourceVersion: "5", DeletionTimestamp: &deleted,
+		Labels: map[string]string{"team": "shop"}, Finalizers: []string{v1alpha1.Finalizer, "example.com/theirs"},
+	}})
+	record := leasev1.Unheld(5, 6*time.Second)
+	record.UID, record.ResourceVersion = "u", "5"
+	c.PutLease(t.Context(), ownership.Put{Seq: 1, Record: record, Timeout: 4 * time.Second})
+	put := <-sent
+	if put.Labels["team"] != "shop" || len(put.Finalizers) != 2 || !put.DeletionTimestamp.Equal(&deleted) {
+		t.Errorf("put as %+v", put.ObjectMeta)
+	}
+	c.CreateLease(t.Context(), ownership.Create{Seq: 2, Record: leasev1.Unheld(5, 6*time.Second), Timeout: 4 * time.Second})
+	created := <-sent
+	if created.Labels[v1alpha1.LabelGroup] == "" || !slices.Equal(created.Finalizers, []string{v1alpha1.Finalizer}) {
+		t.Errorf("created as %+v", created.ObjectMeta)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/understudy-dev/understudy/test/scene"
 )
@@ -45,7 +46,7 @@ func stage(t *testing.T) string {
 			t.Error(err)
 		}
 		n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-		if err := cluster.Client.Delete(ctx, n); err != nil {
+		if err := client.IgnoreNotFound(cluster.Client.Delete(ctx, n)); err != nil {
 			t.Error(err)
 		}
 	})

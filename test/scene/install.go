@@ -59,6 +59,15 @@ func (c *Cluster) Upgrade(ctx context.Context, tag string) error {
 	return c.WaitManager(ctx)
 }
 
+// Uninstall uninstalls the chart from the local cluster.
+func (c *Cluster) Uninstall(ctx context.Context) error {
+	_, err := Command{Dir: c.root, Within: 5 * time.Minute, Args: []string{
+		"go", "tool", "-modfile=hack/tools/helm/go.mod", "helm", "uninstall", Release,
+		"--namespace", SystemNamespace, "--wait",
+	}, Env: c.env()}.Run(ctx)
+	return err
+}
+
 func (c *Cluster) manager(ctx context.Context) (*appsv1.Deployment, error) {
 	d := &appsv1.Deployment{}
 	err := c.Client.Get(ctx, client.ObjectKey{Namespace: SystemNamespace, Name: ManagerDeployment}, d)
