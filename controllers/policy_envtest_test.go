@@ -12,14 +12,12 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -31,18 +29,11 @@ import (
 // the API server for one very pod.
 func monitorOf(g Gomega, t *testing.T, pod *corev1.Pod) client.Client {
 	t.Helper()
-	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
+	with, err := tokenConfig(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{
 		Namespace: pod.Namespace, Name: pod.Spec.ServiceAccountName,
-	}}
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
-		BoundObjectRef: &authenticationv1.BoundObjectReference{
-			APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID,
-		},
-	}}
-	g.Expect(c.SubResource("token").Create(t.Context(), account, request)).To(Succeed())
-	anonymous := rest.AnonymousClientConfig(config)
-	anonymous.BearerToken = request.Status.Token
-	monitor, err := client.New(anonymous, client.Options{Scheme: c.Scheme()})
+	}}, pod)
+	g.Expect(err).NotTo(HaveOccurred())
+	monitor, err := client.New(with, client.Options{Scheme: c.Scheme()})
 	g.Expect(err).NotTo(HaveOccurred())
 	return monitor
 }
@@ -256,3 +247,8 @@ func TestMonitorsReachTheirGroupAlone(t *testing.T) {
 }
 
 func itoa(n int64) string { return strconv.FormatInt(n, 10) }
+
+func number(s string) int64 {
+	n, _ := strconv.ParseInt(s, 10, 64)
+	return n
+}

@@ -25,7 +25,7 @@ func TestImmutableProperty(t *testing.T) {
 	resourceType := &understudyv1alpha1.ResourceType{
 		ObjectMeta: metav1.ObjectMeta{Name: "immutable-" + ns},
 		Spec: understudyv1alpha1.ResourceTypeSpec{
-			Provider: understudyv1alpha1.ProviderSource{Inject: understudyv1alpha1.InjectedProvider{Command: []string{"/p"}}},
+			Provider: understudyv1alpha1.ProviderSource{Inject: &understudyv1alpha1.InjectedProvider{Command: []string{"/p"}}},
 			PropertiesSchema: &runtime.RawExtension{Raw: []byte(
 				`{"type":"object","properties":{"path":{"type":"string"},"size":{"type":"integer"}}}`)},
 			PropertyUpdates: []understudyv1alpha1.PropertyUpdate{{Name: "path", Update: understudyv1alpha1.UpdateImmutable}},

@@ -10,23 +10,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
 	"github.com/understudy-dev/understudy/controllers"
+	"github.com/understudy-dev/understudy/internal/testpolicy"
 )
 
 const image = "understudy.test/understudy:test"
@@ -78,15 +76,19 @@ func runSuite(m *testing.M) (code int, err error) {
 	if c, err = client.New(config, client.Options{Scheme: scheme}); err != nil {
 		return 0, err
 	}
-	if err := applyFiles("policy"); err != nil {
+	if err := testpolicy.Install(context.Background(), c, filepath.Join("..", "config", "policy")); err != nil {
+		return 0, err
+	}
+	system := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "understudy-system"}}
+	if err := c.Create(context.Background(), system); err != nil {
 		return 0, err
 	}
 	for _, folder := range []string{"rbac", "flowcontrol"} {
-		if err := applyFiles(folder); err != nil {
+		if err := testpolicy.Apply(context.Background(), c, filepath.Join("..", "config", folder)); err != nil {
 			return 0, err
 		}
 	}
-	managers, err := managerConfig(env)
+	managers, err := managerConfig(context.Background())
 	if err != nil {
 		return 0, err
 	}
@@ -114,52 +116,35 @@ func runSuite(m *testing.M) (code int, err error) {
 	return m.Run(), nil
 }
 
-// managerConfig is that of a user with the rights of the manager's service
-// account and no more: what it grants to monitors, it must hold itself.
-func managerConfig(env *envtest.Environment) (*rest.Config, error) {
-	user, err := env.AddUser(envtest.User{Name: "understudy-manager-of-the-test"}, nil)
+// managerConfig is that of the manager's service account, with a token of its own
+// and the rights that config/rbac gives it: what it grants to monitors, it must
+// hold itself.
+func managerConfig(ctx context.Context) (*rest.Config, error) {
+	managers, err := tokenConfig(ctx, &corev1.ServiceAccount{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "understudy-system", Name: "understudy-manager"},
+	}, nil)
 	if err != nil {
 		return nil, err
 	}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "understudy-manager-of-the-test"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "understudy-manager"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: "understudy-manager-of-the-test"}},
-	}
-	if err := c.Create(context.Background(), binding); err != nil {
-		return nil, err
-	}
-	managers := user.Config()
-	managers.QPS, managers.Burst = 200, 400
 	managers.Wrap(requestsOf.wrap)
 	return managers, nil
 }
 
-// applyFiles installs a folder of config/, without what belongs to its namespace.
-func applyFiles(folder string) error {
-	files, err := filepath.Glob(filepath.Join("..", "config", folder, "*.yaml"))
-	if err != nil {
-		return err
-	}
-	for _, file := range files {
-		data, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		for document := range strings.SplitSeq(string(data), "\n---\n") {
-			u := &unstructured.Unstructured{}
-			if err := yaml.Unmarshal([]byte(document), &u.Object); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
-			if u.GetKind() == "" || u.GetNamespace() != "" {
-				continue
-			}
-			if err := c.Create(context.Background(), u); err != nil {
-				return fmt.Errorf("%s: %w", file, err)
-			}
+// tokenConfig is that of a service account, with a token that the API server
+// issued for it; bound to a pod, unless that is nil.
+func tokenConfig(ctx context.Context, account *corev1.ServiceAccount, pod *corev1.Pod) (*rest.Config, error) {
+	request := &authenticationv1.TokenRequest{}
+	if pod != nil {
+		request.Spec.BoundObjectRef = &authenticationv1.BoundObjectReference{
+			APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID,
 		}
 	}
-	return nil
+	if err := c.SubResource("token").Create(ctx, account, request); err != nil {
+		return nil, err
+	}
+	with := rest.AnonymousClientConfig(config)
+	with.BearerToken, with.QPS, with.Burst = request.Status.Token, config.QPS, config.Burst
+	return with, nil
 }
 
 // namespace makes a namespace of its own for a test.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -25,6 +26,7 @@ import (
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	providerv1 "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/builders"
 )
 
 // wait waits for a condition.
@@ -101,12 +103,12 @@ func last(g *v1alpha1.ResourceGroup) v1alpha1.TimelineEntry {
 }
 
 func TestGroupComesOnlineAndMovesOver(t *testing.T) {
-	w, hosts, first := running(t, "a", "b")
+	w, hosts, first := running(t, "db-1", "db-2")
 	a, b := hosts[0], hosts[1]
 
 	// A hand-over: the host that goes away releases, the other takes at once.
 	a.leave()
-	second := w.eventually("online on b", onlineOn("b"))
+	second := w.eventually("online on b", onlineOn("db-2"))
 	if second.Status.Owner.Epoch <= first.Status.Owner.Epoch {
 		t.Errorf("epoch %d does not follow %d", second.Status.Owner.Epoch, first.Status.Owner.Epoch)
 	}
@@ -115,19 +117,19 @@ func TestGroupComesOnlineAndMovesOver(t *testing.T) {
 	}
 
 	// Silence: b's monitor dies for good, with its guard and all that runs under it.
-	w.start("c")
-	w.eventually("c ready", ready("c"))
-	w.succession("c", "b")
+	w.start("db-3")
+	w.eventually("c ready", ready("db-3"))
+	w.succession("db-3", "db-2")
 	b.kill()
-	w.eventually("online on c", onlineOn("c"))
+	w.eventually("online on c", onlineOn("db-3"))
 }
 
 func TestRestartAndFailover(t *testing.T) {
-	w, hosts, first := running(t, "a", "b")
+	w, hosts, first := running(t, "db-1", "db-2")
 	a := hosts[0].provider
 	a.crash()
 	g := w.eventually("restarted on a", func(g *v1alpha1.ResourceGroup) bool {
-		return onlineOn("a")(g) && last(g).Kind == "Restart" && last(g).OnlineTime != nil
+		return onlineOn("db-1")(g) && last(g).Kind == "Restart" && last(g).OnlineTime != nil
 	})
 	e := last(g)
 	if e.ResourceName != "store" || e.Epoch != first.Status.Owner.Epoch || e.DetectedTime == nil ||
@@ -136,10 +138,10 @@ func TestRestartAndFailover(t *testing.T) {
 	}
 	a.crash()
 	g = w.eventually("failed over to b", func(g *v1alpha1.ResourceGroup) bool {
-		return onlineOn("b")(g) && last(g).OnlineTime != nil && last(g).EndpointTime != nil
+		return onlineOn("db-2")(g) && last(g).OnlineTime != nil && last(g).EndpointTime != nil
 	})
 	e = last(g)
-	if e.Kind != "Failover" || e.ResourceName != "store" || e.FromPodName != "a" || e.ToPodName != "b" ||
+	if e.Kind != "Failover" || e.ResourceName != "store" || e.FromPodName != "db-1" || e.ToPodName != "db-2" ||
 		e.OfflineTime.Before(e.DetectedTime) || e.LeaseTakenTime.Before(e.OfflineTime) || e.OnlineTime.Before(e.LeaseTakenTime) {
 		t.Errorf("%+v", e)
 	}
@@ -149,7 +151,7 @@ func TestRestartAndFailover(t *testing.T) {
 }
 
 func TestMonitorKilledOverAndOver(t *testing.T) {
-	w, hosts, first := running(t, "a", "b")
+	w, hosts, first := running(t, "db-1", "db-2")
 	a := hosts[0]
 	for range 5 {
 		_, before := w.lease()
@@ -158,7 +160,7 @@ func TestMonitorKilledOverAndOver(t *testing.T) {
 		wait(t, "the record of the new life", func() bool { _, now := w.lease(); return now.Inc != before.Inc })
 	}
 	w.renewals(1)
-	g := w.eventually("online on a", onlineOn("a"))
+	g := w.eventually("online on a", onlineOn("db-1"))
 	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
 		t.Errorf("epoch %d after %d, %+v", g.Status.Owner.Epoch, first.Status.Owner.Epoch, last(g))
 	}
@@ -170,7 +172,7 @@ func TestMonitorKilledOverAndOver(t *testing.T) {
 // TestMonitorReplaced: asked to end while its container lives, it leaves what runs
 // to the next one.
 func TestMonitorReplaced(t *testing.T) {
-	w, hosts, first := running(t, "a", "b")
+	w, hosts, first := running(t, "db-1", "db-2")
 	a := hosts[0]
 	a.ask <- "Test"
 	if err := <-a.ended; err != nil {
@@ -180,7 +182,7 @@ func TestMonitorReplaced(t *testing.T) {
 	a.startMonitor()
 	wait(t, "the record of the new life", func() bool { _, now := w.lease(); return now.Inc != before.Inc })
 	w.renewals(1)
-	g := w.eventually("online on a", onlineOn("a"))
+	g := w.eventually("online on a", onlineOn("db-1"))
 	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
 		t.Errorf("epoch %d after %d, %+v", g.Status.Owner.Epoch, first.Status.Owner.Epoch, last(g))
 	}
@@ -196,39 +198,40 @@ func TestMonitorKilledAndTheWorldMovesOn(t *testing.T) {
 		wait(t, "everything stopped", func() bool { return !h.provider.online.Load() })
 	}
 	t.Run("the record is another's", func(t *testing.T) {
-		w, hosts, first := running(t, "a")
+		w, hosts, first := running(t, "db-1")
 		a := hosts[0]
 		_ = a.end()
 		l, r := w.lease()
-		r.HolderUID, r.HolderName, r.Epoch, r.Inc = "uid-z", "z", r.Epoch+5, "z"
+		z := w.pod("db-9")
+		r.HolderUID, r.HolderName, r.Epoch, r.Inc = string(z.UID), z.Name, r.Epoch+5, "z"
 		encoded := leasev1.Encode(r, leasev1.Lease{Annotations: l.Annotations})
 		l.Annotations, l.Spec.HolderIdentity = encoded.Annotations, encoded.HolderIdentity
-		must(t, api.Update(t.Context(), l))
+		must(t, w.client(z).Update(t.Context(), l))
 		a.startMonitor()
 		gone(a)
-		// An observer: z was never there, so that a takes after W what z left.
+		// An observer: that host was never there, so that a takes after W what it left.
 		g := w.eventually("online on a again", func(g *v1alpha1.ResourceGroup) bool {
-			return onlineOn("a")(g) && g.Status.Owner.Epoch > first.Status.Owner.Epoch+5
+			return onlineOn("db-1")(g) && g.Status.Owner.Epoch > first.Status.Owner.Epoch+5
 		})
 		if e := last(g); e.Kind != "Failover" || e.Cause != "OwnerSilent" {
 			t.Errorf("%+v", e)
 		}
 	})
 	t.Run("the guard has expired", func(t *testing.T) {
-		w, hosts, _ := running(t, "a", "b")
+		w, hosts, _ := running(t, "db-1", "db-2")
 		a := hosts[0]
 		_ = a.end()
 		gone(a)
 		starts := a.provider.onlines.Load()
 		a.startMonitor()
-		w.eventually("online on b", onlineOn("b"))
-		w.eventually("a ready again", ready("a"))
+		w.eventually("online on b", onlineOn("db-2"))
+		w.eventually("a ready again", ready("db-1"))
 		if a.provider.onlines.Load() != starts {
 			t.Error("a came online again")
 		}
 	})
 	t.Run("the state folder was erased", func(t *testing.T) {
-		w, hosts, first := running(t, "a", "b")
+		w, hosts, first := running(t, "db-1", "db-2")
 		a := hosts[0]
 		_ = a.end()
 		entries, err := os.ReadDir(a.state)
@@ -241,7 +244,7 @@ func TestMonitorKilledAndTheWorldMovesOn(t *testing.T) {
 		g := w.eventually("online in a new epoch", func(g *v1alpha1.ResourceGroup) bool {
 			return g.Status.Owner.State == v1alpha1.GroupOnline && g.Status.Owner.Epoch > first.Status.Owner.Epoch
 		})
-		w.eventually("a ready again", ready("a"))
+		w.eventually("a ready again", ready("db-1"))
 		_ = g
 	})
 }
@@ -250,11 +253,11 @@ func TestAnswersThatAreLost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	var acquired <-chan struct{}
-	a := w.start("a", func(h *host) { acquired = h.proxy.dropNext(1, http.MethodPut) })
-	w.eventually("a ready", ready("a"))
-	w.succession("a")
+	a := w.start("db-1", func(h *host) { acquired = h.proxy.dropNext(1, http.MethodPut) })
+	w.eventually("a ready", ready("db-1"))
+	w.succession("db-1")
 	<-acquired
-	first := w.eventually("online on a", onlineOn("a"))
+	first := w.eventually("online on a", onlineOn("db-1"))
 	l, r := w.lease()
 	if first.Status.Owner.Epoch != r.Epoch || *l.Spec.LeaseTransitions != 1 {
 		t.Errorf("epoch %d in the status, %d in the record, which has changed hands %d times",
@@ -268,10 +271,10 @@ func TestAnswersThatAreLost(t *testing.T) {
 }
 
 func TestOwnerCutOff(t *testing.T) {
-	w, hosts, _ := running(t, "a", "b")
+	w, hosts, _ := running(t, "db-1", "db-2")
 	a, b := hosts[0], hosts[1]
 	a.proxy.sever()
-	g := w.eventually("online on b", onlineOn("b"))
+	g := w.eventually("online on b", onlineOn("db-2"))
 	stopped, started := *a.provider.since.Load(), *b.provider.since.Load()
 	heard := last(g).LastHeardTime
 	if heard == nil {
@@ -287,7 +290,7 @@ func TestOwnerCutOff(t *testing.T) {
 	a.proxy.heal()
 	w.renewals(3)
 	now := w.eventually("a ready again, b the owner still", func(g *v1alpha1.ResourceGroup) bool {
-		return g.Status.Hosts["a"].Ready && onlineOn("b")(g)
+		return g.Status.Hosts["db-1"].Ready && onlineOn("db-2")(g)
 	})
 	if now.Status.Owner.Epoch != g.Status.Owner.Epoch || a.provider.onlines.Load() != 1 {
 		t.Errorf("epoch %d after %d", now.Status.Owner.Epoch, g.Status.Owner.Epoch)
@@ -296,7 +299,7 @@ func TestOwnerCutOff(t *testing.T) {
 
 // A provider that says "offline" while its program lives proves nothing.
 func TestStopThatIsNotProven(t *testing.T) {
-	w, hosts, _ := running(t, "a", "b")
+	w, hosts, _ := running(t, "db-1", "db-2")
 	a := hosts[0]
 	lives := make(chan struct{})
 	a.provider.stubborn.Store(&lives)
@@ -310,11 +313,11 @@ func TestStopThatIsNotProven(t *testing.T) {
 		return false
 	})
 	w.renewals(4)
-	if _, r := w.lease(); r.HolderUID != "uid-a" {
+	if _, r := w.lease(); r.HolderUID != string(a.pod.UID) {
 		t.Errorf("held by %s while the program lives", r.HolderUID)
 	}
 	close(lives)
-	w.eventually("online on b", onlineOn("b"))
+	w.eventually("online on b", onlineOn("db-2"))
 }
 
 func (w *world) call(name string, change func(*v1alpha1.ControlCall)) *v1alpha1.ControlCall {
@@ -341,10 +344,14 @@ func (w *world) outcome(k *v1alpha1.ControlCall) *v1alpha1.ControlCall {
 	return k
 }
 
-func (w *world) claim(k *v1alpha1.ControlCall, owner v1alpha1.ControlCallOwner) {
+// claim has another host claim a call.
+func (w *world) claim(k *v1alpha1.ControlCall, epoch int64, name string) {
 	w.t.Helper()
-	k.Status.Owner = &owner
-	must(w.t, api.Status().Update(w.t.Context(), k))
+	pod := w.pod(name)
+	k.Status.Owner = &v1alpha1.ControlCallOwner{
+		Epoch: epoch, PodUID: string(pod.UID), PodName: name, NodeName: pod.Spec.NodeName,
+	}
+	must(w.t, w.client(pod).Status().Update(w.t.Context(), k))
 }
 
 func reason(k *v1alpha1.ControlCall) string {
@@ -355,12 +362,12 @@ func reason(k *v1alpha1.ControlCall) string {
 }
 
 func TestControlCalls(t *testing.T) {
-	w, hosts, g := running(t, "a", "b")
+	w, hosts, g := running(t, "db-1", "db-2")
 	p := hosts[0].provider
 	nothing := func(*v1alpha1.ControlCall) {}
 
 	k := w.outcome(w.call("sync", nothing))
-	if reason(k) != v1alpha1.ReasonSucceeded || k.Status.Output != `{"text":"hello"}` || k.Status.Owner.PodName != "a" ||
+	if reason(k) != v1alpha1.ReasonSucceeded || k.Status.Output != `{"text":"hello"}` || k.Status.Owner.PodName != "db-1" ||
 		k.Status.StartTime == nil || *k.Status.StatusCode != 0 {
 		t.Errorf("%+v", k.Status)
 	}
@@ -381,6 +388,12 @@ func TestControlCalls(t *testing.T) {
 		t.Errorf("%+v", k.Status)
 	}
 
+	begun := p.begun.Load()
+	k = w.outcome(w.call("reader", func(k *v1alpha1.ControlCall) { k.Spec.Access = v1alpha1.ControlRead }))
+	if reason(k) != v1alpha1.ReasonRefused || *k.Status.StatusCode != 5 || p.begun.Load() != begun {
+		t.Errorf("%+v, begun %d times after %d", k.Status, p.begun.Load(), begun)
+	}
+
 	k = w.outcome(w.call("unknown", func(k *v1alpha1.ControlCall) { k.Spec.Code = "NOSUCH" }))
 	if reason(k) != v1alpha1.ReasonRefused || *k.Status.StatusCode != 1 || k.Status.Message == "" {
 		t.Errorf("%+v", k.Status)
@@ -388,13 +401,13 @@ func TestControlCalls(t *testing.T) {
 
 	// Claimed by an owner of before, which nobody heard of again; and by one that
 	// is not known yet.
-	begun := p.begun.Load()
+	begun = p.begun.Load()
 	hosts[0].proxy.sever()
 	lost, theirs := w.call("lost", nothing), w.call("theirs", nothing)
-	w.claim(lost, v1alpha1.ControlCallOwner{Epoch: 1, PodUID: "uid-z", PodName: "z", NodeName: "node-z"})
-	w.claim(theirs, v1alpha1.ControlCallOwner{Epoch: g.Status.Owner.Epoch + 100, PodUID: "uid-y", PodName: "y", NodeName: "node-y"})
+	w.claim(lost, 1, "db-9")
+	w.claim(theirs, g.Status.Owner.Epoch+100, "db-8")
 	hosts[0].proxy.heal()
-	if k = w.outcome(lost); reason(k) != v1alpha1.ReasonOutcomeUnknown || k.Status.Owner.PodName != "z" {
+	if k = w.outcome(lost); reason(k) != v1alpha1.ReasonOutcomeUnknown || k.Status.Owner.PodName != "db-9" {
 		t.Errorf("%+v", k.Status)
 	}
 	w.renewals(1)
@@ -404,24 +417,24 @@ func TestControlCalls(t *testing.T) {
 	}
 
 	k = w.outcome(w.call("move", func(k *v1alpha1.ControlCall) {
-		k.Spec.ResourceName, k.Spec.Code, k.Spec.Input, k.Spec.Destination = "", v1alpha1.CodeMove, nil, "node-b"
+		k.Spec.ResourceName, k.Spec.Code, k.Spec.Input, k.Spec.Destination = "", v1alpha1.CodeMove, nil, "node-db-2"
 	}))
-	if reason(k) != v1alpha1.ReasonSucceeded || k.Status.Owner.PodName != "a" {
+	if reason(k) != v1alpha1.ReasonSucceeded || k.Status.Owner.PodName != "db-1" {
 		t.Errorf("%+v", k.Status)
 	}
-	w.eventually("online on b", onlineOn("b"))
+	w.eventually("online on b", onlineOn("db-2"))
 }
 
 // Whoever sends it: what an earlier owner says is refused by the API server.
 func TestLateWrite(t *testing.T) {
-	w, hosts, first := running(t, "a", "b")
+	w, hosts, first := running(t, "db-1", "db-2")
 	old := &v1alpha1.ClusterResource{}
 	wait(t, "the resource's status", func() bool {
 		must(t, api.Get(t.Context(), client.ObjectKeyFromObject(w.resource), old))
 		return old.Status.Owner != nil && old.Status.Owner.State == "Online"
 	})
 	hosts[0].leave()
-	w.eventually("online on b", onlineOn("b"))
+	w.eventually("online on b", onlineOn("db-2"))
 	wait(t, "b's word on the resource", func() bool {
 		r := &v1alpha1.ClusterResource{}
 		must(t, api.Get(t.Context(), client.ObjectKeyFromObject(w.resource), r))
@@ -448,16 +461,12 @@ func TestLateWrite(t *testing.T) {
 // TestEndpointSliceIsRepaired: whoever empties or deletes it, the Service has its
 // owner again at once.
 func TestEndpointSliceIsRepaired(t *testing.T) {
-	w, _, _ := running(t, "a")
-	slice := func() *discoveryv1.EndpointSlice {
-		return &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{
-			Name: "db-understudy", Namespace: w.namespace, Labels: map[string]string{discoveryv1.LabelServiceName: "db"},
-		}, AddressType: discoveryv1.AddressTypeIPv4}
-	}
+	w, _, _ := running(t, "db-1")
+	slice := func() *discoveryv1.EndpointSlice { return builders.Slice(&w.plan, corev1.IPv4Protocol) }
 	served := func() bool {
 		s := slice()
 		must(t, api.Get(t.Context(), client.ObjectKeyFromObject(s), s))
-		return len(s.Endpoints) == 1 && s.Endpoints[0].TargetRef.Name == "a" && len(s.Ports) == 1
+		return len(s.Endpoints) == 1 && s.Endpoints[0].TargetRef.Name == "db-1" && len(s.Ports) == 1
 	}
 	wait(t, "an endpoint", served)
 	must(t, api.Patch(t.Context(), slice(), client.RawPatch(types.MergePatchType, []byte(`{"endpoints":[],"ports":[]}`))))
@@ -469,7 +478,7 @@ func TestEndpointSliceIsRepaired(t *testing.T) {
 }
 
 func TestIdleGroupCostsItsRenewals(t *testing.T) {
-	w, hosts, _ := running(t, "a", "b")
+	w, hosts, _ := running(t, "db-1", "db-2")
 	w.renewals(2) // all is said
 	for _, h := range hosts {
 		h.proxy.forget()
@@ -478,28 +487,28 @@ func TestIdleGroupCostsItsRenewals(t *testing.T) {
 	for _, h := range hosts {
 		seen := h.proxy.seen()
 		for _, r := range seen {
-			if h.name != "a" || !strings.HasPrefix(r, "PUT ") || !strings.HasSuffix(r, "/leases/understudy-db") {
+			if h.name != "db-1" || !strings.HasPrefix(r, "PUT ") || !strings.HasSuffix(r, "/leases/understudy-db") {
 				t.Errorf("%s: %s", h.name, r)
 			}
 		}
-		if h.name == "a" && (len(seen) < 3 || len(seen) > 4) {
+		if h.name == "db-1" && (len(seen) < 3 || len(seen) > 4) {
 			t.Errorf("%d renewals", len(seen))
 		}
 	}
 }
 
 func TestTwoGroupsInOneProcess(t *testing.T) {
-	one, tortured, _ := running(t, "a", "b")
+	one, tortured, _ := running(t, "db-1", "db-2")
 	two := newWorld(t)
-	other := two.start("a")
-	two.eventually("ready", ready("a"))
-	two.succession("a")
-	before := two.eventually("online", onlineOn("a"))
+	other := two.start("db-1")
+	two.eventually("ready", ready("db-1"))
+	two.succession("db-1")
+	before := two.eventually("online", onlineOn("db-1"))
 	tortured[0].provider.crash()
-	one.eventually("restarted", func(g *v1alpha1.ResourceGroup) bool { return onlineOn("a")(g) && last(g).Kind == "Restart" })
+	one.eventually("restarted", func(g *v1alpha1.ResourceGroup) bool { return onlineOn("db-1")(g) && last(g).Kind == "Restart" })
 	_ = tortured[0].end()
-	one.eventually("online on b", onlineOn("b"))
-	after := two.eventually("online", onlineOn("a"))
+	one.eventually("online on b", onlineOn("db-2"))
+	after := two.eventually("online", onlineOn("db-1"))
 	if after.Status.Owner.Epoch != before.Status.Owner.Epoch || other.provider.downs.Load() != 0 || two.twice.Load() {
 		t.Errorf("the other group: epoch %d after %d, down %d times",
 			after.Status.Owner.Epoch, before.Status.Owner.Epoch, other.provider.downs.Load())

@@ -41,7 +41,7 @@ func (w *world) applied(generation int64, status metav1.ConditionStatus, reason 
 // A change reaches what runs, or waits and says so; restarts of the monitor and
 // failovers forget none of it.
 func TestPropertiesChange(t *testing.T) {
-	w, hosts, _ := running(t, "a", "b")
+	w, hosts, _ := running(t, "db-1", "db-2")
 	a, b := hosts[0], hosts[1]
 	w.applied(1, metav1.ConditionTrue, v1alpha1.ReasonApplied)
 	has := func(h *host, properties string) {
@@ -77,7 +77,7 @@ func TestPropertiesChange(t *testing.T) {
 	w.tune(6, `{"live":4,"name":"y"}`)
 	w.applied(6, metav1.ConditionFalse, v1alpha1.ReasonNextOnline)
 	a.leave()
-	w.eventually("online on b", onlineOn("b"))
+	w.eventually("online on b", onlineOn("db-2"))
 	w.applied(6, metav1.ConditionTrue, v1alpha1.ReasonApplied)
 	has(b, `{"live":4,"name":"y"}`)
 

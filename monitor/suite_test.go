@@ -21,9 +21,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -36,7 +37,9 @@ import (
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	providerv1 "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/builders"
 	"github.com/understudy-dev/understudy/internal/standin"
+	"github.com/understudy-dev/understudy/internal/testpolicy"
 	"github.com/understudy-dev/understudy/monitor"
 	"github.com/understudy-dev/understudy/monitor/callbacks"
 )
@@ -62,7 +65,13 @@ func TestMain(m *testing.M) {
 	api, err = client.New(config, client.Options{Scheme: scheme})
 	code := 1
 	if err == nil {
+		// Monitors are held to what they may do: what passes here, passes on every cluster.
+		err = testpolicy.Install(context.Background(), api, "../config/policy")
+	}
+	if err == nil {
 		code = m.Run()
+	} else {
+		fmt.Fprintln(os.Stderr, err)
 	}
 	_ = env.Stop()
 	os.Exit(code)
@@ -79,6 +88,7 @@ type world struct {
 	group     *v1alpha1.ResourceGroup
 	resource  *v1alpha1.ClusterResource
 	plan      planv1.Plan
+	revisions []string
 	running   atomic.Int32
 	twice     atomic.Bool
 }
@@ -101,7 +111,7 @@ func newWorld(t *testing.T) *world {
 		Spec:       v1alpha1.ClusterResourceSpec{GroupName: "db", TypeName: "test", ContainerName: "main"},
 	}
 	must(t, api.Create(ctx, w.resource))
-	plan := planv1.Plan{
+	w.plan = planv1.Plan{
 		Version: 1, Namespace: ns.Name, Group: "db", GroupUID: string(w.group.UID), Online: true,
 		LeaseDurationSeconds: leaseSeconds, FailoverThreshold: 5, FailoverPeriodSeconds: 3600, Containers: []string{"main"},
 		Service: &planv1.Service{Name: "db", Ports: []planv1.Port{{Port: 80}}},
@@ -113,12 +123,9 @@ func newWorld(t *testing.T) *world {
 			Controls: []planv1.Control{{Name: "ECHO", Code: 17, Write: true}},
 		}},
 	}
-	w.plan = plan
+	must(t, api.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: serviceAccount}}))
 	w.savePlan("db-1")
-	must(t, api.Create(ctx, &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "db-understudy", Namespace: ns.Name, Labels: map[string]string{discoveryv1.LabelServiceName: "db"}},
-		AddressType: discoveryv1.AddressTypeIPv4,
-	}))
+	must(t, api.Create(ctx, builders.Slice(&w.plan, corev1.IPv4Protocol)))
 	record, _ := leasev1.ReleaseInitial(leasev1.Unheld(0, leaseSeconds*time.Second))
 	l := leasev1.Encode(record, leasev1.Lease{})
 	must(t, api.Create(ctx, &coordinationv1.Lease{
@@ -129,14 +136,72 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// savePlan stores the plan as a revision.
+// savePlan stores the plan as a revision, after the Role that lets the monitors read it.
 func (w *world) savePlan(name string) {
 	w.t.Helper()
+	w.revisions = append(w.revisions, name)
+	w.access()
 	data, err := json.Marshal(w.plan)
 	must(w.t, err)
 	must(w.t, api.Create(w.t.Context(), &appsv1.ControllerRevision{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.namespace}, Data: runtime.RawExtension{Raw: data}, Revision: 1,
 	}))
+}
+
+// serviceAccount is that of the hosts of all groups.
+const serviceAccount = "hosts"
+
+// access gives the monitors the Role of their group.
+func (w *world) access() {
+	w.t.Helper()
+	ctx, in := w.t.Context(), builders.AccessInput{
+		Namespace: w.namespace, Group: w.group.Name, ServiceAccounts: []string{serviceAccount},
+		Resources: []string{w.resource.Name}, Revisions: w.revisions,
+	}
+	for _, o := range []runtime.ApplyConfiguration{builders.Role(in), builders.RoleBinding(in)} {
+		must(w.t, api.Apply(ctx, o, client.FieldOwner("test")))
+	}
+}
+
+// pod makes a host pod, or finds it.
+func (w *world) pod(name string) *corev1.Pod {
+	w.t.Helper()
+	pod := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: w.namespace},
+		Spec: corev1.PodSpec{
+			ServiceAccountName: serviceAccount, NodeName: "node-" + name,
+			Containers: []corev1.Container{{Name: "main", Image: "none"}},
+		},
+	}
+	err := api.Create(w.t.Context(), pod)
+	if apierrors.IsAlreadyExists(err) {
+		err = api.Get(w.t.Context(), client.ObjectKeyFromObject(pod), pod)
+	}
+	must(w.t, err)
+	return pod
+}
+
+// token is one that kubelet would put into the monitor of a pod.
+func (w *world) token(pod *corev1.Pod) string {
+	w.t.Helper()
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{
+		BoundObjectRef: &authenticationv1.BoundObjectReference{
+			APIVersion: "v1", Kind: "Pod", Name: pod.Name, UID: pod.UID,
+		},
+	}}
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: serviceAccount}}
+	must(w.t, api.SubResource("token").Create(w.t.Context(), account, request))
+	return request.Status.Token
+}
+
+// client writes as the monitor of a pod.
+func (w *world) client(pod *corev1.Pod) client.Client {
+	w.t.Helper()
+	with := rest.AnonymousClientConfig(restConfig)
+	with.BearerToken = w.token(pod)
+	c, err := client.New(with, client.Options{Scheme: api.Scheme()})
+	must(w.t, err)
+	return c
 }
 
 func (w *world) patchStatus(status map[string]any) {
@@ -151,6 +216,7 @@ func (w *world) patchStatus(status map[string]any) {
 type host struct {
 	w        *world
 	name     string
+	pod      *corev1.Pod
 	init     *standin.Init
 	provider *testProvider
 	kill     context.CancelFunc
@@ -168,7 +234,7 @@ func (w *world) start(name string, before ...func(*host)) *host {
 	dirs, err := os.MkdirTemp("", "u")
 	must(w.t, err)
 	w.t.Cleanup(func() { _ = os.RemoveAll(dirs) })
-	h := &host{w: w, name: name, dirs: dirs, state: w.t.TempDir(), proxy: newProxy(w.t)}
+	h := &host{w: w, name: name, pod: w.pod(name), dirs: dirs, state: w.t.TempDir(), proxy: newProxy(w.t)}
 	if len(before) > 0 {
 		before[0](h)
 	}
@@ -188,8 +254,9 @@ func (h *host) startMonitor() {
 	ctx, cancel := context.WithCancel(h.w.t.Context())
 	h.kill, h.ask, h.ended = cancel, make(chan string, 1), make(chan error, 1)
 	config := monitor.Config{
-		Namespace: h.w.namespace, Group: "db", PodName: h.name, PodUID: "uid-" + h.name, PodIP: "10.0.0.1", NodeName: "node-" + h.name,
-		REST: &rest.Config{Host: h.proxy.url}, StateDir: h.state, ContainersDir: h.dirs, Log: testLog{h.w.t, h.name},
+		Namespace: h.w.namespace, Group: "db", PodName: h.name, PodUID: string(h.pod.UID), PodIP: "10.0.0.1",
+		NodeName: h.pod.Spec.NodeName,
+		REST:     &rest.Config{Host: h.proxy.url, BearerToken: h.w.token(h.pod)}, StateDir: h.state, ContainersDir: h.dirs, Log: testLog{h.w.t, h.name},
 	}
 	// Every life is recorded, and replays as it was.
 	recording := &bytes.Buffer{}
@@ -438,7 +505,8 @@ func ready(names ...string) func(*v1alpha1.ResourceGroup) bool {
 func (w *world) succession(names ...string) {
 	line := []map[string]any{}
 	for _, n := range names {
-		line = append(line, map[string]any{"podUID": "uid-" + n, "podName": n, "nodeName": "node-" + n})
+		pod := w.pod(n)
+		line = append(line, map[string]any{"podUID": pod.UID, "podName": n, "nodeName": pod.Spec.NodeName})
 	}
 	w.patchStatus(map[string]any{"succession": map[string]any{"line": line}})
 }

@@ -35,6 +35,12 @@ type ControlCallSpec struct {
 	// +kubebuilder:validation:MaxLength=63
 	Code string `json:"code,omitempty"`
 
+	// access is Write (default), or Read for a code that changes nothing: who may
+	// only read may only ask so, and a code that is declared Write is refused then.
+	// +optional
+	// +kubebuilder:default=Write
+	Access ControlAccess `json:"access,omitempty"`
+
 	// destination is the pod or node to which MOVE goes. Absent: the next in line.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -153,6 +159,7 @@ type ControlCallOwner struct {
 // +kubebuilder:validation:XValidation:rule="has(self.spec.resourceName) || self.spec.code == 'MOVE'",message="a group has the code MOVE only; name a resource for other codes",fieldPath=".spec.code"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.resourceName) || self.spec.code != 'MOVE'",message="MOVE is the code of a group: leave spec.resourceName out",fieldPath=".spec.resourceName"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.destination) || self.spec.code == 'MOVE'",message="only MOVE has a destination",fieldPath=".spec.destination"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.access) || self.spec.access == 'Write' || self.spec.code != 'MOVE'",message="MOVE changes something: leave spec.access out",fieldPath=".spec.access"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.completionTime) || (has(self.status) && self.status == oldSelf.status)",message="a finished call does not change",fieldPath=".status"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && (self.status.owner == oldSelf.status.owner || self.status.owner.epoch > oldSelf.status.owner.epoch))",message="a claimed call is its claimer's, until an owner with a larger epoch finishes it",fieldPath=".status.owner"
 type ControlCall struct {

@@ -216,7 +216,8 @@ func object(document []byte) (string, error) {
 		return "", err
 	}
 	text := strings.ReplaceAll(string(data), "{{", "{{ `{{` }}")
-	text = strings.ReplaceAll(text, "namespace: "+namespace, "namespace: {{ .Release.Namespace }}")
+	// In a field, and in the name of a user or a rule of a policy.
+	text = strings.ReplaceAll(text, namespace, "{{ .Release.Namespace }}")
 	text = strings.ReplaceAll(text, "    "+labelsHere+": \"\"\n",
 		"    {{- include \"understudy.labels\" . | nindent 4 }}\n")
 	text = strings.ReplaceAll(text, "    "+keepHere+": \"\"\n",

@@ -109,7 +109,7 @@ func (c *Core) giveCall(id string, k *call) {
 	}
 	c.toEngine(engine.Event{Control: &engine.Control{
 		ID: id, Resource: resource, Name: k.seen.Code, Input: k.seen.Input,
-		Timeout: ms(k.seen.TimeoutMilliseconds), Claimed: k.seen.Owner != nil,
+		Read: k.seen.Read, Timeout: ms(k.seen.TimeoutMilliseconds), Claimed: k.seen.Owner != nil,
 	}})
 }
 

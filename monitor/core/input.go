@@ -130,11 +130,13 @@ type ControlCall struct {
 	UID  string `json:"uid"`
 	Name string `json:"name"`
 	// Gone: it was deleted.
-	Gone         bool            `json:"gone,omitempty"`
-	ResourceName string          `json:"resourceName,omitempty"`
-	Code         string          `json:"code,omitempty"`
-	Destination  string          `json:"destination,omitempty"`
-	Input        json.RawMessage `json:"input,omitempty"`
+	Gone         bool   `json:"gone,omitempty"`
+	ResourceName string `json:"resourceName,omitempty"`
+	Code         string `json:"code,omitempty"`
+	Destination  string `json:"destination,omitempty"`
+	// Read: the caller may only read.
+	Read  bool            `json:"read,omitempty"`
+	Input json.RawMessage `json:"input,omitempty"`
 	// TimeoutMilliseconds counts from the claim.
 	TimeoutMilliseconds int64 `json:"timeoutMilliseconds,omitempty"`
 	// Start is when it was claimed, zero if it is not.

@@ -90,6 +90,9 @@ func (e *Engine) refusal(k *control) (Code, string) {
 	}
 	k.spec = k.r.spec.Controls[i]
 	switch {
+	case k.spec.Access == AccessWrite && k.ask.Read:
+		return CodeAccessDenied, "the code " + k.spec.Name + " changes the resource, and the call has access Read: " +
+			"create one with access Write"
 	case k.spec.Access == AccessWrite && e.phase != Owner:
 		return CodeHostNodeNotOwner, "it changes something, and this host does not own the group"
 	case !k.r.callable() || k.r.op != nil && k.r.op.op == OpClose:

@@ -53,6 +53,18 @@ func (g *rig) barrierBefore(is func(Action) bool) {
 	g.want(false, "no such action")
 }
 
+// Who may only read is not obeyed when the code writes: the API server could not
+// know what the type declares.
+func TestControlThatMayOnlyRead(t *testing.T) {
+	g := online(t, controlled("a"))
+	g.ask(Control{ID: "1", Resource: "a", Name: "SAVE", Read: true})
+	f := g.finished("1")
+	g.want(g.claims() == 0 && f != nil && f.Kind == FinishRefused && f.Status == CodeAccessDenied, "%+v", f)
+	g.flying()
+	g.ask(Control{ID: "2", Resource: "a", Name: "DUMP", Read: true})
+	g.want(g.claims() == 1, "no claim")
+}
+
 func TestControlSynchronous(t *testing.T) {
 	g := online(t, controlled("a"))
 	g.ask(Control{ID: "1", Resource: "a", Name: "SAVE", Input: []byte("in")})

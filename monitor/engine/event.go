@@ -216,6 +216,8 @@ type Control struct {
 	Name  string `json:"name,omitempty"`
 	Code  uint32 `json:"code,omitempty"`
 	Input []byte `json:"input,omitempty"`
+	// Read says that the caller may only read: a code that writes is refused.
+	Read bool `json:"read,omitempty"`
 	// Timeout is what it has from the claim on; 0 means DeadlockTimeout.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Claimed says that the request is claimed by this host already, in an

@@ -1,0 +1,181 @@
+//go:build envtest
+
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers_test
+
+import (
+	"slices"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+// Whoever may edit a namespace, Leases included, cannot forge who owns a group, nor
+// take what a group needs; to declare a host stopped is a right of its own.
+func TestPeopleWithEdit(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts, monitors := twoHosts(g, t, ns)
+	ctx, epoch := t.Context(), epochOf(g, t, ns)+1
+	g.Eventually(func() error { return take(ctx, monitors[0], ns, &hosts[0], epoch) }, soon, "100ms").Should(Succeed())
+	edit := editor(g, t, ns)
+	admin := person(g, t, ns, "admin", []rbacv1.PolicyRule{{
+		APIGroups: []string{"coordination.k8s.io"}, Resources: []string{"leases"}, Verbs: []string{"get", "update", "patch"},
+	}}, "understudy-admin")
+	change := func(as client.Client, change func(*coordinationv1.Lease)) error {
+		lease := get(g, t, ns, leasev1.Name("db"), &coordinationv1.Lease{})
+		change(lease)
+		return as.Update(ctx, lease)
+	}
+	annotate := func(as client.Client, pairs ...string) error {
+		return change(as, func(l *coordinationv1.Lease) {
+			for i := 0; i < len(pairs); i += 2 {
+				l.Annotations[pairs[i]] = pairs[i+1]
+			}
+		})
+	}
+	g.Eventually(func() error { return annotate(edit, "example.test/note", "seen") }, soon, "100ms").
+		Should(Succeed(), "what is not of the record")
+	unfinalized := group(g, t, ns, "db")
+	g.Expect(controllerutil.RemoveFinalizer(unfinalized, understudyv1alpha1.Finalizer)).To(BeTrue())
+	for _, one := range []struct {
+		refused string
+		err     error
+	}{
+		{"hosts of its group", annotate(edit, leasev1.KeyMembers, "nobody")},
+		{"hosts of its group", annotate(edit, leasev1.KeyEpoch, itoa(epoch+1))},
+		{"hosts of its group", edit.Create(ctx, record(ns, "understudy-new", nil))},
+		{"only grows", annotate(edit, leasev1.KeyEpoch, "1")},
+		{"only itself", change(edit, func(l *coordinationv1.Lease) {
+			l.Spec.HolderIdentity = ptr.To("db-1/" + string(hosts[1].UID))
+		})},
+		{"only the holder itself", change(edit, func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil })},
+		{"stays one", change(edit, func(l *coordinationv1.Lease) { delete(l.Annotations, leasev1.KeyProtocol) })},
+		{"while it is held", edit.Delete(ctx, bare(ns, leasev1.Name("db")))},
+		{"verb fence", annotate(edit, leasev1.KeyFencedEpoch, itoa(epoch))},
+		{"verb fence", annotate(monitors[1], leasev1.KeyFencedEpoch, itoa(epoch))},
+		{"the present owner", annotate(admin, leasev1.KeyFencedEpoch, itoa(epoch+1))},
+		{"hosts of its group", annotate(admin, leasev1.KeyMembers, "nobody", leasev1.KeyFencedEpoch, itoa(epoch))},
+		{"only the manager removes the finalizer", edit.Update(ctx, unfinalized)},
+		// What RBAC alone keeps from them.
+		{`cannot patch resource "resourcegroups/status"`,
+			edit.Status().Patch(ctx, newGroup(ns, "db"), merge(`{"status":{"nextHost":0}}`))},
+		{`cannot delete resource "endpointslices"`, edit.Delete(ctx, &discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db-understudy"},
+		})},
+	} {
+		g.Expect(one.err).To(MatchError(ContainSubstring(one.refused)))
+	}
+	g.Expect(edit.Create(ctx, bare(ns, "understudy-of-mine"))).To(Succeed(), "a Lease that is no record")
+	g.Expect(annotate(admin, leasev1.KeyFencedEpoch, itoa(epoch), leasev1.KeyFencedBy, "admin")).To(Succeed())
+	g.Expect(change(monitors[0], func(l *coordinationv1.Lease) {
+		delete(l.Annotations, leasev1.KeyFencedEpoch)
+		delete(l.Annotations, leasev1.KeyFencedBy)
+	})).To(MatchError(ContainSubstring("verb fence")), "the one that is fenced")
+	g.Expect(take(ctx, monitors[1], ns, &hosts[1], epoch+1)).To(Succeed(), "who takes over clears the fence")
+	g.Expect(get(g, t, ns, leasev1.Name("db"), &coordinationv1.Lease{}).Annotations).NotTo(HaveKey(leasev1.KeyFencedEpoch))
+}
+
+// What a namespace that goes takes with it: a held record only as far as the
+// finalizer lets it, and the finalizer is the manager's.
+func TestHeldRecordOfANamespaceThatGoes(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	ctx, names := t.Context(), []string{"understudy-held", "understudy-plain"}
+	edit := editor(g, t, ns)
+	held := map[string]*coordinationv1.Lease{}
+	for _, name := range names {
+		pod := podOf(g, t, ns, name[len(leasev1.NamePrefix):]+"-0")
+		monitor := monitorOf(g, t, pod)
+		create(g, t, &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "system:aggregate-to-edit"},
+			Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: ns, Name: "default"}},
+		})
+		held[name] = record(ns, name, pod)
+		if name == names[0] {
+			held[name].Finalizers = []string{understudyv1alpha1.Finalizer}
+		}
+		g.Eventually(func() error { return monitor.Create(ctx, held[name].DeepCopy()) }, soon, "100ms").Should(Succeed())
+		g.Eventually(func() error { return edit.Delete(ctx, held[name]) }, soon, "100ms").
+			Should(MatchError(ContainSubstring("while it is held")), name)
+	}
+	g.Expect(c.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}})).To(Succeed())
+	g.Eventually(func() error { return edit.Delete(ctx, held[names[0]]) }, soon, "100ms").Should(Succeed())
+	g.Expect(edit.Delete(ctx, held[names[1]])).To(MatchError(ContainSubstring("while it is held")), "nothing would hold it")
+	release := merge(`{"metadata":{"finalizers":null}}`)
+	g.Expect(edit.Patch(ctx, held[names[0]].DeepCopy(), release)).To(MatchError(ContainSubstring("only the manager")))
+	manager := managerClient(g, t)
+	g.Expect(manager.Patch(ctx, get(g, t, ns, names[0], &coordinationv1.Lease{}),
+		merge(`{"metadata":{"finalizers":null,"labels":{"app.kubernetes.io/managed-by":"understudy"}}}`))).To(Succeed())
+	gone(g, t, held[names[0]])
+	g.Expect(c.Delete(ctx, held[names[1]])).To(Succeed(), "break-glass")
+}
+
+// Who may create ControlCalls may not yet call.
+func TestControlCallVerbs(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	rule := func(resource, name, verb string) rbacv1.PolicyRule {
+		r := rbacv1.PolicyRule{APIGroups: []string{understudyv1alpha1.GroupName}, Resources: []string{resource}, Verbs: []string{verb}}
+		if name != "" {
+			r.ResourceNames = []string{name}
+		}
+		return r
+	}
+	creates := rule("controlcalls", "", "create")
+	people := map[string]client.Client{
+		"creates": person(g, t, ns, "creates", []rbacv1.PolicyRule{creates}),
+		"moves":   person(g, t, ns, "moves", []rbacv1.PolicyRule{creates, rule("resourcegroups", "db", "move")}),
+		"reads":   person(g, t, ns, "reads", []rbacv1.PolicyRule{creates, rule("clusterresources", "redis", "controlread")}),
+		"writes":  person(g, t, ns, "writes", []rbacv1.PolicyRule{creates, rule("clusterresources", "redis", "controlwrite")}),
+		"edits":   editor(g, t, ns),
+	}
+	for who, as := range people {
+		for _, one := range []struct {
+			group, resource string
+			access          understudyv1alpha1.ControlAccess
+			may             []string
+			verb            string
+		}{
+			{"db", "", "", []string{"moves", "edits"}, "verb move"},
+			{"other", "", "", []string{"edits"}, "verb move"},
+			{"db", "redis", understudyv1alpha1.ControlRead, []string{"reads", "writes", "edits"}, "verb controlread"},
+			{"db", "redis", understudyv1alpha1.ControlWrite, []string{"writes", "edits"}, "verb controlwrite"},
+			{"db", "redis", "", []string{"writes", "edits"}, "verb controlwrite"},
+			{"db", "mysql", understudyv1alpha1.ControlRead, []string{"edits"}, "verb controlread"},
+		} {
+			code := "PROCESS"
+			if one.resource == "" {
+				code = understudyv1alpha1.CodeMove
+			}
+			err := as.Create(t.Context(), &understudyv1alpha1.ControlCall{
+				ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "call-"},
+				Spec: understudyv1alpha1.ControlCallSpec{
+					GroupName: one.group, ResourceName: one.resource, Code: code, Access: one.access,
+				},
+			})
+			if slices.Contains(one.may, who) {
+				g.Expect(err).NotTo(HaveOccurred(), "%s: %+v", who, one)
+			} else {
+				g.Expect(err).To(MatchError(ContainSubstring(one.verb)), "%s: %+v", who, one)
+			}
+		}
+	}
+}
