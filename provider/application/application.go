@@ -109,7 +109,9 @@ func (a *application) watch(program *supervise.Program, kills int) {
 }
 
 // awaitReady is the worker of Online. Its checkpoints stop at the start timeout.
-func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, program *supervise.Program, kills int) error {
+func awaitReady(
+	ctx context.Context, w *provider.Worker, props *Properties, program *supervise.Program, kills int,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, props.startTimeout())
 	defer cancel()
 	last, pause := time.Now(), firstReadyPause
