@@ -68,8 +68,10 @@ func starve(t *testing.T, first scene.Program) *lead {
 	}, scene.Run("hello", "/hello", "--hungry"))
 	must(t, err)
 	l := watched(t, g, hello)
-	victim := ok(ok(g.OwnerContainer(t.Context(), scene.ActorContainer))(t).One(first))(t)
-	for _, p := range ok(ok(g.OwnerContainer(t.Context(), scene.ActorContainer))(t).Processes())(t) {
+	container := ok(g.OwnerContainer(t.Context(), scene.ActorContainer))(t)
+	must(t, container.KillSingly())
+	victim := ok(container.One(first))(t)
+	for _, p := range ok(container.Processes())(t) {
 		score := "0"
 		if p.PID == victim {
 			score = "1000"
