@@ -9,7 +9,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG TARGETOS TARGETARCH VERSION=unknown
-RUN make build GOOS=$TARGETOS GOARCH=$TARGETARCH VERSION=$VERSION
+RUN make build GOOS=$TARGETOS ARCH=$TARGETARCH VERSION=$VERSION
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/

@@ -14,6 +14,13 @@ TAGS := envtest,e2e
 VERSION ?= $(shell git describe --tags --always --dirty --match 'v*' 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 
+# What binaries and image are for: amd64 or arm64. An image for another machine has that in its name.
+HOST_ARCH := $(shell go env GOHOSTARCH)
+ARCH ?= $(HOST_ARCH)
+# TAG is that of the image, and part of its file's name unless it is dev.
+TAG ?= dev
+IMAGE_FILE := dist/images/understudy$(if $(filter-out dev,$(TAG)),-$(TAG))$(if $(filter-out $(HOST_ARCH),$(ARCH)),-$(ARCH)).tar
+
 # No stamp of git: it would make other images of the same source, and git refuses to tell root of a clone that is
 # somebody else's.
 export GOFLAGS := $(GOFLAGS) -buildvcs=false
@@ -83,6 +90,10 @@ tidy: ## Tidy every module.
 vet: ## Run go vet, with every build tag.
 	go vet -tags $(TAGS) ./...
 
+.PHONY: arm64
+arm64: ## Compile all programs for arm64, and throw them away.
+	CGO_ENABLED=0 GOARCH=arm64 go build -trimpath -o /dev/null ./cmd/...
+
 .PHONY: lint
 lint: ## Run all the linters (.golangci.yml).
 	$(GOLANGCI_LINT) run ./...
@@ -106,7 +117,7 @@ chart-lint: ## Lint the chart and render it with each set of values.
 	HELM="$(HELM)" hack/verify-chart $(CHART)
 
 .PHONY: verify
-verify: ## All checks: generated files, headers, format, vet, lint, protocol, chart, modules.
+verify: ## All checks: generated files, headers, format, vet, arm64, lint, protocol, chart, modules.
 	@MAKE="$(MAKE)" hack/verify
 
 ##@ Test
@@ -133,17 +144,14 @@ test-e2e: ## End to end on a local cluster of real kubelets (root).
 ##@ Build
 
 .PHONY: build
-build: ## Build static binaries into bin.
-	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
-
-# TAG is that of the image, and part of its file's name unless it is dev.
-TAG ?= dev
+build: ## Build static binaries into bin (ARCH=arm64: for that).
+	CGO_ENABLED=0 GOARCH=$(ARCH) go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
 
 .PHONY: images
-images: build ## Build the image of our programs into dist/images, a tarball, without a container engine.
+images: build ## Build the image of our programs into dist/images, a tarball, without a container engine (ARCH too).
 	@mkdir -p dist/images
 	go run ./hack/images binary bin/manager bin/monitor bin/init bin/provider \
-		--name understudy:$(TAG) --entrypoint /manager -o dist/images/understudy$(addprefix -,$(filter-out dev,$(TAG))).tar
+		--name understudy:$(TAG) --entrypoint /manager -o $(IMAGE_FILE)
 
 .PHONY: demo-images
 demo-images: ## Build the images of examples and tests into dist/images (Debian, root).

@@ -239,6 +239,10 @@ func whyNotReady(p *corev1.Pod, in placement.Input, inForce *planv1.Plan) string
 			if w := c.State.Waiting; w != nil && w.Reason != "PodInitializing" {
 				return sentence("container "+c.Name+broughtBy(c.Name, inForce)+": "+w.Reason, w.Message)
 			}
+			// Kubelet leaves it so between two starts, for minutes if it ends again and again.
+			if e := c.State.Terminated; e != nil && e.ExitCode != 0 {
+				return fmt.Sprintf("container %s: %s: it ended with exit code %d, see its log", c.Name, e.Reason, e.ExitCode)
+			}
 		}
 	}
 	if h, ok := in.Hosts[p.Name]; ok && h.PodUID == string(p.UID) && !h.Ready && h.Reason != "" {

@@ -99,8 +99,11 @@ func TestManagerKeepsToItsOwn(t *testing.T) {
 	subject := func(kind, space, name string) []rbacv1.Subject {
 		return []rbacv1.Subject{{Kind: kind, Namespace: space, Name: name}}
 	}
+	// One that gives nothing which the manager does not have: RBAC would let it bind that.
+	weak := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "understudy-" + ns}}
+	create(g, t, weak)
 	for _, one := range []*rbacv1.RoleBinding{
-		{RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "understudy-viewer"},
+		{RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: weak.Name},
 			Subjects: subject(rbacv1.ServiceAccountKind, ns, "default")},
 		{RoleRef: role("understudy-theirs"), Subjects: subject(rbacv1.ServiceAccountKind, ns, "default")},
 		{RoleRef: role("understudy-ours"), Subjects: subject(rbacv1.ServiceAccountKind, "default", "default")},

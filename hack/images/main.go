@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"os"
 	"path"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -131,13 +132,16 @@ func binaryCommand(progress *tool.Progress) tool.Subcommand {
 		Short: "Build an image of static programs on an empty base",
 		Args:  [2]int{1, 100},
 		Flags: o.declare,
-		Long: `Programs go to the root of the image. With them come users root and nonroot (65532, as which it runs), /tmp and
+		Long: `Programs go to the root of the image, which is for the machine that they were built for. With them come users root and nonroot (65532, as which it runs), /tmp and
 this machine's certificates of the well-known authorities, if it has them.`,
 		Example: "images binary bin/manager bin/monitor bin/init bin/provider --name understudy:dev --entrypoint /manager " +
 			"-o dist/images/understudy.tar",
 		Run: func(_ context.Context, programs []string) error {
 			config, err := o.config()
 			if err != nil {
+				return err
+			}
+			if config.Architecture, err = image.Architecture(programs); err != nil {
 				return err
 			}
 			tree, err := image.BinaryTree(programs)
@@ -178,6 +182,7 @@ Files given with --add become a layer on top. It needs root, and installs mmdebs
 			if packages == "" {
 				return errors.New("--packages is needed")
 			}
+			config.Architecture = runtime.GOARCH // apt's, and thus this machine's
 			tree := image.Tree{}
 			if err := o.addTo(tree); err != nil {
 				return err

@@ -149,7 +149,7 @@ in the node's containers. Images and volumes on disk stay, as over a reboot.`,
 			Short: "Bring a killed node back, and wait until it is ready",
 			Args:  [2]int{1, 1},
 			Long: `It comes back as after a reboot: kubelet starts its pods again in fresh containers, unless they were deleted
-meanwhile.`,
+meanwhile. If only some of its processes ended, those are started, and all else goes on.`,
 			Example: "localcluster start node-1",
 			Run: func(ctx context.Context, args []string) error {
 				return l.onNode(ctx, progress, "start", args[0], func(n Node, lock lockFile) error {

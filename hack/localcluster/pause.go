@@ -44,7 +44,11 @@ func (l Layout) ensureSandboxImage(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	config := image.Config{Name: sandboxImage, Entrypoint: []string{"/pause"}, User: "65535:65535"}
+	arch, err := image.Architecture([]string{program})
+	if err != nil {
+		return err
+	}
+	config := image.Config{Name: sandboxImage, Architecture: arch, Entrypoint: []string{"/pause"}, User: "65535:65535"}
 	return image.Write(l.sandboxArchive(), config, []image.Layer{layer})
 }
 

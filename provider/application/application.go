@@ -6,7 +6,6 @@ package application
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -71,6 +70,7 @@ func (a *application) Online(ctx context.Context, args provider.OnlineArgs) (pro
 	if err := a.Terminate(ctx); err != nil {
 		return nil, provider.Errorf(provider.ErrorInvalidState, "an earlier run is not gone: %v", err)
 	}
+	kills := memoryKills(cgroups)
 	program, err := a.family.Start(ctx, supervise.Spec{
 		Command: props.Command,
 		Dir:     props.WorkingDirectory,
@@ -87,15 +87,15 @@ func (a *application) Online(ctx context.Context, args provider.OnlineArgs) (pro
 		return nil, ctx.Err()
 	}
 	a.handle.LogEvent(provider.LogInformation, "started %s as process %d", props.Command[0], program.PID)
-	go a.watch(program)
+	go a.watch(program, kills)
 	if props.Ready == nil {
 		return nil, nil
 	}
-	return func(ctx context.Context, w *provider.Worker) error { return awaitReady(ctx, w, props, program) }, nil
+	return func(ctx context.Context, w *provider.Worker) error { return awaitReady(ctx, w, props, program, kills) }, nil
 }
 
 // watch reports the end of the program, RA 1.3.
-func (a *application) watch(program *supervise.Program) {
+func (a *application) watch(program *supervise.Program, kills int) {
 	<-program.Exited()
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -104,11 +104,14 @@ func (a *application) watch(program *supervise.Program) {
 	}
 	exit := program.Exit()
 	// With mu held: a newer program must not be blamed for an older one's end.
-	a.handle.SignalFailure(provider.Failure{AppCode: exit.Number(), Exited: true, Message: exit.String()})
+	message := exit.String() + memoryHint(exit, kills, memoryKills(cgroups))
+	a.handle.SignalFailure(provider.Failure{AppCode: exit.Number(), Exited: true, Message: message})
 }
 
 // awaitReady is the worker of Online. Its checkpoints stop at the start timeout.
-func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, program *supervise.Program) error {
+func awaitReady(
+	ctx context.Context, w *provider.Worker, props *Properties, program *supervise.Program, kills int,
+) error {
 	ctx, cancel := context.WithTimeout(ctx, props.startTimeout())
 	defer cancel()
 	last, pause := time.Now(), firstReadyPause
@@ -122,7 +125,7 @@ func awaitReady(ctx context.Context, w *provider.Worker, props *Properties, prog
 			return &provider.Error{
 				Code:    provider.ErrorOnlineFailed,
 				AppCode: exit.Number(),
-				Message: fmt.Sprintf("%s before it was ready", exit),
+				Message: exit.String() + " before it was ready" + memoryHint(exit, kills, memoryKills(cgroups)),
 			}
 		}
 		select {

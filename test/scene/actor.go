@@ -37,14 +37,23 @@ func Run(name string, command ...string) Actor {
 // Play creates a group of so many hosts, of which each runs the image demo-programs
 // as a user without rights on a file system that cannot be written to but for /tmp.
 func (c *Cluster) Play(ctx context.Context, namespace, name string, hosts int32, actors ...Actor) (Group, error) {
+	return c.PlayAs(ctx, namespace, name, func(s *understudyv1alpha1.ResourceGroupSpec) { s.Hosts = ptr.To(hosts) }, actors...)
+}
+
+// PlayAs is Play for a group that is otherwise than usual: two hosts, unless adjust
+// changes that.
+func (c *Cluster) PlayAs(
+	ctx context.Context, namespace, name string, adjust func(*understudyv1alpha1.ResourceGroupSpec), actors ...Actor,
+) (Group, error) {
 	g := Group{Cluster: c, Namespace: namespace, Name: name}
 	group := &understudyv1alpha1.ResourceGroup{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: understudyv1alpha1.ResourceGroupSpec{
-			Hosts: ptr.To(hosts), FailoverThreshold: ptr.To[int32](20), FailoverPeriodHours: ptr.To[int32](1),
+			Hosts: ptr.To[int32](2), FailoverThreshold: ptr.To[int32](20), FailoverPeriodHours: ptr.To[int32](1),
 			Template: corev1.PodTemplateSpec{Spec: actorPod()},
 		},
 	}
+	adjust(&group.Spec)
 	if err := c.Client.Create(ctx, group); err != nil {
 		return g, err
 	}

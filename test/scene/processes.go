@@ -170,6 +170,20 @@ func Signal(pid int, signal syscall.Signal) error {
 	return syscall.Kill(pid, signal)
 }
 
+// KillSingly has the kernel kill one process of the container when its memory runs out.
+// With cgroup v2, kubelet has it kill all of them; v1 knows nothing else.
+func (c Container) KillSingly() error {
+	f, err := os.OpenFile(filepath.Join(filepath.Dir(c.procs), "memory.oom.group"), os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString("0")
+	return errors.Join(err, f.Close())
+}
+
 // Name is the pod and the container.
 func (c Container) Name() string { return c.what }
 

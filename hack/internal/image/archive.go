@@ -15,7 +15,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 )
@@ -24,6 +23,8 @@ import (
 type Config struct {
 	// Name is the image's name and tag: understudy:dev.
 	Name string
+	// Architecture that its programs are for, as Go names it.
+	Architecture string
 	// Entrypoint and Cmd are the program and its arguments.
 	Entrypoint, Cmd []string
 	// Env is a list of NAME=value.
@@ -78,7 +79,7 @@ func (c Config) configJSON(layers []Layer, created time.Time) ([]byte, error) {
 		}
 	}
 	return json.Marshal(map[string]any{
-		"architecture": runtime.GOARCH,
+		"architecture": c.Architecture,
 		"os":           "linux",
 		"created":      created.UTC().Format(time.RFC3339),
 		"config":       config,
@@ -100,6 +101,9 @@ func checkName(name string) error {
 func Write(path string, config Config, layers []Layer) (err error) {
 	if err := checkName(config.Name); err != nil {
 		return err
+	}
+	if config.Architecture == "" {
+		return fmt.Errorf("image %s: the architecture is missing", config.Name)
 	}
 	created, err := SourceDate()
 	if err != nil {

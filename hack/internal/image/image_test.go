@@ -30,7 +30,7 @@ func build(t *testing.T, tree Tree) []byte {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "out", "image.tar")
-	if err := Write(path, Config{Name: "test:dev", Entrypoint: []string{"/a"}}, []Layer{layer}); err != nil {
+	if err := Write(path, Config{Name: "test:dev", Architecture: "arm64", Entrypoint: []string{"/a"}}, []Layer{layer}); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(path)
@@ -97,6 +97,13 @@ func TestArchive(t *testing.T) {
 	if len(manifest) != 1 || !slices.Equal(manifest[0].RepoTags, []string{"test:dev"}) || files[manifest[0].Config] == "" {
 		t.Fatalf("manifest %+v", manifest)
 	}
+	var config struct{ Architecture, OS string }
+	if err := json.Unmarshal([]byte(files[manifest[0].Config]), &config); err != nil {
+		t.Fatal(err)
+	}
+	if config.Architecture != "arm64" || config.OS != "linux" {
+		t.Errorf("the image is for %+v, want arm64", config)
+	}
 	names, inside := entries(t, []byte(files[manifest[0].Layers[0]]))
 	if !slices.Equal(names, []string{"bin/", "bin/x/", "bin/x/a"}) || inside["bin/x/a"] != "hello" {
 		t.Errorf("layer has %q", names)
@@ -105,7 +112,7 @@ func TestArchive(t *testing.T) {
 
 func TestWriteRefusesNames(t *testing.T) {
 	for _, name := range []string{"", "x", "x:", ":dev", "x:latest", "localhost:5000/x"} {
-		if err := Write(filepath.Join(t.TempDir(), "x.tar"), Config{Name: name}, nil); err == nil {
+		if err := Write(filepath.Join(t.TempDir(), "x.tar"), Config{Name: name, Architecture: "amd64"}, nil); err == nil {
 			t.Errorf("no error for %q", name)
 		}
 	}
