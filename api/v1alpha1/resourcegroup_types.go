@@ -394,7 +394,7 @@ type OwnershipEntry struct {
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="Epoch",type=integer,JSONPath=`.status.owner.epoch`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="a group's name is the default of its Service's: lower-case letters, digits and hyphens, a letter first"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="a group's name is the default of its Service's: lower-case letters, digits and hyphens, a letter first",fieldPath=".metadata"
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 40",message="a group's name has at most 40 characters",fieldPath=".metadata"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || !has(self.status) || !has(self.status.owner) || self.status.owner.epoch != oldSelf.status.owner.epoch || self.status.owner.podUID == oldSelf.status.owner.podUID",message="an epoch has one owner: another pod needs a larger one",fieldPath=".status.owner.podUID"
