@@ -186,9 +186,10 @@ func (e *Engine) settingOf(context int64, container string) *resource {
 	return e.resources[i]
 }
 
-// propertiesSnapshot tells it, nil if all is as planned, or nothing runs.
+// propertiesSnapshot tells it, nil if all is as planned, or nothing runs. What is on its
+// way down still does: after a restart of the monitor it may be found online.
 func (r *resource) propertiesSnapshot() *PropertiesSnapshot {
-	if !r.up() || len(r.stale) == 0 && r.asked == nil {
+	if !r.up() && r.state != OfflinePending || len(r.stale) == 0 && r.asked == nil {
 		return nil
 	}
 	s := &PropertiesSnapshot{Running: r.given, Stale: slices.Clone(r.stale), Reason: ReasonNextOnline}

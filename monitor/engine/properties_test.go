@@ -279,6 +279,24 @@ func TestPropertiesAfterARestart(t *testing.T) {
 	g.want(string(g.call(OpBeginResourceControl, "a").Control.Input) == `{"alpha":2,"beta":1}`, "%v", g.inFlight())
 }
 
+// Offline never reached the provider before the monitor died, and is not wanted any more:
+// what goes on running goes on with what it had.
+func TestPropertiesOfWhatIsFoundOnlineAgain(t *testing.T) {
+	g := online(t, tuned(1, 1))
+	g.plan(tuned(1, 2))
+	g.plan(offline(tuned(1, 2)))
+	g.flying("Offline a")
+	h := newRig(t)
+	h.now = g.now
+	h.e = Restore(Config{}, roundTrip(t, g.e.Snapshot(g.now)))
+	h.up("c", "c1")
+	h.plan(tuned(1, 2))
+	h.answer(OpOpen, "a", Returned{State: ReportedOnline})
+	h.grant(1)
+	h.is("a", Online)
+	h.inForce(ReasonNextOnline, "beta")
+}
+
 // Whatever happens while properties are set happens as if they were not.
 func TestEveryEventWhilePropertiesAreSet(t *testing.T) {
 	for _, kind := range eventKinds() {
