@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"context"
 	"slices"
 	"syscall"
 	"testing"
@@ -77,6 +78,9 @@ func TestKubeletRestart(t *testing.T) {
 	kubelet := kubeletOf(t, owner.NodeName)
 	began := time.Now()
 	must(t, scene.Signal(kubelet, syscall.SIGKILL))
+	// It takes its time to die, and what lives is not started.
+	must(t, cluster.Wait(t.Context(), "the end of kubelet", 30*time.Second,
+		func(context.Context) (bool, string, error) { return !scene.Alive(kubelet), "it lives", nil }))
 	must(t, cluster.Local.Start(t.Context(), owner.NodeName))
 	if now := kubeletOf(t, owner.NodeName); now == kubelet {
 		t.Fatalf("kubelet is process %d still: this proves nothing", now)
