@@ -91,7 +91,10 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 func (l Layout) prepareContainerd(ctx context.Context, n Node) error {
 	var images string
 	name := n.Name() + "-containerd"
-	err := l.await(ctx, 30*time.Second, name+" to answer", []string{name}, func(ctx context.Context) (err error) {
+	err := l.await(ctx, time.Minute, name+" to answer", []string{name}, func(ctx context.Context) (err error) {
+		if err = criAnswers(ctx, n.Socket()); err != nil {
+			return err
+		}
 		images, err = n.ctr(ctx, "images", "ls", "-q")
 		return err
 	})
