@@ -125,7 +125,10 @@ func TestPropertiesAreTakenBack(t *testing.T) {
 	g.inForce(ReasonUpdating)
 	g.answer(OpBeginResourceControl, "a", Returned{Outcome: Broken})
 	g.want(string(g.call(OpBeginResourceControl, "a").Control.Input) == `{"alpha":1,"beta":1}`, "not taken back")
-	g.ok(OpBeginResourceControl, "a")
+	notes := g.ok(OpBeginResourceControl, "a")
+	g.want(slices.ContainsFunc(notes, func(a Action) bool {
+		return a.Note != nil && a.Note.Text == "a took over its new properties: those of before"
+	}), "%+v", notes)
 	g.inForce(ReasonApplied)
 	g.flying()
 }
