@@ -23,7 +23,7 @@ type PropertySetter interface {
 	// Online brings them into force. Any other error: nothing of them was taken over.
 	//
 	// It may be called again with the same properties. The SDK runs it beside Offline,
-	// checks and controls, never beside Online or itself; its context ends when the
+	// checks and controls, never beside Online, Close or itself; its context ends when the
 	// resource is terminated or the call's deadline comes. What an error says goes to
 	// the cluster log.
 	SetProperties(ctx context.Context, properties *structpb.Struct) error

@@ -175,4 +175,17 @@ func TestSetPropertiesRunsAlone(t *testing.T) {
 	finish <- nil
 	s.mustTerminate()
 	s.mustOnline(0)
+	s.mustTerminate()
+
+	leave()
+	if r, err := s.Offline(s.ctx(), &pb.OfflineRequest{ResourceId: s.id}); err != nil || r.GetStatus() != 0 {
+		t.Fatalf("Offline waits for it: %v, %v", r, err)
+	}
+	if r, err := s.Close(briefly(), &pb.CloseRequest{ResourceId: s.id}); err == nil && r.GetStatus() == 0 || f.count("Close") > 0 {
+		t.Errorf("Close runs beside it: %v, %v", r, err)
+	}
+	finish <- nil
+	if r, err := s.Close(s.ctx(), &pb.CloseRequest{ResourceId: s.id}); err != nil || r.GetStatus() != 0 {
+		t.Errorf("Close: %v, %v", r, err)
+	}
 }
