@@ -92,7 +92,7 @@ func (l Layout) prepareContainerd(ctx context.Context, n Node) error {
 	var images string
 	name := n.Name() + "-containerd"
 	err := l.await(ctx, time.Minute, name+" to answer", []string{name}, func(ctx context.Context) (err error) {
-		if err = criAnswers(ctx, n.Socket()); err != nil {
+		if err := criAnswers(ctx, n.Socket()); err != nil {
 			return err
 		}
 		images, err = n.ctr(ctx, "images", "ls", "-q")
