@@ -8,6 +8,7 @@ package e2e
 import (
 	"context"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +44,12 @@ func TestNodeReboot(t *testing.T) {
 		}
 		must(t, cluster.Local.Start(t.Context(), l.owner.NodeName))
 		restarted(t, g, host)
+		// The containers of the host that came back are others than those that are watched so far.
+		again := scene.Rivals{Program: hello, Containers: ok(g.Containers(t.Context(), scene.ActorContainer))(t)}.Watch(t.Context())
 		l.interrupted(t, scene.KindFailover, "OwnerSilent")
+		if seen, err := again.Stop(); err != nil || len(seen) != 1 || !strings.HasPrefix(seen[0].Container, l.standby+"/") {
+			t.Errorf("processes since the node is back: %+v, %v; want that of %s alone", seen, err, l.standby)
+		}
 		l.sameHosts(t)
 		must(t, scene.NotBefore(log, l.owner.Epoch, entry))
 		// What it had written before is no claim: whoever took over keeps it.
