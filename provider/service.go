@@ -187,7 +187,7 @@ func (s *service) create(ctx context.Context, t *resourceType, id string, req *p
 // close ends an instance, RA 2.1 Close.
 func (s *service) close(ctx context.Context, in *instance) error {
 	in.mu.Lock()
-	offline := in.state == StateOffline && in.op == nil
+	offline := in.state == StateOffline && in.op == nil && in.update == nil
 	in.mu.Unlock()
 	if !offline {
 		if err := in.runTerminate(ctx); err != nil {

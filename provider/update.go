@@ -23,8 +23,9 @@ type PropertySetter interface {
 	// Online brings them into force. Any other error: nothing of them was taken over.
 	//
 	// It may be called again with the same properties. The SDK runs it beside Offline,
-	// checks and controls, never beside Online or itself; its context ends when the
-	// resource is terminated.
+	// checks and controls, never beside Online, Close or itself; its context ends when the
+	// resource is terminated or the call's deadline comes. What an error says goes to
+	// the cluster log.
 	SetProperties(ctx context.Context, properties *structpb.Struct) error
 }
 
@@ -48,7 +49,7 @@ func (in *instance) setProperties(ctx context.Context, buffer []byte) *pb.Contro
 	if len(buffer) > maxBuffer || properties.UnmarshalJSON(buffer) != nil {
 		return &pb.ControlOutput{Status: uint32(ErrorInvalidData)}
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(withDeadlineOf(ctx, ctx))
 	defer cancel()
 	u, err := in.beginUpdate(ctx, cancel)
 	if err == nil {
@@ -56,6 +57,10 @@ func (in *instance) setProperties(ctx context.Context, buffer []byte) *pb.Contro
 		in.endUpdate(u)
 	}
 	if e := asError(err); e != nil {
+		if e.Code != ErrorPropertiesStored && e.Code != ErrorOperationAborted {
+			// The answer has no room for it.
+			(&Handle{in: in}).LogEvent(LogError, "new properties are not taken over: %s", e.Message)
+		}
 		return &pb.ControlOutput{Status: uint32(e.Code)}
 	}
 	return &pb.ControlOutput{}

@@ -6,6 +6,7 @@ package provider_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
+	"github.com/understudy-dev/understudy/internal/testmonitor"
 	"github.com/understudy-dev/understudy/provider"
 )
 
@@ -60,6 +62,9 @@ func TestSetProperties(t *testing.T) {
 	s.mustSet(`{"a":"y"}`, 5024)
 	answer = provider.Errorf(provider.ErrorInvalidData, "a: is wrong")
 	s.mustSet(`{"a":"z"}`, 13)
+	testmonitor.Wait(t, s.monitor, func(r *pb.LogEventRequest) bool {
+		return r.GetLogLevel() == provider.LogError && strings.HasSuffix(r.GetMessage(), ": a: is wrong")
+	})
 	answer = errors.New("any")
 	s.mustSet(`{}`, 5038)
 	s.mustSet(`{"a":"panic"}`, 5930)
@@ -68,6 +73,21 @@ func TestSetProperties(t *testing.T) {
 	s.mustSet(`{"a":"x"}`, 0)
 	s.mustTerminate()
 	s.mustSet(`{"a":"late"}`, 5004)
+}
+
+// One that heeds its context answers in time: a call without an answer costs the process.
+func TestSetPropertiesHasADeadline(t *testing.T) {
+	f := tunable{fake: &fake{}, set: func(ctx context.Context, _ *structpb.Struct) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	s := newStage(t, f.fake, f)
+	s.mustOnline(0)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if code, err := s.setCode(ctx, `{}`); err != nil || code != 5910 {
+		t.Errorf("%d, %v; want 5910", code, err)
+	}
 }
 
 // A resource that does not take properties over says so, whatever codes it serves.
@@ -155,4 +175,17 @@ func TestSetPropertiesRunsAlone(t *testing.T) {
 	finish <- nil
 	s.mustTerminate()
 	s.mustOnline(0)
+	s.mustTerminate()
+
+	leave()
+	if r, err := s.Offline(s.ctx(), &pb.OfflineRequest{ResourceId: s.id}); err != nil || r.GetStatus() != 0 {
+		t.Fatalf("Offline waits for it: %v, %v", r, err)
+	}
+	if r, err := s.Close(briefly(), &pb.CloseRequest{ResourceId: s.id}); err == nil && r.GetStatus() == 0 || f.count("Close") > 0 {
+		t.Errorf("Close runs beside it: %v, %v", r, err)
+	}
+	finish <- nil
+	if r, err := s.Close(s.ctx(), &pb.CloseRequest{ResourceId: s.id}); err != nil || r.GetStatus() != 0 {
+		t.Errorf("Close: %v, %v", r, err)
+	}
 }

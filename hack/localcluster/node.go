@@ -14,10 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/types/known/emptypb"
-
 	"github.com/understudy-dev/understudy/hack/internal/tool"
 )
 
@@ -95,27 +91,17 @@ func (l Layout) startNode(ctx context.Context, n Node, bin string, lock *os.File
 func (l Layout) prepareContainerd(ctx context.Context, n Node) error {
 	var images string
 	name := n.Name() + "-containerd"
-	err := l.await(ctx, 30*time.Second, name+" to answer", []string{name}, func(ctx context.Context) (err error) {
-		if images, err = n.ctr(ctx, "images", "ls", "-q"); err != nil {
+	err := l.await(ctx, time.Minute, name+" to answer", []string{name}, func(ctx context.Context) (err error) {
+		if err := criAnswers(ctx, n.Socket()); err != nil {
 			return err
 		}
-		return n.askCRI(ctx)
+		images, err = n.ctr(ctx, "images", "ls", "-q")
+		return err
 	})
 	if err != nil || strings.Contains(images, "/"+sandboxImage+"\n") {
 		return err
 	}
 	return l.importImage(ctx, n, l.sandboxArchive())
-}
-
-// askCRI asks what kubelet asks first: containerd answers all else before that, and kubelet ends if it does not.
-func (n Node) askCRI(ctx context.Context) error {
-	connection, err := grpc.NewClient("unix://"+n.Socket(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = connection.Close() }()
-	// No field is set or looked at, so that empty messages will do.
-	return connection.Invoke(ctx, "/runtime.v1.RuntimeService/Version", &emptypb.Empty{}, &emptypb.Empty{})
 }
 
 func (n Node) ctr(ctx context.Context, args ...string) (string, error) {

@@ -159,13 +159,24 @@ func (c *Core) describeGroup() {
 	}}, urgent)
 }
 
-// unready is the resource that says why the group is not as it is wanted, a failed
-// one before others; nil if none says why.
+// unready is the resource that says why the group is not as it is wanted: a failed one
+// before others, and before one that is offline because it is wanted so. nil if none
+// says why.
 func (c *Core) unready() *engine.ResourceSnapshot {
+	weight := func(r *engine.ResourceSnapshot) int {
+		switch {
+		case r == nil || r.Waiting == "":
+			return 0
+		case r.Spec.DesiredState != engine.DesiredOnline || r.Removed:
+			return 1
+		case r.State != engine.Failed:
+			return 2
+		}
+		return 3
+	}
 	var found *engine.ResourceSnapshot
 	for i := range c.snapshot.Resources {
-		r := &c.snapshot.Resources[i]
-		if r.Waiting != "" && (found == nil || r.State == engine.Failed && found.State != engine.Failed) {
+		if r := &c.snapshot.Resources[i]; weight(r) > weight(found) {
 			found = r
 		}
 	}

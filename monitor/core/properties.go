@@ -36,8 +36,14 @@ func propertiesApplied(r engine.ResourceSnapshot) Condition {
 		c.Reason, c.Message = v1alpha1.ReasonUpdating, "The provider is being given new properties"
 	case engine.ReasonPropertiesRefused:
 		c.Reason = v1alpha1.ReasonRefused
-		c.Message = fmt.Sprintf("The provider did not take over %s: %s. What runs goes on with what it had; its next "+
-			"Online is given the new ones: correct them, or %s", names, p.Asked.Status, restart)
+		was := "did not take over"
+		goesOn := "What runs goes on with what it had"
+		if s := p.Asked.Status; s == engine.CodeCallTimedOut || s == engine.CodeExceptionInCall {
+			// No answer, or none that says how far it came.
+			was, goesOn = "did not say that it took over", "Nobody knows with which of them it runs"
+		}
+		c.Message = fmt.Sprintf("The provider %s %s: %s. %s; its next Online is given the new ones: correct them, or %s",
+			was, names, p.Asked.Status, goesOn, restart)
 	default:
 		c.Reason = v1alpha1.ReasonNextOnline
 		c.Message = fmt.Sprintf("Changes of %s wait for the next Online: to make them effective, %s", names, restart)

@@ -67,7 +67,13 @@ func TestPropertiesAppliedIsTold(t *testing.T) {
 	is(4, false, v1alpha1.ReasonNextOnline, "Changes of live wait")
 	a.takes = engine.CodeInvalidData
 	r.tune(5, `{"live":4}`)
-	is(5, false, v1alpha1.ReasonRefused, "live: ERROR_INVALID_DATA")
+	is(5, false, v1alpha1.ReasonRefused, "did not take over live: ERROR_INVALID_DATA", "goes on with what it had")
+	for i, code := range []engine.Code{engine.CodeCallTimedOut, engine.CodeExceptionInCall} {
+		a.takes = code
+		r.tune(int64(51+i), fmt.Sprintf(`{"live":%d}`, 51+i))
+		is(int64(51+i), false, v1alpha1.ReasonRefused, "Nobody knows with which of them it runs")
+	}
+	a.takes = engine.CodeInvalidData
 
 	a.hold["BeginResourceControl"] = true
 	r.tune(6, `{"live":5}`)

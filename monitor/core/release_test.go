@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/engine"
@@ -115,6 +116,23 @@ func TestWhyAGroupIsNotReady(t *testing.T) {
 	fail(a)
 	r.pass(time.Second)
 	if c := ready(); c.Status || c.Reason != string(engine.ReasonWaitingRestart) || c.Message == "" {
+		t.Errorf("%+v", c)
+	}
+}
+
+// What is offline because it is wanted so is not why a group is not ready.
+func TestNotReadyForWhatIsWanted(t *testing.T) {
+	r, a := up(t, "a")
+	idle := r.plan.Resources[0]
+	idle.UID, idle.Name, idle.Online = "u0", "idle", false
+	r.plan.Resources = append([]planv1.Resource{idle}, r.plan.Resources...)
+	r.status.PlanRevision = "p2"
+	r.tell()
+	r.run()
+	a.hold["Online"] = true
+	a.signalFailure()
+	r.pass(time.Second)
+	if c := lastConditions(a)[0]; c.Status || c.Reason != string(engine.ReasonWaitingOnline) {
 		t.Errorf("%+v", c)
 	}
 }

@@ -5,6 +5,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -152,18 +153,17 @@ func (e *Engine) setEnded(r *resource, code Code) {
 		return
 	}
 	r.asked.Answered, r.asked.Status = true, code
-	if code == CodeSuccess {
-		e.note(LevelInformation, r, ReasonApplied, r.spec.Name+" took over its new properties: "+
-			strings.Join(changed(r.given, r.asked.Properties), ", "), false)
+	names := cmp.Or(strings.Join(changed(r.given, r.asked.Properties), ", "), "those of before")
+	switch code {
+	case CodeSuccess:
+		e.note(LevelInformation, r, ReasonApplied, r.spec.Name+" took over its new properties: "+names, false)
 		r.given, r.asked, r.runningGeneration = r.asked.Properties, nil, s.generation
+	case CodePropertiesStored, CodeInvalidFunction:
+	default:
+		e.note(LevelWarning, r, ReasonPropertiesRefused,
+			r.spec.Name+" did not take over its new properties: "+names+": "+code.String(), true)
 	}
 	r.compare()
-	switch code {
-	case CodeSuccess, CodePropertiesStored, CodeInvalidFunction:
-	default:
-		e.note(LevelWarning, r, ReasonPropertiesRefused, r.spec.Name+" did not take over its new properties: "+
-			strings.Join(r.stale, ", ")+": "+code.String(), true)
-	}
 }
 
 // forgetSetting: it is not online any more, and whatever the provider still does of
@@ -186,9 +186,10 @@ func (e *Engine) settingOf(context int64, container string) *resource {
 	return e.resources[i]
 }
 
-// propertiesSnapshot tells it, nil if all is as planned, or nothing runs.
+// propertiesSnapshot tells it, nil if all is as planned, or nothing runs. What is on its
+// way down still does: after a restart of the monitor it may be found online.
 func (r *resource) propertiesSnapshot() *PropertiesSnapshot {
-	if !r.up() || len(r.stale) == 0 && r.asked == nil {
+	if !r.up() && r.state != OfflinePending || len(r.stale) == 0 && r.asked == nil {
 		return nil
 	}
 	s := &PropertiesSnapshot{Running: r.given, Stale: slices.Clone(r.stale), Reason: ReasonNextOnline}

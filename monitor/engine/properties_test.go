@@ -125,7 +125,10 @@ func TestPropertiesAreTakenBack(t *testing.T) {
 	g.inForce(ReasonUpdating)
 	g.answer(OpBeginResourceControl, "a", Returned{Outcome: Broken})
 	g.want(string(g.call(OpBeginResourceControl, "a").Control.Input) == `{"alpha":1,"beta":1}`, "not taken back")
-	g.ok(OpBeginResourceControl, "a")
+	notes := g.ok(OpBeginResourceControl, "a")
+	g.want(slices.ContainsFunc(notes, func(a Action) bool {
+		return a.Note != nil && a.Note.Text == "a took over its new properties: those of before"
+	}), "%+v", notes)
 	g.inForce(ReasonApplied)
 	g.flying()
 }
@@ -277,6 +280,24 @@ func TestPropertiesAfterARestart(t *testing.T) {
 	g.plan(tuned(2, 1))
 	g.ok(OpBeginResourceControl, "a")
 	g.want(string(g.call(OpBeginResourceControl, "a").Control.Input) == `{"alpha":2,"beta":1}`, "%v", g.inFlight())
+}
+
+// Offline never reached the provider before the monitor died, and is not wanted any more:
+// what goes on running goes on with what it had.
+func TestPropertiesOfWhatIsFoundOnlineAgain(t *testing.T) {
+	g := online(t, tuned(1, 1))
+	g.plan(tuned(1, 2))
+	g.plan(offline(tuned(1, 2)))
+	g.flying("Offline a")
+	h := newRig(t)
+	h.now = g.now
+	h.e = Restore(Config{}, roundTrip(t, g.e.Snapshot(g.now)))
+	h.up("c", "c1")
+	h.plan(tuned(1, 2))
+	h.answer(OpOpen, "a", Returned{State: ReportedOnline})
+	h.grant(1)
+	h.is("a", Online)
+	h.inForce(ReasonNextOnline, "beta")
 }
 
 // Whatever happens while properties are set happens as if they were not.

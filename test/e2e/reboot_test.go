@@ -8,6 +8,7 @@ package e2e
 import (
 	"context"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +44,12 @@ func TestNodeReboot(t *testing.T) {
 		}
 		must(t, cluster.Local.Start(t.Context(), l.owner.NodeName))
 		restarted(t, g, host)
+		// The containers of the host that came back are others than those that are watched so far.
+		again := scene.Rivals{Program: hello, Containers: ok(g.Containers(t.Context(), scene.ActorContainer))(t)}.Watch(t.Context())
 		l.interrupted(t, scene.KindFailover, "OwnerSilent")
+		if seen, err := again.Stop(); err != nil || len(seen) != 1 || !strings.HasPrefix(seen[0].Container, l.standby+"/") {
+			t.Errorf("processes since the node is back: %+v, %v; want that of %s alone", seen, err, l.standby)
+		}
 		l.sameHosts(t)
 		must(t, scene.NotBefore(log, l.owner.Epoch, entry))
 		// What it had written before is no claim: whoever took over keeps it.
@@ -78,9 +84,9 @@ func TestKubeletRestart(t *testing.T) {
 	kubelet := kubeletOf(t, owner.NodeName)
 	began := time.Now()
 	must(t, scene.Signal(kubelet, syscall.SIGKILL))
-	must(t, cluster.Wait(t.Context(), "the end of kubelet", 10*time.Second, func(context.Context) (bool, string, error) {
-		return !scene.Alive(kubelet), "it lives", nil
-	}))
+	// It takes its time to die, and what lives is not started.
+	must(t, cluster.Wait(t.Context(), "the end of kubelet", 30*time.Second,
+		func(context.Context) (bool, string, error) { return !scene.Alive(kubelet), "it lives", nil }))
 	must(t, cluster.Local.Start(t.Context(), owner.NodeName))
 	if now := kubeletOf(t, owner.NodeName); now == kubelet {
 		t.Fatalf("kubelet is process %d still: this proves nothing", now)

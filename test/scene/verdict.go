@@ -139,10 +139,11 @@ func WrongResources(o *understudyv1alpha1.ResourceGroup, resources []understudyv
 			want("state", s.State, understudyv1alpha1.StateOnline), want("message", s.Message, ""),
 			want("epoch", s.Epoch, owner.Epoch), want("podUID", s.PodUID, owner.PodUID),
 			want("podName", s.PodName, owner.PodName), want("nodeName", s.NodeName, owner.NodeName),
-			want("plan", s.PlanRevision, o.Status.PlanRevision),
+			want("plan", s.PlanRevision, o.Status.PlanRevision), want("generation", s.Generation, r.Generation),
 			want("next restart", clockOf(s.NextRestartTime), clockOf(nil)),
 			wantCondition(r.Status.Conditions, understudyv1alpha1.ConditionAccepted, true),
 			wantCondition(r.Status.Conditions, understudyv1alpha1.ConditionOnline, true),
+			wantCondition(r.Status.Conditions, understudyv1alpha1.ConditionPropertiesApplied, true),
 			wrongTransitions(*s),
 		)
 		if s.LastFailure != nil && s.StateTime.Before(&s.LastFailure.Time) {

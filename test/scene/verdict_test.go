@@ -53,10 +53,13 @@ func rightStand() *stand {
 			},
 		},
 	}
+	s.resource.Generation = 2
 	s.resource.Status = understudyv1alpha1.ClusterResourceStatus{
-		Conditions: []metav1.Condition{{Type: "Accepted", Status: true_}, {Type: "Online", Status: true_}},
+		Conditions: []metav1.Condition{
+			{Type: "Accepted", Status: true_}, {Type: "Online", Status: true_}, {Type: "PropertiesApplied", Status: true_},
+		},
 		Owner: &understudyv1alpha1.ResourceOwnerStatus{
-			Epoch: 9, PodUID: "1", PodName: "a-1", NodeName: "n-1", PlanRevision: "plan", State: "Online",
+			Generation: 2, Epoch: 9, PodUID: "1", PodName: "a-1", NodeName: "n-1", PlanRevision: "plan", State: "Online",
 			StateTime: *at(8), Reason: "Started",
 			Transitions: []understudyv1alpha1.ResourceTransition{
 				{Time: *at(7), State: "OnlinePending", Reason: "Starting"}, {Time: *at(8), State: "Online", Reason: "Started"},
@@ -109,6 +112,8 @@ func TestWrong(t *testing.T) {
 		"barred hosts: 1":                       func(s *stand) { s.group.Status.Succession.Barred = []understudyv1alpha1.BarredHost{{}} },
 		"state: Failed":                         func(s *stand) { s.resource.Status.Owner.State = "Failed" },
 		"epoch: 5":                              func(s *stand) { s.resource.Status.Owner.Epoch = 5 },
+		"generation: 1":                         func(s *stand) { s.resource.Status.Owner.Generation = 1 },
+		"PropertiesApplied=False":               func(s *stand) { s.resource.Status.Conditions[2].Status = metav1.ConditionFalse },
 		"failed after that": func(s *stand) {
 			s.resource.Status.Owner.LastFailure = &understudyv1alpha1.ResourceFailure{Time: metav1.NowMicro()}
 		},
