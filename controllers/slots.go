@@ -16,8 +16,8 @@ type slots struct {
 	// wake is called for a group that may try again; it must not block.
 	wake func(types.NamespacedName)
 
-	mu      sync.Mutex
-	most    int
+	mu   sync.Mutex
+	most int
 	// held has how many hosts of a group were ready when it took its slot.
 	held    map[types.NamespacedName]int
 	waiting []types.NamespacedName
