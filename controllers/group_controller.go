@@ -111,7 +111,7 @@ func (s *groupScope) placement(now time.Time) placement.Input {
 }
 
 // The verb manage exists for the admission policies: it tells the manager from all others.
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=get;list;watch;update;patch;delete;manage
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=get;list;watch;patch;delete;manage
 // +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups/finalizers,verbs=update
 // +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,verbs=get;list;watch;create;update;patch;delete

@@ -229,6 +229,9 @@ func whyNotReady(p *corev1.Pod, in placement.Input, inForce *planv1.Plan) string
 	if placement.Unreachable(p, in.Nodes) {
 		return "its node " + p.Spec.NodeName + " is not ready"
 	}
+	if placement.Finished(p) {
+		return sentence("it ended and is going to be replaced: "+p.Status.Reason, p.Status.Message)
+	}
 	for _, c := range p.Status.Conditions {
 		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse {
 			return c.Reason + ": " + c.Message

@@ -27,10 +27,12 @@ const (
 
 // turn says whether the group may take a step of a roll-out: a host of an earlier
 // template deleted, the image of a monitor changed. Only so many groups do at once,
-// and one whose roll-out hangs goes on counting: a bad update stops by itself. Other
-// groups are not named, because they may be none of the reader's business.
+// and one that a roll-out left with fewer ready hosts goes on counting: a bad update
+// stops by itself. One that waits for hosts that were not ready before does not: it
+// may wait for ever. Other groups are not named, because they may be none of the
+// reader's business.
 func (r *groupReconciler) turn(ctx context.Context, s *groupScope) bool {
-	has, begun := r.rollouts.take(client.ObjectKeyFromObject(s.group))
+	has, begun := r.rollouts.take(client.ObjectKeyFromObject(s.group), s.readyHosts(r.now()))
 	if begun {
 		ctrl.LoggerFrom(ctx).Info("The roll-out begins")
 	}
@@ -42,14 +44,15 @@ func (r *groupReconciler) turn(ctx context.Context, s *groupScope) bool {
 	return has
 }
 
-// endRollout gives the group's turn to the next when nothing is left to do.
+// endRollout gives the group's turn to the next when nothing of it is under way.
 func (r *groupReconciler) endRollout(ctx context.Context, s *groupScope) error {
-	if s.plan == nil || s.moved || !placement.RolledOut(
-		s.placement(r.now()), s.wantedHosts(), s.plan.HostRevision, s.plan.OnDelete, r.options.Image) {
+	key := client.ObjectKeyFromObject(s.group)
+	if s.plan == nil || s.moved || !placement.Settled(
+		s.placement(r.now()), s.wantedHosts(), r.rollouts.before(key), s.plan.HostRevision, s.plan.OnDelete, r.options.Image) {
 		return nil
 	}
-	if r.rollouts.give(client.ObjectKeyFromObject(s.group)) {
-		ctrl.LoggerFrom(ctx).Info("The roll-out is done")
+	if r.rollouts.give(key) {
+		ctrl.LoggerFrom(ctx).Info("The roll-out is done, or waits for hosts that were not ready before")
 	}
 	return nil
 }

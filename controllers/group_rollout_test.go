@@ -92,6 +92,12 @@ func TestGroupsAreRolledOutInTurns(t *testing.T) {
 	g.Expect(woken).To(Equal([]types.NamespacedName{{Namespace: "shop", Name: "b"}}))
 	g.Expect(step(rolling("b", "old", "old"))).To(Equal([]string{"b-1"}))
 
+	waits = rolling("b", "old", "starting") // which was not ready before its turn, either
+	r.rollouts.give(client.ObjectKeyFromObject(waits.group))
+	r.rollouts.take(client.ObjectKeyFromObject(waits.group), 1)
+	g.Expect(step(waits)).To(BeEmpty())
+	g.Expect(step(rolling("c", "old", "old"))).To(Equal([]string{"c-1"}), "others need not wait for that")
+
 	manual := rolling("c", "old", "new")
 	manual.plan.OnDelete = true
 	g.Expect(step(manual)).To(BeEmpty())

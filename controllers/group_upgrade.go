@@ -58,7 +58,8 @@ func (r *groupReconciler) upgrade(ctx context.Context, s *groupScope) error {
 func (r *groupReconciler) upgradeHost(ctx context.Context, s *groupScope, host *corev1.Pod, pods []corev1.Pod) error {
 	idle := placement.MonitorStatus(host).State.Running == nil && !placement.Ready(host, s.placement(r.now()))
 	if idle && string(host.UID) != s.ownerUID() {
-		return r.changeMonitor(ctx, s, host) // nothing of it runs that a pull could hold up
+		_, err := r.changeMonitor(ctx, s, host) // nothing of it runs that a pull could hold up
+		return err
 	}
 	for i := range pods {
 		p := &pods[i]
@@ -71,7 +72,7 @@ func (r *groupReconciler) upgradeHost(ctx context.Context, s *groupScope, host *
 			there, why = false, "the service account got other pull secrets since the host was created: delete the host"
 		}
 		if there {
-			if err := r.changeMonitor(ctx, s, host); err != nil {
+			if changed, err := r.changeMonitor(ctx, s, host); !changed {
 				return err
 			}
 			return r.deleteImagePod(ctx, p)
@@ -99,18 +100,32 @@ func (r *groupReconciler) awaitImage(ctx context.Context, s *groupScope, host, p
 
 // changeMonitor puts our image into the monitor of a live pod. It notes which
 // container that replaces: kubelet goes on calling it ready until it has seen the change.
-func (r *groupReconciler) changeMonitor(ctx context.Context, s *groupScope, host *corev1.Pod) error {
-	err := patchMeta(ctx, r.Client, host, func(p *corev1.Pod) {
+// The patch names that container alone: one of the whole list would take out of the
+// others what a newer API server knows and we do not, which it refuses.
+func (r *groupReconciler) changeMonitor(ctx context.Context, s *groupScope, host *corev1.Pod) (bool, error) {
+	before := host.DeepCopy()
+	changed, err := patched(host, func(p *corev1.Pod) {
 		placement.Monitor(p).Image = r.options.Image
 		metav1.SetMetaDataAnnotation(
 			&p.ObjectMeta, understudyv1alpha1.AnnotationReplacedMonitor, placement.MonitorStatus(p).ContainerID)
+	}, func(client.Patch) error {
+		patch := client.StrategicMergeFrom(before, client.MergeFromWithOptimisticLock{})
+		return r.Patch(ctx, host, patch, client.FieldOwner(fieldManager))
 	})
-	if err != nil {
-		return client.IgnoreNotFound(fmt.Errorf("changing the image of the monitor of the pod %s: %w", host.Name, err))
+	switch {
+	case refused(err):
+		s.rollout = fmt.Sprintf("the monitor of %s stays as it is, because the API server refuses its new image: %s",
+			host.Name, err)
+		s.again(refusedRetry)
+		return false, nil
+	case err != nil:
+		return false, client.IgnoreNotFound(fmt.Errorf("changing the image of the monitor of the pod %s: %w", host.Name, err))
+	case !changed:
+		return false, nil
 	}
 	r.event(s.group, host, false, "MonitorUpgraded", "Upgrade", "The monitor of the host %s gets the image %s",
 		host.Name, r.options.Image)
-	return nil
+	return true, nil
 }
 
 // imagePods are the pods that bring images to the nodes of the group's hosts. Those

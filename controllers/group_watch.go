@@ -67,7 +67,8 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		Watches(&corev1.Pod{}, handler.EnqueueRequestsFromMapFunc(groupOfImagePod)).
 		WatchesRawSource(source.Channel(turns, &handler.EnqueueRequestForObject{})).
 		Watches(&coordinationv1.Lease{}, r.leases).
-		Watches(&corev1.Service{}, byLabel, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		// A Service has no generation, and one without a selector no status.
+		Watches(&corev1.Service{}, byLabel).
 		Watches(&rbacv1.Role{}, byLabel).
 		Watches(&rbacv1.RoleBinding{}, byLabel).
 		// Its status follows each pod.

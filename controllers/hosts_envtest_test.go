@@ -225,7 +225,7 @@ func TestHostsAreReplacedAndRemoved(t *testing.T) {
 		one := &corev1.Pod{}
 		err := c.Get(t.Context(), client.ObjectKeyFromObject(&hosts[1]), one)
 		g.Expect(apierrors.IsNotFound(err) || !one.DeletionTimestamp.IsZero()).To(BeTrue())
-	}, soon, "50ms").Should(Succeed())
+	}, 2*soon, "50ms").Should(Succeed())
 
 	g.Eventually(func() error {
 		one := group(g, t, ns, "db")

@@ -296,10 +296,12 @@ func TestAccessIsMendedWhileTheSpecIsRefused(t *testing.T) {
 		s.Template.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{}
 	})
 	refused(g, t, ns, understudyv1alpha1.ReasonProbeNotAllowed, "lifecycle")
-	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "understudy-db"}}
+	binding := get(g, t, ns, "understudy-db", &rbacv1.RoleBinding{})
 	g.Expect(c.Delete(t.Context(), binding)).To(Succeed())
+	g.Eventually(func(g Gomega) { // another one: the API server goes by the one of before for a while
+		g.Expect(get(g, t, ns, "understudy-db", &rbacv1.RoleBinding{}).UID).NotTo(Equal(binding.UID))
+	}, soon, "50ms").Should(Succeed())
 	g.Eventually(func() error { return take(t.Context(), monitor, ns, owner, 1_000) }, soon, "100ms").Should(Succeed())
-	get(g, t, ns, "understudy-db", &rbacv1.RoleBinding{})
 }
 
 // Another service account takes the place of the old one pod by pod: the owner,

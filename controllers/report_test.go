@@ -5,6 +5,7 @@ package controllers
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -46,4 +47,14 @@ func TestGuardWeakened(t *testing.T) {
 			g.Expect(c).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", understudyv1alpha1.ReasonCPULimit)))
 		})
 	}
+}
+
+// A host that ended is not starting: kubelet said why.
+func TestWhyItEnded(t *testing.T) {
+	g := NewWithT(t)
+	s := rolling("a", "new", "new")
+	ended := &s.pods[1]
+	ended.Status = corev1.PodStatus{Phase: corev1.PodFailed, Reason: "OutOfcpu", Message: "no room"}
+	g.Expect(s.hostsReady(time.Now())).To(And(HaveField("Status", metav1.ConditionFalse),
+		HaveField("Message", HaveSuffix("a-1: it ended and is going to be replaced: OutOfcpu: no room"))))
 }

@@ -48,7 +48,7 @@ func (r *resourceReconciler) resourcesOf(ctx context.Context, o client.Object) [
 	})
 }
 
-// +kubebuilder:rbac:groups=understudy.dev,resources=clusterresources,verbs=get;list;watch;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=clusterresources,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=understudy.dev,resources=clusterresources/status,verbs=get;update;patch
 
 // Reconcile looks at one resource.

@@ -14,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/internal/builders"
 )
 
@@ -50,6 +51,14 @@ func TestRightsAreNarrow(t *testing.T) {
 			if len(rule.NonResourceURLs) > 0 {
 				t.Errorf("%s: %+v", who, rule)
 			}
+		}
+	}
+	for _, rule := range role.Rules {
+		// It patches. What it gives to monitors it must hold, and they update.
+		given := []string{"resourcegroups/status", "clusterresources/status", "controlcalls/status", "resourcegroups/finalizers"}
+		if slices.Contains(rule.APIGroups, understudyv1alpha1.GroupName) && slices.Contains(rule.Verbs, "update") &&
+			slices.ContainsFunc(rule.Resources, func(name string) bool { return !slices.Contains(given, name) }) {
+			t.Errorf("manager: update in %+v", rule)
 		}
 	}
 	for _, rule := range monitors {

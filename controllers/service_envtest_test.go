@@ -13,6 +13,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -84,6 +85,30 @@ func TestServiceIsRenamed(t *testing.T) {
 		gone(g, t, newGroup(ns, "db"))
 	}, 2*soon, "100ms").Should(Succeed())
 	g.Expect(services(g, t, ns)).To(ConsistOf("copied"))
+}
+
+// A Service that somebody changed is put right at once: nothing else of a healthy
+// group makes the manager look at it.
+func TestServiceIsPutRight(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	hosts := readyGroup(g, t, ns)
+	monitor := monitorOf(g, t, &hosts[0])
+	renew := func(g Gomega) { g.Expect(take(t.Context(), monitor, ns, &hosts[0], 1_000)).To(Succeed()) }
+	g.Eventually(renew, soon, "100ms").Should(Succeed())
+	g.Eventually(func(g Gomega) {
+		renew(g)
+		g.Expect(requestsOf.of(ns)).To(BeEmpty(), "the manager is done")
+	}, soon, "1s").Should(Succeed())
+	service := get(g, t, ns, "db", &corev1.Service{})
+	before := service.Spec.Ports
+	service.Spec.Ports = []corev1.ServicePort{{Port: 6379, TargetPort: intstr.FromInt32(77)}}
+	g.Expect(c.Update(t.Context(), service)).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		renew(g)
+		g.Expect(get(g, t, ns, "db", &corev1.Service{}).Spec.Ports).To(Equal(before))
+	}, atOnce, "200ms").Should(Succeed())
 }
 
 // Of two groups that want one Service, the first keeps it; the other says so, and

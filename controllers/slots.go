@@ -16,22 +16,23 @@ type slots struct {
 	// wake is called for a group that may try again; it must not block.
 	wake func(types.NamespacedName)
 
-	mu      sync.Mutex
-	most    int
-	held    map[types.NamespacedName]bool
+	mu   sync.Mutex
+	most int
+	// held has how many hosts of a group were ready when it took its slot.
+	held    map[types.NamespacedName]int
 	waiting []types.NamespacedName
 }
 
 func newSlots(most int, wake func(types.NamespacedName)) *slots {
-	return &slots{most: most, held: map[types.NamespacedName]bool{}, wake: wake}
+	return &slots{most: most, held: map[types.NamespacedName]int{}, wake: wake}
 }
 
-// take gives the group a slot, or says that it has to wait. begun is true only the
-// first time.
-func (s *slots) take(key types.NamespacedName) (has, begun bool) {
+// take gives the group, of which so many hosts are ready, a slot, or says that it has
+// to wait. begun is true only the first time.
+func (s *slots) take(key types.NamespacedName, ready int) (has, begun bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.held[key] {
+	if _, has := s.held[key]; has {
 		return true, false
 	}
 	if len(s.held) >= s.most {
@@ -40,9 +41,16 @@ func (s *slots) take(key types.NamespacedName) (has, begun bool) {
 		}
 		return false, false
 	}
-	s.held[key] = true
+	s.held[key] = ready
 	s.leave(key)
 	return true, true
+}
+
+// before is how many hosts of a group were ready when it took the slot that it has.
+func (s *slots) before(key types.NamespacedName) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.held[key]
 }
 
 // give takes back what a group has, which wakes the one that waited longest. It says
@@ -51,7 +59,7 @@ func (s *slots) give(key types.NamespacedName) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leave(key)
-	if !s.held[key] {
+	if _, has := s.held[key]; !has {
 		return false
 	}
 	delete(s.held, key)

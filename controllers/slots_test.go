@@ -15,7 +15,7 @@ func TestSlots(t *testing.T) {
 	var woken []string
 	s := newSlots(2, func(key types.NamespacedName) { woken = append(woken, key.Name) })
 	take := func(name string) string {
-		switch has, begun := s.take(types.NamespacedName{Name: name}); {
+		switch has, begun := s.take(types.NamespacedName{Name: name}, len(name)); {
 		case begun:
 			return "begun"
 		case has:
@@ -28,6 +28,8 @@ func TestSlots(t *testing.T) {
 	g.Expect(take("a")).To(Equal("begun"))
 	g.Expect(take("b")).To(Equal("begun"))
 	g.Expect(take("a")).To(Equal("has"), "a slot is taken once")
+	s.take(types.NamespacedName{Name: "a"}, 7)
+	g.Expect(s.before(types.NamespacedName{Name: "a"})).To(Equal(1), "as it was when it began")
 	g.Expect(take("c")).To(Equal("waits"))
 	g.Expect(take("d")).To(Equal("waits"))
 	g.Expect(take("e")).To(Equal("waits"))

@@ -42,8 +42,8 @@ func setupType(mgr ctrl.Manager, b base) error {
 		Complete(&typeReconciler{base: b})
 }
 
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes,verbs=get;list;watch;create;update;patch
-// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes/status,verbs=get;update;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcetypes/status,verbs=patch
 
 // Reconcile looks at one type.
 func (r *typeReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {

@@ -19,7 +19,8 @@ type Fit struct {
 	// Nodes of the cluster, and those of them that can take a host.
 	Nodes, Possible int
 	// Unmatched are not what nodeSelector or required affinity ask for; Tainted
-	// are, and have a taint that is not tolerated, such as Taint.
+	// are, and have a taint that is not tolerated, such as Taint: the first by its
+	// text, so that a text of it is the same whatever order nodes come in.
 	Unmatched, Tainted int
 	Taint              string
 }
@@ -50,7 +51,9 @@ func FitOf(pod *corev1.Pod, nodes []corev1.Node) Fit {
 			klog.Background(), node.Spec.Taints, pod.Spec.Tolerations, keepsAway, true)
 		if untolerated {
 			f.Tainted++
-			f.Taint = taint.ToString()
+			if text := taint.ToString(); f.Taint == "" || text < f.Taint {
+				f.Taint = text
+			}
 			continue
 		}
 		f.Possible++

@@ -4,6 +4,7 @@
 package placement_test
 
 import (
+	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -32,6 +33,8 @@ func TestFitOf(t *testing.T) {
 	}
 	pod := &corev1.Pod{}
 	g.Expect(placement.FitOf(pod, nodes)).To(Equal(placement.Fit{Nodes: 6, Possible: 4, Tainted: 2, Taint: "gpu=yes:NoExecute"}))
+	slices.Reverse(nodes)
+	g.Expect(placement.FitOf(pod, nodes).Taint).To(Equal("gpu=yes:NoExecute"), "a condition that says it stays as it is")
 	pod.Spec.Tolerations = []corev1.Toleration{{Key: "gpu", Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule}}
 	g.Expect(placement.FitOf(pod, nodes).Possible).To(Equal(5))
 	pod.Spec.NodeSelector = map[string]string{"disk": "hdd"}

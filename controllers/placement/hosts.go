@@ -20,6 +20,10 @@ const (
 	DeleteOutdated = "HostOutdated"
 )
 
+// endedRetry is how old a host that ended gets at least before another takes its
+// place. What kubelet refuses at once, the scheduler would send there again and again.
+const endedRetry = 10 * time.Second
+
 // Delete is one host that is to go.
 type Delete struct {
 	Pod    *corev1.Pod
@@ -35,25 +39,30 @@ type Decision struct {
 	// Roll is the host that goes next because it is outdated; nil if there is none,
 	// or if it waits for the others.
 	Roll *corev1.Pod
-	// Again is when to look again, because a node may count as lost by then; 0 is never.
+	// Again is when to look again, because a node may count as lost by then, or a host
+	// that ended be replaced; 0 is never.
 	Again time.Duration
 }
 
 // Hosts decides which hosts are missing and which must go: finished ones at
-// once, then those that are too many, then, one at a time and only while another
-// host is ready, those that are built from another template than hostName.
-// Standbys go first, the owner last.
+// once if they are not quite new, then those that are too many, then, one at a time
+// and only while another host is ready, those that are built from another template
+// than hostName. Standbys go first, the owner last.
 func Hosts(in Input, wanted int, hostName string) Decision {
 	var d Decision
 	var counted []*corev1.Pod
 	leaving := false
 	for i := range in.Pods {
 		p := &in.Pods[i]
-		switch lost, again := lost(p, in); {
+		lost, again := lost(p, in)
+		if Finished(p) {
+			again = tooNew(p, in.Now)
+		}
+		switch {
 		case !p.DeletionTimestamp.IsZero():
 			// On an unreachable node it may be leaving for ever.
 			leaving = leaving || !Unreachable(p, in.Nodes)
-		case Finished(p):
+		case Finished(p) && again == 0:
 			d.Delete = append(d.Delete, Delete{Pod: p, Reason: DeleteFinished})
 		case lost:
 		default:
@@ -76,6 +85,15 @@ func Hosts(in Input, wanted int, hostName string) Decision {
 		d.Roll = outdated(counted, in, hostName)
 	}
 	return d
+}
+
+// tooNew is how long a host that ended stays before it is replaced; 0 is not at all.
+func tooNew(p *corev1.Pod, now time.Time) time.Duration {
+	left := endedRetry - now.Sub(p.CreationTimestamp.Time)
+	if left > endedRetry {
+		return 0 // the API server's clock is ahead of ours
+	}
+	return max(left, 0)
 }
 
 // worst orders hosts by how little is lost with them: not ready, then built from

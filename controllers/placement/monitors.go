@@ -49,24 +49,31 @@ func NextMonitor(in Input, image string) *corev1.Pod {
 	return nil
 }
 
-// RolledOut says that a roll-out has nothing left to do: as many hosts as wanted
-// are ready, and of those that kubelet answers for none has another monitor than
-// image, or is built from another template than hostName unless that may stay.
-func RolledOut(in Input, wanted int, hostName string, outdatedStay bool, image string) bool {
-	ready := 0
+// Settled says that a roll-out harms nobody any more: as many hosts are ready as when
+// it began, or as are wanted, and no host is next. Of those that kubelet answers for
+// none has another monitor than image, or is built from another template than hostName
+// unless that may stay; or those that do wait for hosts that were not ready before.
+func Settled(in Input, wanted, before int, hostName string, outdatedStay bool, image string) bool {
+	if NextMonitor(in, image) != nil || !outdatedStay && Hosts(in, wanted, hostName).Roll != nil {
+		return false
+	}
+	ready, left, leaving := 0, false, false
 	for i := range in.Pods {
 		p := &in.Pods[i]
-		if !p.DeletionTimestamp.IsZero() || Finished(p) || Unreachable(p, in.Nodes) {
-			continue
-		}
-		if c := Monitor(p); c != nil && c.Image != image || !outdatedStay && !Current(p, hostName) {
-			return false
-		}
-		if steady(p, in) {
-			ready++
+		switch {
+		case Finished(p) || Unreachable(p, in.Nodes):
+		case !p.DeletionTimestamp.IsZero():
+			leaving = true
+		default:
+			c := Monitor(p)
+			left = left || c != nil && c.Image != image || !outdatedStay && !Current(p, hostName)
+			if steady(p, in) {
+				ready++
+			}
 		}
 	}
-	return ready >= wanted
+	// What is left may be waiting only for a host to be gone.
+	return ready >= min(wanted, before) && !(left && leaving)
 }
 
 // Monitor is the container of the monitor in the spec of a host pod; nil if it has none.
