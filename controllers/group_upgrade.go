@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -39,6 +40,9 @@ func (r *groupReconciler) upgrade(ctx context.Context, s *groupScope) error {
 		return err
 	}
 	next := placement.NextMonitor(s.placement(r.now()), r.options.Image)
+	if next == nil && slices.ContainsFunc(s.pods, r.outdatedOwner(s)) {
+		s.rollout = "the owner keeps the monitor that it has until every other host is ready"
+	}
 	if next != nil && !r.turn(ctx, s) {
 		next = nil
 	}
@@ -52,6 +56,14 @@ func (r *groupReconciler) upgrade(ctx context.Context, s *groupScope) error {
 		errs = append(errs, r.upgradeHost(ctx, s, next, pods))
 	}
 	return errors.Join(errs...)
+}
+
+// outdatedOwner finds the owner if its monitor has another image than ours.
+func (r *groupReconciler) outdatedOwner(s *groupScope) func(corev1.Pod) bool {
+	return func(p corev1.Pod) bool {
+		c := placement.Monitor(&p)
+		return string(p.UID) == s.ownerUID() && p.DeletionTimestamp.IsZero() && c != nil && c.Image != r.options.Image
+	}
 }
 
 // upgradeHost takes the next step for one host.

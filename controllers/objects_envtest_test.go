@@ -212,6 +212,20 @@ func TestDeletedBuiltinTypeIsMended(t *testing.T) {
 	g.Eventually(func(g Gomega) { g.Expect(accepted(g)).NotTo(Equal(before)) }, soon, "50ms").Should(Succeed())
 }
 
+// TestRoleOfSomebodyElse: what cannot be stored for a plan keeps it from being in
+// force, and the group says so.
+func TestRoleOfSomebodyElse(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	theirs := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "understudy-db"}}
+	create(g, t, theirs, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	refused(g, t, ns, understudyv1alpha1.ReasonPlanRefused, `the Role "understudy-db" exists and is not Understudy's`)
+	g.Expect(c.Delete(t.Context(), theirs)).To(Succeed())
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.FailoverThreshold = new(int32(7)) }) // at once
+	accepted(g, t, ns, "db")
+}
+
 // A Service that is somebody else's is left alone, and named; no plan with one of
 // that name is put in force before it is gone.
 func TestServiceOfSomebodyElse(t *testing.T) {

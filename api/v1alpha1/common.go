@@ -142,6 +142,9 @@ const (
 	ReasonCircularDependency = "CircularDependency"
 	// ReasonGroupRejected says that another object of the group keeps the whole plan back.
 	ReasonGroupRejected = "GroupRejected"
+	// ReasonPlanRefused says that the API server does not take a revision of the plan,
+	// or a Role or RoleBinding that its monitors need.
+	ReasonPlanRefused = "PlanRefused"
 	// ReasonDeleting says that the object is being deleted; the message says what it waits for.
 	ReasonDeleting = "Deleting"
 	// ReasonServiceTaken, also of ServiceReady, says that the Service of that name
