@@ -14,6 +14,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -213,4 +214,22 @@ func TestLeftoversOfAGroupThatIsGone(t *testing.T) {
 		}
 	}, soon, "50ms").Should(Succeed())
 	g.Expect(time.Since(last)).To(BeNumerically(">", leasev1.W(2*time.Second)-300*time.Millisecond))
+}
+
+// A Lease of somebody else under the name of the record is said, and does not keep the
+// group from being deleted.
+func TestLeaseInTheWay(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	inTheWay := bare(ns, leasev1.Name("db"))
+	create(g, t, inTheWay, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	g.Eventually(func(g Gomega) {
+		lost := apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionOwnerLost)
+		g.Expect(lost).To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonRecordUnreadable)))
+		g.Expect(lost.Message).To(ContainSubstring("not Understudy's"))
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), newGroup(ns, "db"))).To(Succeed())
+	g.Eventually(func(g Gomega) { gone(g, t, newGroup(ns, "db")) }, soon, "50ms").Should(Succeed())
+	g.Expect(get(g, t, ns, inTheWay.Name, bare(ns, "")).UID).To(Equal(inTheWay.UID), "it is not ours to delete")
 }
