@@ -213,5 +213,6 @@ func (s *groupScope) stopped() bool {
 		return true
 	}
 	// We are no member of anybody's promises (Ownership section 7).
-	return !s.recorded.Held() && neverOwned || s.quiet >= leasev1.W(s.recorded.ExtendMax+max(s.recorded.Duration, s.duration()))
+	ranOut := leasev1.W(s.recorded.ExtendMax + max(s.recorded.Duration, s.duration()))
+	return !s.recorded.Held() && neverOwned || s.quiet >= ranOut
 }
