@@ -11,10 +11,14 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -213,4 +217,49 @@ func TestLeftoversOfAGroupThatIsGone(t *testing.T) {
 		}
 	}, soon, "50ms").Should(Succeed())
 	g.Expect(time.Since(last)).To(BeNumerically(">", leasev1.W(2*time.Second)-300*time.Millisecond))
+}
+
+// A Lease of somebody else under the name of the record is said, and does not keep the
+// group from being deleted.
+func TestLeaseInTheWay(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	inTheWay := bare(ns, leasev1.Name("db"))
+	create(g, t, inTheWay, newGroup(ns, "db"), newResource(ns, "db", "redis"))
+	g.Eventually(func(g Gomega) {
+		lost := apimeta.FindStatusCondition(group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionOwnerLost)
+		g.Expect(lost).To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonRecordUnreadable)))
+		g.Expect(lost.Message).To(ContainSubstring("not Understudy's"))
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(c.Delete(t.Context(), newGroup(ns, "db"))).To(Succeed())
+	g.Eventually(func(g Gomega) { gone(g, t, newGroup(ns, "db")) }, soon, "50ms").Should(Succeed())
+	g.Expect(get(g, t, ns, inTheWay.Name, bare(ns, "")).UID).To(Equal(inTheWay.UID), "it is not ours to delete")
+}
+
+// What keeps the manager from writing an offline plan does not keep a group.
+func TestDeletionWithoutAnotherPlan(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	owner, monitor := ownedGroup(g, t, ns)
+	none := corev1.ResourceList{"count/controllerrevisions.apps": resource.MustParse("0")}
+	full := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "full"}, Spec: corev1.ResourceQuotaSpec{Hard: none},
+	}
+	create(g, t, full)
+	full.Status = corev1.ResourceQuotaStatus{Hard: none, Used: none}
+	g.Expect(c.Status().Update(t.Context(), full)).To(Succeed(), "the part of the quota's controller")
+	g.Eventually(func() error { // the API server knows of the quota
+		return c.Create(t.Context(), &appsv1.ControllerRevision{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "probe-"}, Revision: 1,
+			Data: runtime.RawExtension{Raw: []byte(`{}`)},
+		})
+	}, soon, "50ms").Should(MatchError(ContainSubstring("quota")))
+	g.Expect(c.Delete(t.Context(), newGroup(ns, "db"))).To(Succeed())
+	staysFor(g, t, ns, "2s", owner, monitor)
+	removePod(g, t, ns, "db-1")
+	g.Expect(take(t.Context(), monitor, ns, nil, 1_000)).To(Succeed(), "released")
+	removePod(g, t, ns, "db-0")
+	everythingGone(g, t, ns)
 }

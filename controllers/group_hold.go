@@ -186,7 +186,7 @@ func (r *groupReconciler) leftovers(ctx context.Context, s *groupScope) error {
 			return nil
 		}
 		record, bad := leasev1.Decode(fromLease(lease))
-		wait := leasev1.W(duration(lease))
+		wait := leasev1.W(record.ExtendMax + duration(lease))
 		if quiet := r.leases.quiet(s.leaseKey(), lease.ResourceVersion); (bad != nil || record.Held()) && quiet < wait {
 			s.again(wait - quiet)
 			return nil

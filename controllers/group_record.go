@@ -106,11 +106,17 @@ func (r *groupReconciler) createRecord(ctx context.Context, s *groupScope) error
 }
 
 // adoptRecord puts our labels on a record that somebody else created: only then do
-// we see it.
+// we see it. What is no record is in its way, and nothing tells when it is gone.
 func (r *groupReconciler) adoptRecord(ctx context.Context, s *groupScope) error {
 	lease := &coordinationv1.Lease{}
 	if err := r.live.Get(ctx, s.leaseKey(), lease); err != nil {
 		return client.IgnoreNotFound(err)
+	}
+	if !isRecord(lease) {
+		s.recordErr = fmt.Errorf("%w: it has no annotation %s, so it is not Understudy's",
+			leasev1.ErrMalformed, leasev1.KeyProtocol)
+		s.again(refusedRetry)
+		return nil
 	}
 	return patchMeta(ctx, r.Client, lease, func(l *coordinationv1.Lease) {
 		if l.Labels == nil {
@@ -121,6 +127,12 @@ func (r *groupReconciler) adoptRecord(ctx context.Context, s *groupScope) error 
 			controllerutil.AddFinalizer(l, understudyv1alpha1.Finalizer)
 		}
 	})
+}
+
+// isRecord says that a Lease wears the mark of a record of ownership.
+func isRecord(l *coordinationv1.Lease) bool {
+	_, marked := l.Annotations[leasev1.KeyProtocol]
+	return marked
 }
 
 // ownerLost judges by our own clock whether the owner is gone and nobody took over.
@@ -176,7 +188,7 @@ func (r *groupReconciler) confirm(ctx context.Context, s *groupScope) (bool, err
 	switch {
 	case client.IgnoreNotFound(err) != nil:
 		return false, fmt.Errorf("confirming the Lease: %w", err)
-	case s.lease == nil && err == nil:
+	case s.lease == nil && err == nil && isRecord(lease):
 		return false, r.adoptRecord(ctx, s)
 	case s.lease == nil:
 		return true, nil
@@ -200,5 +212,7 @@ func (s *groupScope) stopped() bool {
 	case s.recorded.Free(), s.recorded.Fenced():
 		return true
 	}
-	return !s.recorded.Held() && neverOwned || s.quiet >= s.wait
+	// We are no member of anybody's promises (Ownership section 7).
+	ranOut := leasev1.W(s.recorded.ExtendMax + max(s.recorded.Duration, s.duration()))
+	return !s.recorded.Held() && neverOwned || s.quiet >= ranOut
 }

@@ -11,7 +11,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -66,8 +65,8 @@ func (r *groupReconciler) retire(ctx context.Context, s *groupScope) error {
 }
 
 // wantOffline puts the last accepted plan in force once more, offline. Where that
-// cannot be, in a namespace that is being deleted or without a revision that
-// somebody deleted, the deletion of the pods makes the owner stop.
+// cannot be, in a namespace that is being deleted or has a quota, or without a revision
+// that somebody deleted, the deletion of the pods makes the owner stop.
 func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error {
 	switch {
 	case s.group.Status.PlanRevision == "", s.plan != nil && !s.plan.Online:
@@ -78,7 +77,7 @@ func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error 
 	offline := *s.plan
 	offline.Online = false
 	err := r.publish(ctx, s, plan.Name(offline), plan.Result{Plan: offline, Host: *s.host})
-	if !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+	if !refused(err) {
 		return err
 	}
 	return r.deleteHosts(ctx, s)

@@ -15,6 +15,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -81,6 +82,11 @@ func TestPeopleWithEdit(t *testing.T) {
 		g.Expect(one.err).To(MatchError(ContainSubstring(one.refused)))
 	}
 	g.Expect(edit.Create(ctx, bare(ns, "understudy-of-mine"))).To(Succeed(), "a Lease that is no record")
+	as := rest.CopyConfig(config)
+	as.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:" + ns + ":editor"}
+	plain, err := client.New(as, client.Options{Scheme: c.Scheme()})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(plain.Create(ctx, bare(ns, "understudy-of-theirs"))).To(Succeed(), "of whom nothing is known but the name")
 	g.Expect(annotate(admin, leasev1.KeyFencedEpoch, itoa(epoch), leasev1.KeyFencedBy, "admin")).To(Succeed())
 	g.Expect(change(monitors[0], func(l *coordinationv1.Lease) {
 		delete(l.Annotations, leasev1.KeyFencedEpoch)

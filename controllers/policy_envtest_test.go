@@ -205,7 +205,10 @@ func TestEndpointSlicePolicy(t *testing.T) {
 	g.Expect(write(monitors[1], &hosts[1], "8")).To(Succeed())
 	g.Expect(write(monitors[0], &hosts[0], "7")).To(MatchError(ContainSubstring("smaller epoch")), "replayed")
 	g.Expect(write(c, &hosts[0], "9")).To(MatchError(ContainSubstring("only itself")), "an administrator")
+	g.Expect(write(monitors[0], &hosts[0], "8")).To(MatchError(ContainSubstring("its owner's")), "another pod, same epoch")
+	g.Expect(write(monitors[0], nil, "8")).To(MatchError(ContainSubstring("its owner's")), "emptied by another pod")
 	g.Expect(write(monitors[1], nil, "8")).To(Succeed(), "emptied")
+	g.Expect(write(monitors[1], &hosts[1], "8")).To(Succeed(), "and filled again")
 }
 
 // The Role is as small as RBAC can say it.

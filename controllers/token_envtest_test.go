@@ -76,6 +76,11 @@ var acts = map[string]act{
 		}}, merge(`{"metadata":{"annotations":{"understudy.dev/epoch":"`+w.epoch+`"}},"endpoints":[{"addresses":["10.1.2.3"],
 			"targetRef":{"kind":"Pod","name":"`+w.pod.Name+`","uid":"`+string(w.pod.UID)+`"}}]}`))
 	},
+	"name the ports": func(ctx context.Context, w caller) error {
+		return w.client.Patch(ctx, &discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{
+			Namespace: w.ns, Name: "db-understudy",
+		}}, merge(`{"ports":[{"port":80`+w.epoch+`}]}`))
+	},
 	"claim a call": func(ctx context.Context, w caller) error {
 		return w.status(ctx, &understudyv1alpha1.ControlCall{}, "ask", `{"status":{"owner":`+w.owner("")+`}}`)
 	},

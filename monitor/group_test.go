@@ -191,6 +191,19 @@ func TestMonitorReplaced(t *testing.T) {
 	}
 }
 
+// TestGroupDeleted: a group that is being deleted is given up, though no plan says so
+// and no kubelet asks a host to end.
+func TestGroupDeleted(t *testing.T) {
+	w, hosts, _ := running(t, "db-1", "db-2")
+	must(t, api.Patch(t.Context(), w.group, client.RawPatch(types.MergePatchType,
+		[]byte(`{"metadata":{"finalizers":["`+v1alpha1.Finalizer+`"]}}`))))
+	must(t, api.Delete(t.Context(), w.group))
+	wait(t, "the release", func() bool { _, r := w.lease(); return r.Free() })
+	if hosts[0].provider.online.Load() || hosts[1].provider.online.Load() {
+		t.Error("online after the release")
+	}
+}
+
 func TestMonitorKilledAndTheWorldMovesOn(t *testing.T) {
 	gone := func(h *host) {
 		t := h.w.t

@@ -110,6 +110,8 @@ type ProviderAbsent struct {
 type Group struct {
 	// Gone: there is no such group (any more).
 	Gone bool `json:"gone,omitempty"`
+	// Deleting: it is being deleted, for which there is no way back.
+	Deleting bool `json:"deleting,omitempty"`
 	// UID and ResourceVersion of the object.
 	UID             string `json:"uid,omitempty"`
 	ResourceVersion string `json:"resourceVersion,omitempty"`

@@ -175,3 +175,26 @@ func TestStopThatIsNotProven(t *testing.T) {
 		t.Error("not over, although the stop is proven")
 	}
 }
+
+// A group that is being deleted goes offline whoever is left to say so: its namespace may
+// take no other plan, and kubelet may be dead.
+func TestDeletedGroupGoesOffline(t *testing.T) {
+	r, a := up(t, "a", "b")
+	r.deleting = true
+	a.seeGroup()
+	r.host("b").seeGroup()
+	r.run()
+	r.pass(20 * time.Second)
+	if a.isOnline() || r.host("b").isOnline() || *r.lease.HolderIdentity != "" {
+		t.Errorf("a online %v, b online %v, holder %q", a.isOnline(), r.host("b").isOnline(), *r.lease.HolderIdentity)
+	}
+	// A host that ends meanwhile hands over to nobody.
+	r, a = up(t, "a", "b")
+	r.deleting = true
+	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})
+	a.seeGroup()
+	r.host("b").seeGroup()
+	if r.pass(20 * time.Second); r.host("b").isOnline() {
+		t.Error("b takes what is being deleted")
+	}
+}

@@ -34,6 +34,8 @@ type rig struct {
 	calls   map[string]*core.ControlCall
 	finish  map[string]*core.CallFinish
 	hosts   []*host
+	// deleting: the group is being deleted.
+	deleting bool
 	// slices counts the stored endpoints, by epoch.
 	endpoint *core.EndpointDocument
 }
@@ -214,7 +216,9 @@ func (h *host) initDies() {
 
 func (h *host) seeGroup() {
 	if !h.cut {
-		h.post(core.Input{Group: &core.Group{UID: "group-uid", Status: *h.rig.status.DeepCopy()}})
+		h.post(core.Input{Group: &core.Group{
+			UID: "group-uid", Deleting: h.rig.deleting, Status: *h.rig.status.DeepCopy(),
+		}})
 	}
 }
 

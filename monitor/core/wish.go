@@ -59,7 +59,10 @@ func (c *Core) wishNow() ownership.Wish {
 	}
 	timing := c.timing()
 	w.Timing = &timing
-	w.WantOnline = c.plan.Online && !(c.group != nil && c.group.Gone)
+	// In a namespace that is being deleted no plan can say so, and where kubelet is dead
+	// nobody asks the pod to end.
+	ends := c.group != nil && (c.group.Gone || c.group.Deleting)
+	w.WantOnline = c.plan.Online && !ends
 	w.FailoverThreshold = int(c.plan.FailoverThreshold)
 	w.FailoverPeriod = time.Duration(c.plan.FailoverPeriodSeconds) * time.Second
 	// A person's word comes first: a move needs no threshold, and if it is refused

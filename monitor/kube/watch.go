@@ -147,7 +147,8 @@ func (c *Client) watchGroup(ctx context.Context) {
 func (c *Client) seenGroup(g *v1alpha1.ResourceGroup) {
 	c.objects.setGroup(g)
 	c.config.Sink(core.Input{Group: &core.Group{
-		UID: string(g.UID), ResourceVersion: g.ResourceVersion, Status: *g.Status.DeepCopy(),
+		UID: string(g.UID), ResourceVersion: g.ResourceVersion, Deleting: !g.DeletionTimestamp.IsZero(),
+		Status: *g.Status.DeepCopy(),
 	}})
 }
 
