@@ -207,6 +207,11 @@ type ResourceOwnerStatus struct {
 	// statusFlags of the last report. RA section 3.2.
 	// +optional
 	StatusFlags int64 `json:"statusFlags,omitempty"`
+	// statusInformation are bits of RA section 3.5: 2 says that the provider told of an
+	// embedded failure, 32 of a lost network. Nothing acts by them yet; they go when
+	// the resource is offline or Failed. RA section 5.1.
+	// +optional
+	StatusInformation int64 `json:"statusInformation,omitempty"`
 	// lastOperationStatusCode of the last entry point that failed. RA section 5.1.
 	// +optional
 	LastOperationStatusCode int64 `json:"lastOperationStatusCode,omitempty"`
