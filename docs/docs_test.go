@@ -147,6 +147,30 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestReasons: so has each word by which a monitor says why a resource failed or is not online, and the manager why a
+// host is barred.
+func TestReasons(t *testing.T) {
+	explained := read(t, "troubleshooting.md")
+	found := 0
+	for path, blocks := range map[string][]string{
+		"../monitor/engine/reason.go":           {"// Why a resource failed.", "// Why a resource is not online"},
+		"../controllers/placement/placement.go": {"// Reasons why a host is barred."},
+	} {
+		for _, begin := range blocks {
+			_, block, _ := strings.Cut(read(t, path), begin)
+			block, _, _ = strings.Cut(block, "\n)")
+			for _, m := range regexp.MustCompile(`(?m)^\s*Reason\w+.*= "(\w+)"`).FindAllStringSubmatch(block, -1) {
+				if found++; !strings.Contains(explained, "`"+m[1]+"`") {
+					t.Errorf("troubleshooting.md does not explain %s", m[1])
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d reasons found: they are elsewhere by now", found)
+	}
+}
+
 // TestRights: security.md lists the verbs that the manager has on each resource, and no more.
 func TestRights(t *testing.T) {
 	role := rbacv1.ClusterRole{}
