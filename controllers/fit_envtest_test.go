@@ -93,3 +93,35 @@ func TestTooFewNodes(t *testing.T) {
 		g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionGuardWeakened)).To(BeNil())
 	}, soon, "50ms").Should(Succeed())
 }
+
+// A group that never ran anything has nothing to lose: its template may ask for nodes
+// that only an autoscaler brings, which must see the pods for it. This goes for one that
+// got its first resource later than itself, and for the correction of such a template.
+func TestTooFewNodesForWhatNeverRan(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	one := newGroup(ns, "db")
+	one.Spec.Template.Spec.NodeSelector = map[string]string{ns: "typo"}
+	create(g, t, one)
+	accepted(g, t, ns, "db")
+	create(g, t, newResource(ns, "db", "redis"))
+	wait := func(selector string) {
+		t.Helper()
+		g.Eventually(func(g Gomega) {
+			now := pods(g, t, ns, "db")
+			g.Expect(now).To(HaveLen(2))
+			for _, p := range now {
+				g.Expect(p.Spec.NodeSelector).To(HaveKeyWithValue(ns, selector))
+			}
+			g.Expect(condition(g, t, ns, understudyv1alpha1.ConditionHostsReady)).To(HaveValue(
+				HaveField("Reason", understudyv1alpha1.ReasonNoPossibleHost)))
+		}, soon, "50ms").Should(Succeed())
+		accepted(g, t, ns, "db")
+	}
+	wait("typo")
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		s.Template.Spec.NodeSelector[ns] = "yes"
+	})
+	wait("yes")
+}

@@ -33,10 +33,9 @@ func (r *groupReconciler) fit(
 }
 
 // tryNodes finds out whether any node can take a host of another template than
-// the one in force. Before the first plan there is nothing to lose, and an
-// autoscaler may bring nodes: the condition HostsReady says what is wrong.
+// the one in force.
 func (r *groupReconciler) tryNodes(ctx context.Context, s *groupScope, next *plan.Result) (*plan.Problem, error) {
-	if s.plan == nil || s.plan.HostRevision == next.Plan.HostRevision {
+	if !s.costsHosts(next) {
 		return nil, nil
 	}
 	f, err := r.fit(ctx, s, &next.Plan, &next.Host)

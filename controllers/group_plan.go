@@ -113,7 +113,7 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 func (r *groupReconciler) planInput(ctx context.Context, s *groupScope) (plan.Input, error) {
 	input := plan.Input{
 		Group: s.group, Resources: s.resources, Types: map[string]*understudyv1alpha1.ResourceType{}, Checked: r.types,
-		InForce: s.plan,
+		InForce: s.plan, HostInForce: s.host,
 	}
 	for i := range s.resources {
 		name := s.resources[i].Spec.TypeName

@@ -6,6 +6,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,11 +50,21 @@ func (r *groupReconciler) tryService(ctx context.Context, s *groupScope, next *p
 	return nil, client.IgnoreNotFound(err)
 }
 
+// costsHosts says that hosts which run, or ever ran, what the group is for are given
+// up for a plan. Otherwise there is nothing to lose, and what a template asks for may
+// come because its pods wait: then the condition HostsReady says what is wrong.
+func (s *groupScope) costsHosts(next *plan.Result) bool {
+	if s.plan == nil || len(s.plan.Containers) == 0 || s.plan.HostRevision == next.Plan.HostRevision {
+		return false
+	}
+	return s.group.Status.Owner != nil ||
+		slices.ContainsFunc(s.pods, func(p corev1.Pod) bool { return p.Spec.NodeName != "" })
+}
+
 // tryHost tries a pod of another template than the one in force: running hosts
-// are given up for it, so one must be possible. Before the first plan there is
-// nothing to lose, and the condition HostsReady says what is wrong.
+// are given up for it, so one must be possible.
 func (r *groupReconciler) tryHost(ctx context.Context, s *groupScope, next *plan.Result) (*plan.Problem, error) {
-	if s.plan == nil || s.plan.HostRevision == next.Plan.HostRevision {
+	if !s.costsHosts(next) {
 		return nil, nil
 	}
 	pod := r.hostPod(s.group, &next.Plan, &next.Host)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -143,6 +144,65 @@ func TestWords(t *testing.T) {
 				t.Errorf("installation.md does not name the value %s", path)
 			}
 		}
+	}
+}
+
+// TestReasons: so has each word by which a monitor says why a resource failed or is not online, and the manager why a
+// host is barred.
+func TestReasons(t *testing.T) {
+	explained := read(t, "troubleshooting.md")
+	found := 0
+	for path, blocks := range map[string][]string{
+		"../monitor/engine/reason.go":           {"// Why a resource failed.", "// Why a resource is not online"},
+		"../controllers/placement/placement.go": {"// Reasons why a host is barred."},
+	} {
+		for _, begin := range blocks {
+			_, block, _ := strings.Cut(read(t, path), begin)
+			block, _, _ = strings.Cut(block, "\n)")
+			for _, m := range regexp.MustCompile(`(?m)^\s*Reason\w+.*= "(\w+)"`).FindAllStringSubmatch(block, -1) {
+				if found++; !strings.Contains(explained, "`"+m[1]+"`") {
+					t.Errorf("troubleshooting.md does not explain %s", m[1])
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d reasons found: they are elsewhere by now", found)
+	}
+}
+
+// TestRights: security.md lists the verbs that the manager has on each resource, and no more.
+func TestRights(t *testing.T) {
+	role := rbacv1.ClusterRole{}
+	if err := yaml.Unmarshal([]byte(read(t, "../config/rbac/role.yaml")), &role); err != nil {
+		t.Fatal(err)
+	}
+	have := map[string][]string{}
+	for _, rule := range role.Rules {
+		for _, resource := range rule.Resources {
+			if !strings.Contains(resource, "/") {
+				have[resource] = slices.DeleteFunc(rule.Verbs, func(verb string) bool { return verb == "manage" })
+			}
+		}
+	}
+	_, text, _ := strings.Cut(read(t, "security.md"), "## What our own programs may do")
+	text, _, _ = strings.Cut(text, "The monitors of a group")
+	said := map[string][]string{}
+	for _, row := range regexp.MustCompile(`(?m)^\| (\w[^|;]*)(?:; their status)? \| ([^|;]*)`).FindAllStringSubmatch(text, -1) {
+		for resource := range strings.SplitSeq(strings.ToLower(row[1]), ", ") {
+			said[strings.TrimSpace(resource)] = strings.Split(strings.TrimSpace(row[2]), ", ")
+		}
+	}
+	delete(said, "on") // the head of the table
+	for _, resource := range slices.Sorted(maps.Keys(have)) {
+		slices.Sort(said[resource])
+		if !slices.Equal(said[resource], have[resource]) {
+			t.Errorf("security.md says that the manager may %v %s, it may %v", said[resource], resource, have[resource])
+		}
+		delete(said, resource)
+	}
+	if len(said) > 0 {
+		t.Errorf("security.md lists what the manager has no right on: %v", said)
 	}
 }
 

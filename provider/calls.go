@@ -18,7 +18,7 @@ func (s *service) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoRespo
 	return &pb.GetInfoResponse{
 		Name:             s.provider.Name,
 		VendorVersion:    s.provider.Version,
-		ProtocolVersions: []uint32{1},
+		ProtocolVersions: pb.Versions(),
 		ResourceTypes:    s.typeNames(),
 	}, nil
 }

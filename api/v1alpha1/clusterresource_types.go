@@ -207,6 +207,11 @@ type ResourceOwnerStatus struct {
 	// statusFlags of the last report. RA section 3.2.
 	// +optional
 	StatusFlags int64 `json:"statusFlags,omitempty"`
+	// statusInformation are bits of RA section 3.5: 2 says that the provider told of an
+	// embedded failure, 32 of a lost network. Nothing acts by them yet; they go when
+	// the resource is offline or Failed. RA section 5.1.
+	// +optional
+	StatusInformation int64 `json:"statusInformation,omitempty"`
 	// lastOperationStatusCode of the last entry point that failed. RA section 5.1.
 	// +optional
 	LastOperationStatusCode int64 `json:"lastOperationStatusCode,omitempty"`
@@ -300,6 +305,7 @@ type ControlResult struct {
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.owner.stateTime`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.owner.reason`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="AcceptedReason",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || !has(self.status) || !has(self.status.owner) || self.status.owner.epoch != oldSelf.status.owner.epoch || self.status.owner.podUID == oldSelf.status.owner.podUID",message="an epoch has one owner: another pod needs a larger one",fieldPath=".status.owner.podUID"

@@ -26,23 +26,33 @@ func readCRD(t *testing.T, plural string) *apiextensionsv1.CustomResourceDefinit
 	return crd
 }
 
-// What plain kubectl get shows: whether an object is refused, and nothing that
-// can be pages long.
+// What plain kubectl get shows: whether an object is refused and whether a failover is
+// possible, and nothing that can be pages long. Why, with -o wide, also of what never ran.
 func TestColumns(t *testing.T) {
+	more := map[string][]string{
+		"resourcegroups":   {"HostsReason", "AcceptedReason", "Epoch", "Age"},
+		"clusterresources": {"AcceptedReason", "Age"},
+		"controlcalls":     {"Message", "Output", "Host"},
+	}
 	for plural, want := range map[string][]string{
-		"resourcegroups":   {"Wanted", "State", "Owner", "Node", "Since", "Ready", "Reason", "Accepted"},
+		"resourcegroups":   {"Wanted", "State", "Owner", "Node", "Since", "Ready", "Reason", "HostsReady", "Accepted"},
 		"clusterresources": {"Group", "Type", "Wanted", "State", "Node", "Since", "Reason", "Accepted"},
 		"resourcetypes":    {"Accepted", "Reason", "Provider", "Description", "Age"},
 		"controlcalls":     {"Group", "Resource", "Code", "Finished", "Status", "Node", "Age"},
 	} {
-		var shown []string
+		var shown, wide []string
 		for _, column := range readCRD(t, plural).Spec.Versions[0].AdditionalPrinterColumns {
 			if column.Priority == 0 {
 				shown = append(shown, column.Name)
+			} else {
+				wide = append(wide, column.Name)
 			}
 		}
 		if !slices.Equal(shown, want) {
 			t.Errorf("%s: %v, want %v", plural, shown, want)
+		}
+		if want := more[plural]; !slices.Equal(wide, want) {
+			t.Errorf("%s with -o wide: %v, want %v", plural, wide, want)
 		}
 	}
 }

@@ -154,6 +154,7 @@ func TestSpecs(t *testing.T) {
 		{"ResourceType", `{provider: {inject: {command: [a]}, image: {image: a, command: [a]}}}`, "exactly one of the fields"},
 		{"ResourceType", `{provider: {inject: {}}}`, "spec.provider.inject.command: Required"},
 		{"ResourceType", `{provider: {inject: {command: []}}}`, "spec.provider.inject.command"},
+		{"ResourceType", `{provider: {inject: {command: [""]}}}`, "spec.provider.inject.command[0]"},
 		{"ResourceType", `{provider: {image: {image: a, command: [/a, ""]}}}`, "spec.provider.image.command[1]"},
 		{"ResourceType", `{provider: {image: {image: a, command: [/a]}}}`, ""},
 		{"ResourceType", `{provider: {image: {command: [/a]}}}`, "spec.provider.image.image: Required"},

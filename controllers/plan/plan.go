@@ -13,6 +13,7 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
@@ -32,6 +33,8 @@ type Input struct {
 	// change is compared with it, and what is in it may go on using a type that is
 	// being deleted.
 	InForce *planv1.Plan
+	// HostInForce is what the hosts of InForce are built from; nil if there is none.
+	HostInForce *builders.Host
 	// Checked keeps what was made of them; nil keeps nothing.
 	Checked *TypeCache
 }
@@ -138,7 +141,16 @@ func (b *build) group(p *planv1.Plan) {
 	if p.Resources == nil {
 		p.Resources = []planv1.Resource{}
 	}
-	p.HostRevision = HostName(g.Name, b.host)
+	p.HostRevision = b.hostRevision()
+}
+
+// hostRevision names what hosts are built from. What is the same but for how a release
+// writes it keeps its name: an upgrade replaces no host.
+func (b *build) hostRevision() string {
+	if b.in.InForce != nil && b.in.HostInForce != nil && equality.Semantic.DeepEqual(b.host, *b.in.HostInForce) {
+		return b.in.InForce.HostRevision
+	}
+	return HostName(b.in.Group.Name, b.host)
 }
 
 // Hosts is how many host pods the spec asks for; the plan in force decides.

@@ -381,6 +381,27 @@ func TestRevisionName(t *testing.T) {
 	g.Expect(err).To(MatchError(ContainSubstring("newer")))
 }
 
+// A release that writes the same template in another way, because Kubernetes' own types
+// changed, replaces no host.
+func TestHostOfAnEarlierRelease(t *testing.T) {
+	g := NewWithT(t)
+	now, problems := plan.Build(input())
+	g.Expect(problems).To(BeEmpty())
+	old := strings.Replace(string(plan.EncodeHost(now.Host)), `"metadata":{}`, `"metadata":{"creationTimestamp":null}`, 1)
+	host, err := plan.DecodeHost([]byte(old))
+	g.Expect(err).NotTo(HaveOccurred())
+	before := now.Plan
+	before.HostRevision = "db-host-of-old"
+	inForce := func(in *plan.Input) { in.InForce, in.HostInForce = &before, &host }
+
+	again, problems := plan.Build(input(inForce))
+	g.Expect(problems).To(BeEmpty())
+	g.Expect(again.Plan.HostRevision).To(Equal("db-host-of-old"))
+	changed, problems := plan.Build(input(inForce, template(func(s *corev1.PodSpec) { s.Containers[0].Image = "x" })))
+	g.Expect(problems).To(BeEmpty())
+	g.Expect(changed.Plan.HostRevision).To(MatchRegexp(`^db-host-[0-9a-f]{12}$`))
+}
+
 // The grace period is that of the longest chain, within bounds.
 func TestGraceSeconds(t *testing.T) {
 	g := NewWithT(t)

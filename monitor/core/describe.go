@@ -77,8 +77,8 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		State: v1alpha1.ResourceState(r.State), StateTime: micro(r.Since),
 		Reason: string(r.Waiting), Message: c.waitingFor(r),
 		CheckPoint: int64(r.CheckPoint), ApplicationErrorCode: int64(r.ApplicationErrorCode),
-		StatusFlags: int64(r.StatusFlags), LastOperationStatusCode: int64(r.LastOperationStatusCode),
-		FailuresInPeriod: int32(min(len(r.Failures), 1<<30)),
+		StatusFlags: int64(r.StatusFlags), StatusInformation: int64(r.StatusInformation),
+		LastOperationStatusCode: int64(r.LastOperationStatusCode), FailuresInPeriod: int32(min(len(r.Failures), 1<<30)),
 	}
 	if len(r.Transitions) > 0 && o.Reason == "" {
 		o.Reason = string(r.Transitions[len(r.Transitions)-1].Reason)
@@ -108,7 +108,8 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	}
 	applied := propertiesApplied(r)
 	mark := asJSON([]any{
-		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, applied.Reason,
+		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
+		applied.Reason,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},

@@ -26,6 +26,22 @@ func checkPoint(h *host, n uint32) {
 	}})
 }
 
+// What a provider told of and nobody acts by is in the status at once.
+func TestStatusInformation(t *testing.T) {
+	_, a := up(t, "a", "b")
+	mark := a.mark()
+	a.input(core.Input{Callback: &engine.Callback{
+		ID: 1, Container: "main", Handle: "u1",
+		SignalFailure: &engine.SignalFailure{Type: engine.FailureEmbedded, Message: "the guest hangs"},
+	}})
+	for _, e := range a.since(mark) {
+		if isWrite(resourceDoc)(e) && e.Write.Resource.Owner.StatusInformation == int64(engine.StatusEmbeddedFailure) {
+			return
+		}
+	}
+	t.Errorf("no write of it: %+v", a.since(mark))
+}
+
 func TestDocuments(t *testing.T) {
 	t.Run("what is not urgent is paced, the newest counts", func(t *testing.T) {
 		r, a := up(t, "a", "b")

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
-	"slices"
 	"sync"
 	"time"
 
@@ -26,9 +25,7 @@ import (
 const (
 	// SocketName is the name of the provider's socket in its folder.
 	SocketName = "provider.sock"
-	// protocolVersion is the version of the provider protocol spoken here.
-	protocolVersion = 1
-	maxMessage      = 1 << 20
+	maxMessage = 1 << 20
 	// The provider is ours to start, so it will listen in a moment: look often.
 	firstPause = 2 * time.Millisecond
 	lastPause  = 200 * time.Millisecond
@@ -182,13 +179,13 @@ func introduce(ctx context.Context, conn *grpc.ClientConn) (*engine.ProviderUp, 
 	ctx, cancel := context.WithTimeout(ctx, introTimeout)
 	defer cancel()
 	api := providerv1.NewProviderServiceClient(conn)
-	info, err := api.GetInfo(ctx, &providerv1.GetInfoRequest{})
+	info, err := api.GetInfo(ctx, &providerv1.GetInfoRequest{ProtocolVersions: providerv1.Versions()})
 	if err != nil {
 		return nil, fmt.Errorf("asking the provider who it is: %w", err)
 	}
-	if !speaks(info) {
-		return nil, fmt.Errorf("provider %s speaks protocol versions %v, not %d",
-			info.GetName(), info.GetProtocolVersions(), protocolVersion)
+	if _, ok := providerv1.Agree(providerv1.Versions(), info.GetProtocolVersions()); !ok {
+		return nil, fmt.Errorf("provider %s speaks protocol versions %v, this monitor %v: take a release of either that "+
+			"has one in common", info.GetName(), info.GetProtocolVersions(), providerv1.Versions())
 	}
 	caps, err := api.GetCapabilities(ctx, &providerv1.GetCapabilitiesRequest{})
 	if err != nil {
@@ -206,10 +203,6 @@ func introduce(ctx context.Context, conn *grpc.ClientConn) (*engine.ProviderUp, 
 		up.Capabilities = append(up.Capabilities, c.String())
 	}
 	return up, nil
-}
-
-func speaks(info *providerv1.GetInfoResponse) bool {
-	return slices.Contains(info.GetProtocolVersions(), protocolVersion)
 }
 
 // watchedConn tells at once when the other side is gone, which gRPC would tell

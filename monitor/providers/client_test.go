@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,13 +31,15 @@ type provider struct {
 	mu       sync.Mutex
 	notReady int // so many probes
 	versions []uint32
+	offered  []uint32 // what the monitor said of itself
 	block    chan struct{}
 	got      []any
 }
 
-func (p *provider) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
+func (p *provider) GetInfo(_ context.Context, r *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.offered = r.GetProtocolVersions()
 	return &pb.GetInfoResponse{Name: "test", ProtocolVersions: p.versions, ResourceTypes: []string{"test"}}, nil
 }
 
@@ -160,7 +163,8 @@ func TestAnotherProtocol(t *testing.T) {
 	p := &provider{versions: []uint32{2}}
 	r.listen(p)
 	r.client.Expect("n1")
-	want := Absent{Container: "main", Reason: "provider test speaks protocol versions [2], not 1"}
+	want := Absent{Container: "main", Reason: "provider test speaks protocol versions [2], this monitor [1]: " +
+		"take a release of either that has one in common"}
 	if e := r.event(); e.Absent == nil || *e.Absent != want {
 		t.Errorf("%+v, want %+v", e.Absent, want)
 	}
@@ -170,7 +174,10 @@ func TestAnotherProtocol(t *testing.T) {
 	case <-time.After(2 * lastPause):
 	}
 	p.mu.Lock()
-	p.versions = []uint32{1}
+	p.versions = []uint32{2, 1}
+	if !slices.Equal(p.offered, pb.Versions()) {
+		t.Errorf("the provider is told that the monitor speaks %v", p.offered)
+	}
 	p.mu.Unlock()
 	r.up("n1")
 }

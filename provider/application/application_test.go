@@ -6,6 +6,7 @@ package application_test
 import (
 	"context"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -143,6 +144,36 @@ func TestExitRightAfterStartIsReported(t *testing.T) {
 	f, _ := testmonitor.Wait[*pb.SignalFailureRequest](t, h.monitor, nil)
 	if f.GetMessage() != "the program exited with code 3" || f.GetApplicationSpecificErrorCode() != 3 {
 		t.Errorf("SignalFailure: %v", f)
+	}
+}
+
+// What a program prints goes where the provider's own output goes: kubectl logs shows it.
+func TestOutputOfPrograms(t *testing.T) {
+	file := func(name string) *os.File {
+		t.Helper()
+		f, err := os.Create(filepath.Join(t.TempDir(), name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = f.Close() })
+		return f
+	}
+	for _, c := range []struct{ name, argument, want string }{
+		{"stdout", "0", "hello\n"}, {"stderr", "hello", `parsing "hello"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			files := map[string]*os.File{"stdout": file("out"), "stderr": file("err")}
+			cmd := exec.Command(self(t), "serve")
+			cmd.Stdout, cmd.Stderr = files["stdout"], files["stderr"]
+			h := launchWith(t, testmonitor.New(t), cmd)
+			h.open(map[string]any{"command": command(t, "exit", c.argument, "hello")})
+			h.mustOnline()
+			testmonitor.Wait[*pb.SignalFailureRequest](t, h.monitor, nil) // it has ended, so all of it is written
+			text, err := os.ReadFile(files[c.name].Name())
+			if err != nil || !strings.Contains(string(text), c.want) {
+				t.Errorf("%s has %q, %v; want %q in it", c.name, text, err, c.want)
+			}
+		})
 	}
 }
 

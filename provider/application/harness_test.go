@@ -93,7 +93,9 @@ func launchWith(t *testing.T, m *testmonitor.Monitor, cmd *exec.Cmd) *host {
 		provider.SocketEnv+"="+h.monitor.Provider,
 		provider.MonitorSocketEnv+"="+h.monitor.Socket,
 		"GORACE=atexit_sleep_ms=0") // else each helper takes a second to end
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if cmd.Stdout == nil {
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

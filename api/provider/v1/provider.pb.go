@@ -422,11 +422,14 @@ func (Capability) EnumDescriptor() ([]byte, []int) {
 	return file_provider_v1_provider_proto_rawDescGZIP(), []int{5}
 }
 
-// GetInfoRequest is empty.
+// GetInfoRequest names what the monitor speaks.
 type GetInfoRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Versions of this protocol that the monitor speaks; 1 if it names none. From here
+	// on both speak the largest that the request and its answer have in common.
+	ProtocolVersions []uint32 `protobuf:"varint,1,rep,packed,name=protocol_versions,json=protocolVersions,proto3" json:"protocol_versions,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *GetInfoRequest) Reset() {
@@ -457,6 +460,13 @@ func (x *GetInfoRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use GetInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetInfoRequest) Descriptor() ([]byte, []int) {
 	return file_provider_v1_provider_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *GetInfoRequest) GetProtocolVersions() []uint32 {
+	if x != nil {
+		return x.ProtocolVersions
+	}
+	return nil
 }
 
 // GetInfoResponse names the provider.
@@ -5294,8 +5304,9 @@ var File_provider_v1_provider_proto protoreflect.FileDescriptor
 
 const file_provider_v1_provider_proto_rawDesc = "" +
 	"\n" +
-	"\x1aprovider/v1/provider.proto\x12\x16understudy.provider.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x10\n" +
-	"\x0eGetInfoRequest\"\xa0\x01\n" +
+	"\x1aprovider/v1/provider.proto\x12\x16understudy.provider.v1\x1a\x1cgoogle/protobuf/struct.proto\"=\n" +
+	"\x0eGetInfoRequest\x12+\n" +
+	"\x11protocol_versions\x18\x01 \x03(\rR\x10protocolVersions\"\xa0\x01\n" +
 	"\x0fGetInfoResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x0evendor_version\x18\x02 \x01(\tR\rvendorVersion\x12+\n" +
