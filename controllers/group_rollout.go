@@ -48,7 +48,8 @@ func (r *groupReconciler) turn(ctx context.Context, s *groupScope) bool {
 func (r *groupReconciler) endRollout(ctx context.Context, s *groupScope) error {
 	key := client.ObjectKeyFromObject(s.group)
 	if s.plan == nil || s.moved || !placement.Settled(
-		s.placement(r.now()), s.wantedHosts(), r.rollouts.before(key), s.plan.HostRevision, s.plan.OnDelete, r.options.Image) {
+		s.placement(r.now()), s.wantedHosts(), r.rollouts.before(key),
+		s.plan.HostRevision, s.plan.OnDelete, r.options.Image) {
 		return nil
 	}
 	if r.rollouts.give(key) {
