@@ -95,7 +95,7 @@ func (r *groupReconciler) makePlan(ctx context.Context, s *groupScope) error {
 	s.problems = problems
 	if len(problems) == 0 && fresh {
 		err := r.publish(ctx, s, name, result)
-		if _, is := taken(err); is || refused(err) {
+		if _, is := taken(err); (is || refused(err)) && s.group.Status.PlanRevision != name {
 			s.problems = plan.Problems{{
 				Kind: plan.KindGroup, Name: s.group.Name, Reason: understudyv1alpha1.ReasonPlanRefused,
 				Message: "what belongs to the plan cannot be stored: " + err.Error(),

@@ -22,7 +22,8 @@ import (
 // dropDeleted takes deleted resources out of the plan in force when no new plan
 // can be made: a group that waits for a correction can still lose a part.
 func (r *groupReconciler) dropDeleted(ctx context.Context, s *groupScope) error {
-	if len(s.problems) == 0 || s.plan == nil || s.host == nil {
+	// What refuses to store a whole plan refuses a part of it; both in turn would never rest.
+	if len(s.problems) == 0 || s.published || s.plan == nil || s.host == nil {
 		return nil
 	}
 	without, ok := plan.Without(*s.plan, func(uid string) bool {

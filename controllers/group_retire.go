@@ -77,7 +77,7 @@ func (r *groupReconciler) wantOffline(ctx context.Context, s *groupScope) error 
 	offline := *s.plan
 	offline.Online = false
 	err := r.publish(ctx, s, plan.Name(offline), plan.Result{Plan: offline, Host: *s.host})
-	if !refused(err) {
+	if _, is := taken(err); !is && !refused(err) {
 		return err
 	}
 	return r.deleteHosts(ctx, s)

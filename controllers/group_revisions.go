@@ -39,6 +39,9 @@ func (r *groupReconciler) saveRevision(ctx context.Context, s *groupScope, name,
 	}
 	number := int64(1)
 	for _, have := range revisions {
+		if have.Name == name && have.DeletionTimestamp.IsZero() {
+			return nil // a full quota would refuse even what is there
+		}
 		number = max(number, have.Revision+1)
 	}
 	labels := builders.Labels(s.group.Name)

@@ -40,7 +40,8 @@ func (r *groupReconciler) upgrade(ctx context.Context, s *groupScope) error {
 		return err
 	}
 	next := placement.NextMonitor(s.placement(r.now()), r.options.Image)
-	if next == nil && slices.ContainsFunc(s.pods, r.outdatedOwner(s)) {
+	if next == nil && s.rollout == "" && s.readyHosts(r.now()) < s.wantedHosts() &&
+		slices.ContainsFunc(s.pods, r.outdatedOwner(s)) {
 		s.rollout = "the owner keeps the monitor that it has until every other host is ready"
 	}
 	if next != nil && !r.turn(ctx, s) {
@@ -62,7 +63,8 @@ func (r *groupReconciler) upgrade(ctx context.Context, s *groupScope) error {
 func (r *groupReconciler) outdatedOwner(s *groupScope) func(corev1.Pod) bool {
 	return func(p corev1.Pod) bool {
 		c := placement.Monitor(&p)
-		return string(p.UID) == s.ownerUID() && p.DeletionTimestamp.IsZero() && c != nil && c.Image != r.options.Image
+		return string(p.UID) == s.ownerUID() && c != nil && c.Image != r.options.Image &&
+			p.DeletionTimestamp.IsZero() && !placement.Finished(&p) && !placement.Unreachable(&p, s.nodes)
 	}
 }
 

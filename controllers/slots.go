@@ -32,7 +32,8 @@ func newSlots(most int, wake func(types.NamespacedName)) *slots {
 func (s *slots) take(key types.NamespacedName, ready int) (has, begun bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, has := s.held[key]; has {
+	if before, has := s.held[key]; has {
+		s.held[key] = max(before, ready) // a later step must not leave fewer either
 		return true, false
 	}
 	if len(s.held) >= s.most {

@@ -90,8 +90,8 @@ func Hosts(in Input, wanted int, hostName string) Decision {
 // tooNew is how long a host that ended stays before it is replaced; 0 is not at all.
 func tooNew(p *corev1.Pod, now time.Time) time.Duration {
 	left := endedRetry - now.Sub(p.CreationTimestamp.Time)
-	if left > endedRetry {
-		return 0 // the API server's clock is ahead of ours
+	if left > 2*endedRetry {
+		return 0 // the API server's clock is far ahead of ours
 	}
 	return max(left, 0)
 }

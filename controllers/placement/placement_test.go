@@ -26,7 +26,8 @@ var now = time.Unix(1_000_000, 0)
 // r ready, p pending (no node), d deleting, f finished, n node not ready, l node
 // not ready for long, g node gone, c node cordoned, o owner, b built from the old
 // template, m monitor of another image, u its image was changed and kubelet has not
-// seen it, s it has been started again since, y created four seconds ago.
+// seen it, s it has been started again since, y created four seconds ago, z in two, by a clock
+// that is ahead of ours.
 func world(text string) placement.Input {
 	in := placement.Input{Nodes: map[string]*corev1.Node{}, Hosts: map[string]understudyv1alpha1.HostStatus{}, Now: now}
 	for word := range strings.FieldsSeq(text) {
@@ -64,6 +65,9 @@ func world(text string) placement.Input {
 		}
 		if has("y") {
 			pod.CreationTimestamp = metav1.NewTime(now.Add(-4 * time.Second))
+		}
+		if has("z") {
+			pod.CreationTimestamp = metav1.NewTime(now.Add(2 * time.Second))
 		}
 		if has("d") {
 			pod.DeletionTimestamp = &metav1.Time{Time: now}
@@ -148,6 +152,7 @@ func TestHosts(t *testing.T) {
 		{2, "0:ro 1:rd", "create 1"}, // it is going: its replacement comes at once
 		{2, "0:ro 1:f", "create 1, HostFinished db-1"},
 		{2, "0:ro 1:fy", "again in 6s"},                 // it would end again as fast
+		{2, "0:ro 1:fz", "again in 12s"},                // likewise
 		{2, "0:ro 1:fyl", "create 1"},                   // its node does not answer
 		{2, "0:ro 1:fn", "create 1, HostFinished db-1"}, // for its node there is no patience
 		{2, "0:ro 1:ry", ""},

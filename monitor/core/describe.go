@@ -192,7 +192,7 @@ func (c *Core) describeEndpoint() {
 	for _, p := range c.plan.Service.Ports {
 		e.Ports = append(e.Ports, Port{Name: p.Name, Port: p.Port})
 	}
-	if c.plan.Online {
+	if c.wantOnline() {
 		e.Address, e.PodName, e.PodUID, e.NodeName = c.config.PodIP, c.config.PodName, c.config.PodUID, c.config.NodeName
 	}
 	c.documents.set(endpointKey, Write{Endpoint: &e}, urgent)

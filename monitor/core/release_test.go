@@ -188,6 +188,9 @@ func TestDeletedGroupGoesOffline(t *testing.T) {
 	if a.isOnline() || r.host("b").isOnline() || *r.lease.HolderIdentity != "" {
 		t.Errorf("a online %v, b online %v, holder %q", a.isOnline(), r.host("b").isOnline(), *r.lease.HolderIdentity)
 	}
+	if r.endpoint == nil || r.endpoint.Address != "" {
+		t.Errorf("clients are sent to what has stopped: %+v", r.endpoint)
+	}
 	// A host that ends meanwhile hands over to nobody.
 	r, a = up(t, "a", "b")
 	r.deleting = true

@@ -59,10 +59,7 @@ func (c *Core) wishNow() ownership.Wish {
 	}
 	timing := c.timing()
 	w.Timing = &timing
-	// In a namespace that is being deleted no plan can say so, and where kubelet is dead
-	// nobody asks the pod to end.
-	ends := c.group != nil && (c.group.Gone || c.group.Deleting)
-	w.WantOnline = c.plan.Online && !ends
+	w.WantOnline = c.wantOnline()
 	w.FailoverThreshold = int(c.plan.FailoverThreshold)
 	w.FailoverPeriod = time.Duration(c.plan.FailoverPeriodSeconds) * time.Second
 	// A person's word comes first: a move needs no threshold, and if it is refused
@@ -81,6 +78,12 @@ func (c *Core) wishNow() ownership.Wish {
 	}
 	c.release = w.Release
 	return w
+}
+
+// wantOnline is what the plan says, until the group is deleted. In a namespace that is
+// being deleted no plan can say that, and where kubelet is dead nobody asks the pod to end.
+func (c *Core) wantOnline() bool {
+	return c.plan.Online && (c.group == nil || !c.group.Gone && !c.group.Deleting)
 }
 
 // wishRelease is a release as it was first wished: when it was detected does not
