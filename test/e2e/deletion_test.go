@@ -49,11 +49,10 @@ func TestNamespaceDeletion(t *testing.T) {
 	must(t, g.WaitReady(t.Context(), 3*time.Minute))
 	epoch := ok(g.Owner(t.Context()))(t).Epoch
 	containers := ok(g.Containers(t.Context(), scene.RedisContainer))(t)
-	replica := scene.Program{Command: scene.Redis.Command, Argument: ":6380"}
+	owner := ok(g.OwnerContainer(t.Context(), scene.RedisContainer))(t)
 	log := ok(g.FollowLease(t.Context()))(t)
 	defer log.Stop()
-	main := scene.Rivals{Program: scene.Redis, Containers: containers}.Watch(t.Context())
-	dependent := scene.Rivals{Program: replica, Containers: containers}.Watch(t.Context())
+	order := watchOrder(t, owner, containers)
 
 	deleteNamespace(t, namespace)
 
@@ -61,24 +60,9 @@ func TestNamespaceDeletion(t *testing.T) {
 	if !last.Record.Free() || last.Record.Epoch != epoch {
 		t.Errorf("the Lease went as %+v; want it released in epoch %d", last.Record, epoch)
 	}
-	first, second := once(t, dependent), once(t, main)
-	if !first.Last.Before(second.Last) {
-		t.Errorf("%s was last seen at %s, %s at %s: want the dependent one to stop first",
-			replica, first.Last, scene.Redis, second.Last)
+	if seen := order.dependentFirst(t); seen.After(last.Seen) {
+		t.Errorf("redis was seen at %s, after the Lease was released", seen)
 	}
-	if second.Last.After(last.Seen) {
-		t.Errorf("redis was seen at %s, after the Lease was released", second.Last)
-	}
-}
-
-// once is the only sighting of a program.
-func once(t *testing.T, watch *scene.Sightings) scene.Sighting {
-	t.Helper()
-	seen := ok(watch.Stop())(t)
-	if len(seen) != 1 {
-		t.Fatalf("seen as %+v, want one process", seen)
-	}
-	return seen[0]
 }
 
 // TestNamespaceDeletionWithDeadNode: the pod of the dead node, which no kubelet ends,

@@ -71,7 +71,7 @@ func (s *Sightings) look(r Rivals) {
 				i = len(s.seen)
 				s.seen = append(s.seen, Sighting{Container: c.what, PID: pid, First: now})
 			}
-			s.seen[i].Last = time.Now()
+			s.seen[i].Last = now // the same for all of one look, so that they compare
 		}
 		if len(pids) > 0 {
 			alive = append(alive, fmt.Sprintf("%s (%v)", c.what, pids))
