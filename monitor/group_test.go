@@ -150,6 +150,19 @@ func TestRestartAndFailover(t *testing.T) {
 	}
 }
 
+// undisturbed: what ran on a host, db-1, has gone on, whatever became of its monitor.
+func (w *world) undisturbed(a *host, first *v1alpha1.ResourceGroup) {
+	w.t.Helper()
+	w.renewals(1)
+	g := w.eventually("online on a", onlineOn("db-1"))
+	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
+		w.t.Errorf("epoch %d after %d, %+v", g.Status.Owner.Epoch, first.Status.Owner.Epoch, last(g))
+	}
+	if p := a.provider; p.onlines.Load() != 1 || p.stops.Load() != 0 || p.downs.Load() != 0 {
+		w.t.Errorf("online %d times, stopped %d times, down %d times", p.onlines.Load(), p.stops.Load(), p.downs.Load())
+	}
+}
+
 func TestMonitorKilledOverAndOver(t *testing.T) {
 	w, hosts, first := running(t, "db-1", "db-2")
 	a := hosts[0]
@@ -159,14 +172,7 @@ func TestMonitorKilledOverAndOver(t *testing.T) {
 		a.startMonitor()
 		wait(t, "the record of the new life", func() bool { _, now := w.lease(); return now.Inc != before.Inc })
 	}
-	w.renewals(1)
-	g := w.eventually("online on a", onlineOn("db-1"))
-	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
-		t.Errorf("epoch %d after %d, %+v", g.Status.Owner.Epoch, first.Status.Owner.Epoch, last(g))
-	}
-	if p := a.provider; p.onlines.Load() != 1 || p.stops.Load() != 0 || p.downs.Load() != 0 {
-		t.Errorf("online %d times, stopped %d times, down %d times", p.onlines.Load(), p.stops.Load(), p.downs.Load())
-	}
+	w.undisturbed(a, first)
 }
 
 // TestMonitorReplaced: asked to end while its container lives, it leaves what runs
@@ -181,14 +187,7 @@ func TestMonitorReplaced(t *testing.T) {
 	_, before := w.lease()
 	a.startMonitor()
 	wait(t, "the record of the new life", func() bool { _, now := w.lease(); return now.Inc != before.Inc })
-	w.renewals(1)
-	g := w.eventually("online on a", onlineOn("db-1"))
-	if g.Status.Owner.Epoch != first.Status.Owner.Epoch || last(g).Kind != "Start" {
-		t.Errorf("epoch %d after %d, %+v", g.Status.Owner.Epoch, first.Status.Owner.Epoch, last(g))
-	}
-	if p := a.provider; p.onlines.Load() != 1 || p.stops.Load() != 0 || p.downs.Load() != 0 {
-		t.Errorf("online %d times, stopped %d times, down %d times", p.onlines.Load(), p.stops.Load(), p.downs.Load())
-	}
+	w.undisturbed(a, first)
 }
 
 // TestGroupDeleted: a group that is being deleted is given up, though no plan says so
