@@ -17,6 +17,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -464,4 +465,35 @@ func TestControlCallsOfWhatIsDeleted(t *testing.T) {
 	}, 2*soon, "100ms").Should(Succeed())
 	ends("claimed", understudyv1alpha1.ReasonOutcomeUnknown, "ERROR_OPERATION_ABORTED", "it is not run again")
 	ends("waiting", understudyv1alpha1.ReasonRefused, "ERROR_GROUP_NOT_FOUND", `"db" does not exist`)
+}
+
+// TestPlanThatCannotBeStored: a plan for which there is no room keeps the group from
+// losing a resource too, and is not tried without end. Its Role shows each try.
+func TestPlanThatCannotBeStored(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"), newResource(ns, "db", "spare"))
+	accepted(g, t, ns, "db")
+	full := corev1.ResourceList{"count/controllerrevisions.apps": resource.MustParse("2")}
+	quota := &corev1.ResourceQuota{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "plans"}, Spec: corev1.ResourceQuotaSpec{Hard: full},
+	}
+	create(g, t, quota)
+	quota.Status = corev1.ResourceQuotaStatus{Hard: full, Used: full} // its controller's part
+	g.Expect(c.Status().Update(t.Context(), quota)).To(Succeed())
+	g.Eventually(func() error {
+		return c.Create(t.Context(), &appsv1.ControllerRevision{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "one-more"}, Revision: 1,
+			Data: runtime.RawExtension{Raw: []byte(`{}`)},
+		}, client.DryRunAll)
+	}, soon, "50ms").Should(MatchError(ContainSubstring("exceeded quota")))
+	g.Expect(c.Delete(t.Context(), newResource(ns, "db", "spare"))).To(Succeed())
+	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.FailoverThreshold = new(int32(7)) })
+	refused(g, t, ns, understudyv1alpha1.ReasonPlanRefused, "exceeded quota")
+	version := func() string { return get(g, t, ns, "understudy-db", &rbacv1.Role{}).ResourceVersion }
+	g.Eventually(func(g Gomega) {
+		was := version()
+		g.Consistently(version, "2s", "50ms").Should(Equal(was))
+	}, soon, "50ms").Should(Succeed())
 }
