@@ -40,8 +40,13 @@ const (
 	// characters for a line of the log.
 	maxText    = 1024
 	maxLogText = 500
-	// maxOutput bounds the result of a control call.
+	// maxOutput bounds the result of a control call in bytes.
 	maxOutput = 64 << 10
+	// maxProperties bounds node-local properties in bytes of JSON, maxPayload a
+	// notification, maxName the name of a process.
+	maxProperties = 16 << 10
+	maxPayload    = 4 << 10
+	maxName       = 255
 	// replyTimeout bounds how long a callback waits for the engine.
 	replyTimeout = 5 * time.Second
 )
@@ -143,17 +148,6 @@ func (s *Server) LogEvent(ctx context.Context, r *providerv1.LogEventRequest) (*
 		Level: engine.Level(max(r.GetLogLevel(), 1) - 1), Text: clip(r.GetMessage(), maxLogText),
 	}})
 	return &providerv1.LogEventResponse{}, err
-}
-
-// EndControlCall is RA section 1.5.
-func (s *Server) EndControlCall(
-	ctx context.Context, r *providerv1.EndControlCallRequest,
-) (*providerv1.EndControlCallResponse, error) {
-	reply, err := s.call(ctx, engine.Callback{EndControlCall: &engine.EndControlCall{
-		Context: r.GetContext(), Status: engine.Code(r.GetStatus()),
-		Output: r.GetOutBuffer()[:min(len(r.GetOutBuffer()), maxOutput)],
-	}})
-	return &providerv1.EndControlCallResponse{Status: uint32(reply.Code)}, err
 }
 
 func exitState(r engine.Reply) providerv1.ResourceExitState {

@@ -83,6 +83,15 @@ type Reply struct {
 	Code Code `json:"code,omitempty"`
 	// ExitState answers SetResourceStatus(Ex).
 	ExitState ExitState `json:"exitState,omitempty"`
+	// Resources answers EnumResources.
+	Resources []EnumeratedResource `json:"resources,omitempty"`
+}
+
+// EnumeratedResource is one resource that EnumResources found: hEnum of RA section 1.16.
+type EnumeratedResource struct {
+	Name     string `json:"name"`
+	TypeName string `json:"typeName"`
+	State    State  `json:"state"`
 }
 
 // Restart asks init to kill all in the container, if Nonce is still the process

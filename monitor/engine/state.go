@@ -135,6 +135,16 @@ const (
 	FailureNetworkLoss FailureType = 2
 )
 
+// ApplicationState of SetInternalState (RA sections 1.12 and 3.5,
+// CLUSTER_RESOURCE_APPLICATION_STATE).
+type ApplicationState uint32
+
+const (
+	ApplicationUnknown     ApplicationState = 1
+	ApplicationOSHeartBeat ApplicationState = 2
+	ApplicationReady       ApplicationState = 3
+)
+
 // StatusInformation bits that the engine sets (RA section 3.5).
 const (
 	StatusEmbeddedFailure uint64 = 0x2
