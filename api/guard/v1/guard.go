@@ -72,8 +72,7 @@ const (
 	// Exit asks init to kill all but itself and to end the container.
 	Exit Type = "exit"
 	// Dump asks init to write down what the processes of its container are doing: ID,
-	// Dump, Reason. Dumped answers each, even if
-	// the monitor has come back meanwhile, as long as init lives.
+	// Dump, Reason. Dumped answers each, also on a later connection.
 	Dump Type = "dump"
 	// Dumped says how a Dump ended: ID as in Dump, File and Bytes of what was written,
 	// Reason why that is nothing, or not all.
