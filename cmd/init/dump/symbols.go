@@ -92,7 +92,7 @@ func (m *module) find(off uint64, s *symbols) string {
 		}
 		name, start, ok := m.search(table, address, s)
 		if ok {
-			return fmt.Sprintf(" (%s+%#x)", text(m.file.Sections[table.Link], name), address-start)
+			return fmt.Sprintf(" (%s+%#x)", stringAt(m.file.Sections[table.Link], name), address-start)
 		}
 	}
 	return ""
@@ -132,8 +132,8 @@ func (m *module) search(table *elf.Section, address uint64, s *symbols) (name ui
 	return name, start, found
 }
 
-// text reads a string of a string table.
-func text(table *elf.Section, at uint32) string {
+// stringAt reads a string of a string table.
+func stringAt(table *elf.Section, at uint32) string {
 	b := make([]byte, min(maxSymbol, table.Size-min(table.Size, uint64(at))))
 	if _, err := table.ReaderAt.ReadAt(b, int64(at)); err != nil {
 		return "?"
