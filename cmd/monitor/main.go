@@ -44,7 +44,7 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return runMonitor(cmd.Context()) },
 	}
-	root.AddCommand(replayCommand(), healthCommand(), versionCommand())
+	root.AddCommand(replayCommand(), healthCommand(), dumpsCommand(), versionCommand())
 	return root
 }
 

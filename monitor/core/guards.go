@@ -149,18 +149,6 @@ func (c *Core) restartContainer(r engine.Restart) {
 	c.emit(Effect{Kill: &Kill{Container: r.Container, Reason: string(r.Reason), AfterDump: r.AfterDump}})
 }
 
-// dump passes on what the engine wants to have dumped, unless the process that is meant
-// is gone already.
-func (c *Core) dump(d engine.Dump) {
-	if k := c.container(d.Container); !k.connected || k.nonce != d.Nonce {
-		c.toEngine(engine.Event{Dumped: &engine.Dumped{
-			Container: d.Container, Resource: d.Resource, Message: "the process is gone, or its init is not connected",
-		}})
-		return
-	}
-	c.emit(Effect{Dump: &d})
-}
-
 func (c *Core) container(name string) *container {
 	k := c.containers[name]
 	if k == nil {
