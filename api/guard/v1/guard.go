@@ -87,7 +87,7 @@ const (
 	// bytes it still fits a line.
 	MaxProcesses = 32
 	// MaxProcessName is the longest name of a process, in bytes of printable ASCII
-	// without quotes, backslashes and angle brackets: JSON writes each as it is.
+	// without " \ < > &: JSON writes each as it is.
 	MaxProcessName = 63
 )
 
@@ -109,16 +109,6 @@ type DumpOrder struct {
 	More int `json:"more,omitempty"`
 	// Core asks for the memory of the processes besides.
 	Core bool `json:"core,omitempty"`
-}
-
-// ValidProcessName says whether a process can be named so on this wire.
-func ValidProcessName(name string) bool {
-	for _, c := range []byte(name) {
-		if c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			return false
-		}
-	}
-	return len(name) <= MaxProcessName
 }
 
 // Message is one line. Which fields count is said at the Types.
