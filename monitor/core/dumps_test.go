@@ -60,9 +60,10 @@ func TestDumpIsTold(t *testing.T) {
 // What ownership kills does not wait.
 func TestDeadlockDumpsFirst(t *testing.T) {
 	r, a := up(t, "a", "b")
-	a.hold["LooksAlive"], a.hold["IsAlive"] = true, true
+	a.hold["BeginResourceControl"] = true
 	mark := a.mark()
-	r.pass(10 * time.Minute)
+	r.tune(2, `{"live":1}`)
+	r.pass(12 * time.Second)
 	var order []string
 	for _, e := range a.since(mark) {
 		switch {
