@@ -6,6 +6,7 @@ package provider_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -109,19 +110,21 @@ func TestWorkersEndWhenAReportIsAnsweredTerminate(t *testing.T) {
 	hear(t, "the end of the worker", w.Done())
 }
 
-func TestCloseEndsWorkers(t *testing.T) {
+func TestCloseEndsWorkersFirst(t *testing.T) {
 	f := &fake{}
 	s := newStage(t, f)
-	w, err := f.args.Handle.StartWorker(func(ctx context.Context) error { <-ctx.Done(); return nil })
+	_, err := f.args.Handle.StartWorker(func(ctx context.Context) error {
+		<-ctx.Done()
+		f.called("end of worker")
+		return nil
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if resp, err := s.Close(s.ctx(), &pb.CloseRequest{ResourceId: s.id}); err != nil || resp.GetStatus() != 0 {
 		t.Fatalf("%v %v", resp, err)
 	}
-	select {
-	case <-w.Done():
-	default:
-		t.Error("a worker outlives Close")
+	if want := []string{"Open", "end of worker", "Close"}; !slices.Equal(f.calls, want) {
+		t.Errorf("%v", f.calls)
 	}
 }
