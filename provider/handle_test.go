@@ -136,7 +136,7 @@ func TestCallbackGivesUpWithItsContext(t *testing.T) {
 	}
 }
 
-// Shows: EnumResources, ResourceCallback, ResourceCallbackEx.
+// Shows: ResourceCallback, ResourceCallbackEx.
 func TestEnumResources(t *testing.T) {
 	f := &fake{}
 	s := newStage(t, f)
