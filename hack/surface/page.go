@@ -33,7 +33,7 @@ func page(calls []call, tests map[string][]test) string {
 			if c == nil || c.service != part.service {
 				continue
 			}
-			fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s | %s |\n",
+			fmt.Fprintf(&b, "| %s | %#q | %s | %s | %s | %s |\n",
 				r.name, r.call, strings.Join(c.sections, ", "), c.about, r.seen, list(tests[r.name]))
 		}
 	}
@@ -44,7 +44,7 @@ func page(calls []call, tests map[string][]test) string {
 func list(tests []test) string {
 	var all []string
 	for _, t := range tests {
-		all = append(all, fmt.Sprintf("%s `%s` (%s)", t.name, t.where, t.kind))
+		all = append(all, fmt.Sprintf("%s %#q (%s)", t.name, t.where, t.kind))
 	}
 	if len(all) == 0 {
 		return "**none**"

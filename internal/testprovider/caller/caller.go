@@ -154,7 +154,7 @@ func (r *resource) make(ctx context.Context, ask Ask) ([]byte, error) {
 	if !method.IsValid() || method.Type().NumIn() != 3 {
 		return nil, provider.Errorf(provider.ErrorInvalidData, "there is no callback %q", ask.Method)
 	}
-	request, ok := reflect.New(method.Type().In(1).Elem()).Interface().(proto.Message)
+	request, ok := reflect.TypeAssert[proto.Message](reflect.New(method.Type().In(1).Elem()))
 	if !ok {
 		return nil, provider.Errorf(provider.ErrorInvalidData, "%s takes no message", ask.Method)
 	}
@@ -170,11 +170,11 @@ func (r *resource) make(ctx context.Context, ask Ask) ([]byte, error) {
 	answer := Answer{}
 	for range max(ask.Times, 1) {
 		out := method.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(request)})
-		if err, _ := out[1].Interface().(error); err != nil {
+		if err, _ := reflect.TypeAssert[error](out[1]); err != nil {
 			answer = Answer{Error: status.Code(err).String()}
 			continue
 		}
-		response, ok := out[0].Interface().(proto.Message)
+		response, ok := reflect.TypeAssert[proto.Message](out[0])
 		if !ok {
 			return nil, fmt.Errorf("%s answers with a stream", ask.Method)
 		}
