@@ -300,8 +300,8 @@ func TestLockedModeKeepsTheGroupOnline(t *testing.T) {
 		a.lock(true, 0)
 		r.deleting = true
 		r.change(off)
-		if a.isOnline() {
-			t.Error("online")
+		if a.isOnline() || said(a.effects, "Locked") != 0 {
+			t.Error("online, or told so")
 		}
 	})
 	t.Run("nor the pod is ended", func(t *testing.T) {
