@@ -39,7 +39,11 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out := planv1.Resource{
 		UID: string(r.UID), Name: r.Name, Generation: r.Generation,
 		Type:   r.Spec.TypeName,
-		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline,
+		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline, IgnoreLockedMode: r.Spec.IgnoreLockedMode,
+	}
+	// The default is left out, so that a plan of before stays the same.
+	if a := r.Spec.EmbeddedFailureAction; a != understudyv1alpha1.EmbeddedRecover {
+		out.EmbeddedFailureAction = string(a)
 	}
 	restart(&out, &r.Spec, say)
 	out.Dependencies = b.dependencies(r)

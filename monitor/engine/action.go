@@ -57,6 +57,11 @@ type Call struct {
 	Properties json.RawMessage `json:"properties,omitempty"`
 	// Flags of Open, Online, Offline (RA section 2.4).
 	Flags uint32 `json:"flags,omitempty"`
+	// Destination is the host that is to have the resource after Offline, if known.
+	Destination string `json:"destination,omitempty"`
+	// Reason of Offline and Terminate, Context of Online and Offline.
+	Reason  StateChangeReason `json:"reason,omitempty"`
+	Context OperationContext  `json:"context,omitempty"`
 	// Epoch of Online: announce it to the store before reading state.
 	Epoch int64 `json:"epoch,omitempty"`
 	// Control is set for BeginResourceControl.

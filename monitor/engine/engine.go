@@ -33,9 +33,11 @@ type Engine struct {
 	phase Phase
 	// epoch last granted; it never shrinks.
 	epoch int64
-	// mode and why of the stop that is under way (phase Stopping).
-	mode RevokeMode
-	why  string
+	// mode and cause of the stop that is under way (phase Stopping).
+	mode  RevokeMode
+	cause Revoked
+	// grant is the one that began the epoch.
+	grant Granted
 	// regrant is the epoch that was granted while a stop was under way.
 	regrant int64
 	// fresh: made by New and never granted. Until the first grant the engine
@@ -43,6 +45,8 @@ type Engine struct {
 	fresh bool
 
 	revision string
+	// ignoreLocked: the plan's IgnoreLockedMode.
+	ignoreLocked bool
 	// resources in topological order: dependencies before dependents.
 	resources   []*resource
 	containers  []*container
@@ -108,7 +112,7 @@ func (e *Engine) dispatch(ev Event) {
 	}
 	switch {
 	case ev.Granted != nil:
-		e.granted(ev.Granted.Epoch)
+		e.granted(*ev.Granted)
 	case ev.Revoked != nil:
 		e.revoked(*ev.Revoked)
 	case ev.PlanChanged != nil:

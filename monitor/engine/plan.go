@@ -16,7 +16,9 @@ type Plan struct {
 	Revision string `json:"revision"`
 	// KillBound replaces that of Config, if it is not 0.
 	KillBound time.Duration `json:"killBound,omitempty"`
-	Resources []Resource    `json:"resources,omitempty"`
+	// IgnoreLockedMode lets every resource go offline although one is locked.
+	IgnoreLockedMode bool       `json:"ignoreLockedMode,omitempty"`
+	Resources        []Resource `json:"resources,omitempty"`
 }
 
 // DesiredState is the lasting wish for one resource.
@@ -47,6 +49,13 @@ type Resource struct {
 	// Dependencies is an AND of OR terms of UIDs (RA section 7.2).
 	Dependencies [][]string   `json:"dependencies,omitempty"`
 	DesiredState DesiredState `json:"desiredState,omitempty"`
+
+	// IgnoreLockedMode lets the resource go offline although it, or what stands on it,
+	// is in locked mode (RA section 1.10).
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+
+	// EmbeddedFailureAction says what follows an embedded failure (RA section 1.3).
+	EmbeddedFailureAction EmbeddedFailureAction `json:"embeddedFailureAction,omitempty"`
 
 	// PendingTimeout is the longest gap between two reports while pending (RA 1.1).
 	PendingTimeout time.Duration `json:"pendingTimeout,omitempty"`

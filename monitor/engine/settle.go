@@ -16,7 +16,7 @@ func (e *Engine) settle() {
 	e.again = true
 	for n := 0; e.again && n < maxPasses; n++ {
 		e.again = false
-		e.keeps()
+		e.hold()
 		// Down from the dependents, up from the dependencies.
 		for _, r := range slices.Backward(slices.Clone(e.resources)) {
 			e.stop(r)
@@ -30,6 +30,7 @@ func (e *Engine) settle() {
 		}
 		e.prove()
 	}
+	e.tellHeld()
 }
 
 // patience counts how long a resource has waited for its provider.
