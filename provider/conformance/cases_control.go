@@ -264,6 +264,7 @@ func controlSuite(topic string, begin beginner, codes func(*Type) []Control, can
 					for _, c := range codes(t.typ) {
 						all = append(all, begin(t, r, c.input(maxBuffer), contexts.Add(1)))
 					}
+					time.Sleep(slack) // the ends fall into the absence
 				})
 				for i, b := range all {
 					t.wantOutput(codes(t.typ)[i], t.finish(b))

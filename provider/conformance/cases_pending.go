@@ -146,6 +146,47 @@ var pendingCases = []Case{
 			r.terminate()
 			r.mustBeDown("after Terminate")
 		}},
+	{Name: "Pending/OfflineAfterwards", Needs: []Need{pending},
+		Rule: "What came online by a pending operation goes offline like anything else: 0, or 997 and a report (RA 2.2).",
+		run: func(t *trial) {
+			r := t.makeOnline(t.typ.PendingProperties)
+			r.offline()
+			r.mustBeDown("after Offline")
+			r.offline()
+		}},
+	{Name: "Pending/OfflineIsEndedByTerminate", Needs: []Need{pending},
+		Rule: "Terminate cancels a pending Offline, and answers 0 once nothing is left (RA 2.1).",
+		run: func(t *trial) {
+			r := t.makeOnline(t.typ.PendingProperties)
+			resp, err := t.provider.Offline(t.ctx, &pb.OfflineRequest{ResourceId: r.id})
+			t.answered("Offline", err)
+			if resp.GetStatus() != ioPending {
+				t.skip("Offline answered %d at once, not 997", resp.GetStatus())
+			}
+			r.terminate()
+			r.mustBeDown("after Terminate")
+			at := time.Now()
+			t.later(func() { r.silentAfter("Terminate", at) })
+		}},
+	{Name: "Pending/OfflineRepeatedContinues", Needs: []Need{pending},
+		Rule: "A repeated Offline continues where it was: 997 again or 0, and one end (proto).",
+		run: func(t *trial) {
+			r := t.makeOnline(t.typ.PendingProperties)
+			since := time.Now()
+			for i := range 3 {
+				resp, err := t.provider.Offline(t.ctx, &pb.OfflineRequest{ResourceId: r.id})
+				t.answered("Offline", err)
+				if s := resp.GetStatus(); s == success && i == 0 {
+					t.skip("Offline answered 0 at once, not 997")
+				} else if s != ioPending && s != success {
+					t.fail("Offline again: expected status 997 or 0, got %d: %s", s, resp.GetMessage())
+				}
+			}
+			if st := r.awaitEnd(since); st.state != stateOffline {
+				t.fail("expected the final report OFFLINE, got %s: %s", st.state, st.message)
+			}
+			r.mustBeDown("after the final report")
+		}},
 	{Name: "Pending/OneDoesNotHoldUpAnother", Needs: []Need{pending, several},
 		Rule: "At most one state-changing call is under way *for a resource*: others go on (proto).",
 		run: func(t *trial) {

@@ -117,6 +117,11 @@ func (e *event) line(start time.Time) string {
 	return fmt.Sprintf("%s: after %.1f ms {%s}", text, float64(e.ended.Sub(e.begun).Microseconds())/1000, brief(e.resp))
 }
 
+// says is what an event says, whenever it was.
+func (e *event) says() string {
+	return fmt.Sprint(e.callback, e.method, brief(e.req), brief(e.resp), status.Code(e.err), e.ended.IsZero())
+}
+
 // brief is a message on one line, of bounded length.
 func brief(m proto.Message) string {
 	if m == nil || !m.ProtoReflect().IsValid() {
@@ -136,16 +141,28 @@ func cut(s string, n int) string {
 	return string(r[:n]) + "..."
 }
 
-// story are the lines of a case: at most the first and last 20 events.
+// story are the lines of a case: at most the first and last 20, without what only
+// repeats the line before.
 func story(events []event) []string {
 	const most = 20
 	if len(events) == 0 {
 		return nil
 	}
 	start := events[0].begun
-	lines := make([]string, len(events))
+	var lines []string
+	again := 0
 	for i := range events {
-		lines[i] = events[i].line(start)
+		repeats := i > 0 && events[i].says() == events[i-1].says()
+		if repeats {
+			again++
+		}
+		if again > 0 && (!repeats || i == len(events)-1) {
+			lines = append(lines, fmt.Sprintf("            ... %d more like it", again))
+			again = 0
+		}
+		if !repeats {
+			lines = append(lines, events[i].line(start))
+		}
 	}
 	if len(lines) > 2*most {
 		left := fmt.Sprintf("... %d more ...", len(lines)-2*most)

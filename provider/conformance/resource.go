@@ -215,10 +215,19 @@ func (r *resource) mustBeUp(when string) {
 	if !resp.GetAlive() {
 		r.t.fail("IsAlive %s: expected alive, got not alive: %s", when, resp.GetMessage())
 	}
-	if r.t.typ.Running != "" {
-		if err := r.t.shell(r, r.t.typ.Running); err != nil {
+	if r.t.typ.Running == "" {
+		return
+	}
+	// What was just started may need a moment until it can be seen.
+	for deadline := time.Now().Add(r.t.config.Limits.call()); ; {
+		err := r.t.shell(r, r.t.typ.Running)
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
 			r.t.fail("%s the resource should run, but \"running\" says that it does not: %v", when, err)
 		}
+		time.Sleep(5 * time.Millisecond)
 	}
 }
 

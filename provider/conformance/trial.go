@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -92,7 +93,7 @@ func (t *trial) cleanUp() {
 
 // revive starts a provider that ended; the case is to blame.
 func (t *trial) revive() {
-	if t.process == nil || !t.process.gone() {
+	if t.process == nil || !t.ended() {
 		return
 	}
 	t.died = append(t.died, t.title())
@@ -103,6 +104,21 @@ func (t *trial) revive() {
 	if err := t.restart(t.ctx); err != nil {
 		t.failure += "; it could not be started again: " + err.Error()
 	}
+}
+
+// ended says whether the provider's process has ended, or is about to.
+func (t *trial) ended() bool {
+	if t.failure == "" {
+		return t.process.gone()
+	}
+	_, err := t.provider.Probe(t.ctx, &pb.ProbeRequest{}, grpc.WaitForReady(false))
+	if status.Code(err) == codes.Unavailable {
+		select {
+		case <-t.process.exited:
+		case <-time.After(time.Second):
+		}
+	}
+	return t.process.gone()
 }
 
 func (t *trial) title() string { return t.c.Name }
