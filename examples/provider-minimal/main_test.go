@@ -16,6 +16,7 @@ import (
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/internal/testmonitor"
+	"github.com/understudy-dev/understudy/provider/conformance"
 )
 
 // The test binary is also the provider.
@@ -88,6 +89,20 @@ func TestMinimal(t *testing.T) {
 	if r, err := p.Open(ctx, &pb.OpenRequest{ResourceHandle: "uid", ResourceType: "minimal"}); err != nil || r.GetState() != offline {
 		t.Fatalf("Open after all: %v, %v", r, err)
 	}
+}
+
+// TestConformance: a subtest for each rule of the protocol.
+func TestConformance(t *testing.T) {
+	config, err := conformance.Load("conformance.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Command, config.Environment = []string{self}, []string{"MINIMAL=1"}
+	conformance.Test(t, config)
 }
 
 // TestSize: docs/providers.md says how long it is.

@@ -96,6 +96,7 @@ func failures(t *testing.T, c conformance.Config) []string {
 
 // TestRight: a provider that breaks nothing and serves everything passes.
 func TestRight(t *testing.T) {
+	t.Parallel()
 	c := configOf(nil)
 	c.Limits.PendingMilliseconds = 20_000
 	report, err := conformance.Run(t.Context(), c)

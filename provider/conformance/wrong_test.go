@@ -115,6 +115,9 @@ var slow = []string{wrong.TerminateKeepsWorker, wrong.ReportsAfterTerminate, wro
 // TestEachBreakIsCaught: whatever one rule the wrong provider breaks, the cases that are
 // about it fail.
 func TestEachBreakIsCaught(t *testing.T) {
+	if testing.Short() {
+		t.Skip("make test-unit runs it without -short")
+	}
 	for rule, names := range caught {
 		t.Run(rule, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +137,9 @@ func TestEachBreakIsCaught(t *testing.T) {
 
 // TestWrong: a provider that breaks many rules at once fails exactly these cases.
 func TestWrong(t *testing.T) {
+	if testing.Short() {
+		t.Skip("make test-unit runs it without -short")
+	}
 	t.Parallel()
 	breaks := []string{
 		wrong.SocketMode, wrong.LongVersion, wrong.StrictFields, wrong.StartupAnyType, wrong.StartupCase,

@@ -148,7 +148,7 @@ func (p *Provider) Online(_ context.Context, req *pb.OnlineRequest) (*pb.OnlineR
 	r.life, r.end = context.WithCancel(p.ctx)
 	if r.props.steps > 0 {
 		r.state = coming
-		go p.work(r.life, r)
+		go p.work(r.life, r, r.props.steps)
 		return &pb.OnlineResponse{Status: 997}, nil
 	}
 	if err := p.start(r); err != nil {

@@ -97,6 +97,7 @@ func (p *Provider) breaks(rule string) bool { return slices.Contains(p.Breaks, r
 
 // Serve serves until ctx ends.
 func (p *Provider) Serve(ctx context.Context, socket, monitor string) error {
+	p = &Provider{Breaks: p.Breaks} // each life is its own
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	conn, err := grpc.NewClient("unix:"+monitor, grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -184,7 +185,7 @@ func (p *Provider) start(r *resource) error {
 	}
 	r.state = online
 	go p.watch(r.life, r)
-	go p.callEverything(r)
+	go p.callEverything(r.life, r)
 	return nil
 }
 
@@ -197,7 +198,7 @@ func (p *Provider) watch(life context.Context, r *resource) {
 		case <-time.After(2 * time.Millisecond):
 		}
 		p.mu.Lock()
-		gone := life.Err() == nil && !exists(r.props.path)
+		gone := life.Err() == nil && r.state == online && !exists(r.props.path)
 		if gone {
 			r.state = failed
 		}
@@ -241,8 +242,7 @@ func (p *Provider) stop(r *resource) uint32 {
 }
 
 // callEverything makes each callback once that a running resource can make.
-func (p *Provider) callEverything(r *resource) {
-	ctx := r.life
+func (p *Provider) callEverything(ctx context.Context, r *resource) {
 	h := r.handle
 	list, _ := structpb.NewStruct(map[string]any{"ResourceSpecificStatus": "fine"})
 	size, level, state, flags, typ, self, name := 1, pb.LogLevel(1), pb.ApplicationState(3), uint32(1), TypeName, h, "program"
@@ -317,8 +317,7 @@ func (p *Provider) callEverything(r *resource) {
 }
 
 // work is a pending Online.
-func (p *Provider) work(life context.Context, r *resource) {
-	steps := r.props.steps
+func (p *Provider) work(life context.Context, r *resource, steps int) {
 	told := false // by the monitor to end
 	send := func(state pb.ResourceState, message string) {
 		p.mu.Lock()
@@ -335,7 +334,7 @@ func (p *Provider) work(life context.Context, r *resource) {
 			st.Message = strings.Repeat("m", 2000)
 		}
 		ctx := life
-		if p.breaks(ReportsAfterTerminate) {
+		if p.breaks(ReportsAfterTerminate) || p.breaks(FinalTwice) {
 			ctx = p.ctx
 		}
 		p.tell(ctx, func(ctx context.Context) error {
