@@ -3,7 +3,10 @@
 
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // granted: this host owns the group, or goes on owning it.
 func (e *Engine) granted(epoch int64) {
@@ -37,6 +40,7 @@ func (e *Engine) own(epoch int64) {
 		for _, r := range e.resources {
 			// Restart counters start fresh (RA section 4.7 step 6).
 			r.resetSeries()
+			r.forgetArbitration()
 			switch {
 			case r.state == Failed && !r.run:
 				e.setState(r, Offline, ReasonNewEpoch)
@@ -46,7 +50,7 @@ func (e *Engine) own(epoch int64) {
 			e.touch(r, false)
 		}
 	}
-	e.phase, e.mode, e.why, e.regrant = Owner, "", "", 0
+	e.phase, e.mode, e.why, e.regrant, e.halted = Owner, "", "", 0, false
 	e.journal, e.group, e.again = true, true, true
 }
 
@@ -105,7 +109,13 @@ func (e *Engine) prove() {
 			e.proveUnopened(c)
 			continue
 		}
-		if e.regrant == 0 && c.dirty && !e.cfg.TrustProviders {
+		if e.mode == Ordered && slices.ContainsFunc(e.resources, func(r *resource) bool {
+			return r.c == c && (e.releases(r) || r.op != nil && r.op.op == OpRelease)
+		}) {
+			proven = false
+			continue
+		}
+		if (e.regrant == 0 || e.halted) && c.dirty && !e.cfg.TrustProviders {
 			proven = false
 			if e.mode != Kill {
 				e.restart(c, ReasonProveStop, nil)
@@ -120,7 +130,7 @@ func (e *Engine) prove() {
 		e.own(e.regrant)
 		return
 	}
-	e.phase, e.mode, e.why = Observer, "", ""
+	e.phase, e.mode, e.why, e.halted = Observer, "", "", false
 	e.out = append(e.out, Action{Proven: &Proven{Epoch: e.epoch}})
 }
 

@@ -169,6 +169,7 @@ func (e *Engine) openFailed(r *resource, f failure) {
 
 func (e *Engine) closeReturned(r *resource) {
 	r.opened = false
+	r.forgetArbitration()
 	e.closed(r)
 }
 

@@ -68,6 +68,11 @@ type Resource struct {
 	// means never.
 	RetryPeriodOnFailure time.Duration `json:"retryPeriodOnFailure,omitempty"`
 
+	// ArbitrationTimeout bounds Arbitrate (RA section 6.6, GET_ARB_TIMEOUT). Above 0: the
+	// type is quorum-capable (RA section 8). Unless it is wanted offline, nothing of the
+	// group starts under an epoch before its arbitration was won under that epoch.
+	ArbitrationTimeout time.Duration `json:"arbitrationTimeout,omitempty"`
+
 	// Controls are the control codes that the type declares.
 	Controls []ControlSpec `json:"controls,omitempty"`
 }

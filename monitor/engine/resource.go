@@ -70,6 +70,7 @@ type resource struct {
 	policy
 	logs
 	properties
+	arbitration
 
 	waiting   Reason
 	waitingOn []string

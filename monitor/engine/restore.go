@@ -19,6 +19,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 
 	s := Snapshot{
 		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
+		Halted: e.halted,
 	}
 	if n := e.need; n.Failover {
 		s.Need = &n
@@ -62,7 +63,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		Verdict: r.verdict, Failover: r.failover, Immediate: r.immediate,
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),
 	}
-	s.Properties = r.propertiesSnapshot()
+	s.Properties, s.Arbitration = r.propertiesSnapshot(), r.arbitrationSnapshot(&spec)
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
 		s.Was = &Where{Container: r.spec.Container, TypeName: r.spec.TypeName}
@@ -93,6 +94,10 @@ func Restore(cfg Config, s Snapshot) *Engine {
 	held := s.Phase != Observer && e.epoch > 0
 	if held {
 		e.phase = Undecided
+	}
+	if held && s.Halted {
+		// Whoever owns the group now: this stop is carried through.
+		e.phase, e.mode, e.why, e.halted = Stopping, Emergency, string(ReasonQuorumLost), true
 	}
 	for _, c := range s.Containers {
 		x := e.container(c.Name)
@@ -156,6 +161,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	if held {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
+		r.restoreArbitration(s.Arbitration, e.epoch)
 	}
 	return r
 }
