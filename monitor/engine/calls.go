@@ -146,10 +146,10 @@ func (e *Engine) expired(c *call) {
 	case c.op == OpTerminate:
 		c.r.lastStatus = CodeCallTimedOut
 		e.restart(c.c, ReasonTerminateFailed, c.r)
-	case c.op == OpRelease && c.r.op == c:
-		c.r.op = nil
-		e.again = true
-		e.releaseReturned(c.r, Returned{Status: CodeCallTimedOut, Message: "no answer"})
+	case c.op == OpRelease:
+		// It could come late, and undo what was won since.
+		e.releaseReturned(c.r, Returned{Status: CodeCallTimedOut, Message: "no answer in time"})
+		e.restart(c.c, ReasonReleaseFailed, nil)
 	default:
 		if c.op == OpArbitrate && c.r.op == c && c.epoch == e.epoch {
 			e.arbitrationLost(c.r, ReasonArbitrationLost, CodeCallTimedOut, "no answer in time")

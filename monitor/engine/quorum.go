@@ -48,11 +48,12 @@ func (r *resource) claimant() bool {
 	return !r.removed && spec.ArbitrationTimeout > 0 && spec.DesiredState != DesiredOffline
 }
 
-// unheld lists the quorum resources that this host has yet to win.
+// unheld lists the quorum resources that this host has yet to win; after a restart of the
+// monitor it has, once it is sure that the process which defends it is the same.
 func (e *Engine) unheld() []string {
 	var uids []string
 	for _, r := range e.resources {
-		if r.claimant() && !r.held {
+		if r.claimant() && !(r.held && r.c.up) {
 			uids = append(uids, r.spec.UID)
 		}
 	}
