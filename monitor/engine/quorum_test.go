@@ -495,6 +495,14 @@ func TestReleaseOfWhatIsNotWanted(t *testing.T) {
 	g.answer(OpArbitrate, "q", Returned{Status: 5006})
 	g.flying("Terminate a")
 
+	// A Release that is late must not undo what is won after it.
+	g = holding(t, res("a"))
+	g.plan(offline(q), res("a"))
+	g.ok(OpOffline, "q")
+	g.pass(sec)
+	g.want(len(g.restarts()) == 1 && g.restarts()[0].Container == "q", "%+v", g.last)
+	g.is("a", Online)
+
 	g = holding(t)
 	g.plan() // removed
 	g.ok(OpOffline, "q")
@@ -568,6 +576,21 @@ func TestMonitorRestartsWhileHeld(t *testing.T) {
 	g.empty("q", "q2")
 	g.arbitration(ArbitrationSnapshot{Epoch: 1})
 	g.flying("Offline a")
+
+	// Nothing more is started before it is known that the provider is the same.
+	g = holding(t, res("a"))
+	g.exit("a")
+	g.restored()
+	g.arbitration(held)
+	g.up("c", "c1")
+	g.answer(OpOpen, "a", Returned{State: ReportedOffline})
+	g.grant(1)
+	g.guard("c", 1)
+	g.pass(sec)
+	g.waits("a", ReasonWaitingArbitration, "q")
+	g.capable("q", "q1")
+	g.answer(OpOpen, "q", Returned{State: ReportedOnline})
+	g.want(g.call(OpOnline, "a") != nil, "not started: %v", g.inFlight())
 
 	// It is lost before ownership has spoken: the stop does not wait for that.
 	g = back()
