@@ -106,13 +106,13 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
-	applied := propertiesApplied(r)
+	applied, arbitrated := propertiesApplied(r), arbitrated(r)
 	mark := asJSON([]any{
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
-		applied.Reason,
+		applied.Reason, arbitrated,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied, arbitrated},
 	}}, mark)
 }
 
@@ -125,6 +125,10 @@ func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
 	switch {
 	case len(names) > 0:
 		return "waits for " + strings.Join(names, ", ")
+	case r.Waiting == engine.ReasonNotQuorumCapable:
+		return notQuorumCapable(r)
+	case r.Arbitration != nil && r.Arbitration.Lost != "":
+		return r.Arbitration.Message
 	case r.State == engine.Failed && r.LastFailure != nil:
 		return r.LastFailure.Message
 	}
@@ -161,7 +165,7 @@ func (c *Core) describeGroup() {
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one
-// before others, and before one that is offline because it is wanted so. nil if none
+// before others, what was lost next, and before one that is offline because it is wanted so. nil if none
 // says why.
 func (c *Core) unready() *engine.ResourceSnapshot {
 	weight := func(r *engine.ResourceSnapshot) int {
@@ -170,10 +174,12 @@ func (c *Core) unready() *engine.ResourceSnapshot {
 			return 0
 		case r.Spec.DesiredState != engine.DesiredOnline || r.Removed:
 			return 1
-		case r.State != engine.Failed:
-			return 2
+		case r.State == engine.Failed:
+			return 4
+		case r.Arbitration != nil && !r.Arbitration.Held:
+			return 3
 		}
-		return 3
+		return 2
 	}
 	var found *engine.ResourceSnapshot
 	for i := range c.snapshot.Resources {

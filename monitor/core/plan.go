@@ -23,7 +23,7 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 			LooksAliveInterval: ms(r.LooksAlivePollInterval), IsAliveInterval: ms(r.IsAlivePollInterval),
 			RestartAction: engine.RestartAction(r.RestartAction), RestartThreshold: int64(r.RestartThreshold),
 			RestartPeriod: ms(r.RestartPeriod), RestartDelay: ms(r.RestartDelay),
-			RetryPeriodOnFailure: ms(r.RetryPeriodOnFailure),
+			RetryPeriodOnFailure: ms(r.RetryPeriodOnFailure), ArbitrationTimeout: ms(r.ArbitrationTimeout),
 		}
 		if r.Online {
 			e.DesiredState = engine.DesiredOnline

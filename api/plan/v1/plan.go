@@ -96,6 +96,9 @@ type Resource struct {
 	// RetryPeriodOnFailure is 0 for never.
 	RetryPeriodOnFailure int64 `json:"retryPeriodOnFailureMilliseconds"`
 
+	// ArbitrationTimeout bounds Arbitrate; above 0, the type is quorum-capable.
+	ArbitrationTimeout int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
+
 	Controls []Control `json:"controls,omitempty"`
 }
 
