@@ -100,8 +100,15 @@ func (e *Engine) typeCallback(cb Callback) {
 	e.reply(cb, code, ExitContinue)
 }
 
+// reply answers a callback: after the journal, if what it did set a barrier, because
+// the provider may forget it then.
 func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
-	e.out = append(e.out, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
+	answer := Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}}
+	if e.barrier {
+		e.held = append(e.held, answer)
+		return
+	}
+	e.out = append(e.out, answer)
 }
 
 // status is SetResourceStatus(Ex): RA sections 1.1, 1.2 and 4.2.

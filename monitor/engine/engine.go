@@ -51,6 +51,8 @@ type Engine struct {
 	controls    []*control
 	ended       []endedContext
 	lastContext int64
+	// notifications by name of their type.
+	notifications []*notifications
 	// need and armed as last said.
 	need  Need
 	armed int64
@@ -132,6 +134,8 @@ func (e *Engine) dispatch(ev Event) {
 		e.claimed(*ev.Claimed)
 	case ev.Recorded != nil:
 		e.recorded(ev.Recorded.ID)
+	case ev.Stored != nil:
+		e.stored(*ev.Stored)
 	case ev.Timer != nil:
 		e.armed = 0 // it has fired: say again what comes next
 	case ev.Tick != nil:
@@ -146,7 +150,7 @@ func (ev Event) kinds() int {
 		ev.Granted != nil, ev.Revoked != nil, ev.PlanChanged != nil, ev.ProviderUp != nil,
 		ev.ProviderDown != nil, ev.Emptied != nil, ev.InitGone != nil, ev.Guarded != nil,
 		ev.Returned != nil, ev.Callback != nil, ev.Control != nil, ev.Claimed != nil,
-		ev.Recorded != nil, ev.Timer != nil, ev.Tick != nil,
+		ev.Recorded != nil, ev.Stored != nil, ev.Timer != nil, ev.Tick != nil,
 	} {
 		if set {
 			n++

@@ -24,6 +24,7 @@ type Event struct {
 	Control      *Control      `json:"control,omitempty"`
 	Claimed      *Claimed      `json:"claimed,omitempty"`
 	Recorded     *Recorded     `json:"recorded,omitempty"`
+	Stored       *Stored       `json:"stored,omitempty"`
 	Timer        *Timer        `json:"timer,omitempty"`
 	Tick         *Tick         `json:"tick,omitempty"`
 }
@@ -250,7 +251,7 @@ type SetLockedMode struct {
 
 // SetNodeLocalProperties is SetResourceInMemoryNodeLocalProperties (RA section 1.11).
 type SetNodeLocalProperties struct {
-	// Properties is a JSON object.
+	// Properties is a JSON object, merged into what is there; null removes a name.
 	Properties json.RawMessage `json:"properties,omitempty"`
 }
 

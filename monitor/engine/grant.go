@@ -37,6 +37,7 @@ func (e *Engine) own(epoch int64) {
 		for _, r := range e.resources {
 			// Restart counters start fresh (RA section 4.7 step 6).
 			r.resetSeries()
+			e.forgetNodeLocal(r)
 			switch {
 			case r.state == Failed && !r.run:
 				e.setState(r, Offline, ReasonNewEpoch)
@@ -121,6 +122,9 @@ func (e *Engine) prove() {
 		return
 	}
 	e.phase, e.mode, e.why = Observer, "", ""
+	for _, r := range e.resources {
+		e.forgetNodeLocal(r)
+	}
 	e.out = append(e.out, Action{Proven: &Proven{Epoch: e.epoch}})
 }
 

@@ -49,8 +49,9 @@ const (
 	ReasonWaitingOpen       Reason = "WaitingForOpen"
 	ReasonWaitingGuard      Reason = "WaitingForGuard"
 	ReasonWaitingDependency Reason = "WaitingForDependency"
-	ReasonWaitingDependents Reason = "WaitingForDependents" // that have yet to stop
-	ReasonWaitingStop       Reason = "WaitingForStop"       // Terminate or the container's end is awaited
+	ReasonWaitingReady      Reason = "WaitingForApplicationReady" // that a dependency is asked for
+	ReasonWaitingDependents Reason = "WaitingForDependents"       // that have yet to stop
+	ReasonWaitingStop       Reason = "WaitingForStop"             // Terminate or the container's end is awaited
 	ReasonWaitingRestart    Reason = "WaitingForRestartDelay"
 	ReasonWaitingRetry      Reason = "WaitingForRetryPeriod"
 	ReasonNeedsFailover     Reason = "NeedsFailover"
@@ -82,6 +83,7 @@ const (
 	ReasonNetworkLoss      Reason = "NetworkLoss"
 	ReasonLog              Reason = "Log"           // LogEvent of a provider
 	ReasonLogDropped       Reason = "LogDropped"    // more log lines than the rate allows
+	ReasonNotification     Reason = "Notification"  // RaiseResTypeNotification, and it is stored
 	ReasonTypeMissing      Reason = "TypeNotServed" // the provider does not serve the type
 	ReasonRestarting       Reason = "Restarting"
 	ReasonControlTimedOut  Reason = "ControlTimedOut"

@@ -29,6 +29,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 			Gone: c.gone, KillReason: c.killing, StopFailed: c.stopFailed,
 		})
 	}
+	s.Notifications = e.notificationsSnapshot()
 	for _, r := range e.resources {
 		s.Resources = append(s.Resources, e.resourceSnapshot(r))
 	}
@@ -57,7 +58,8 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		Spec: spec.normalise(), Removed: r.removed, State: r.state, Since: r.since, Opened: r.opened,
 		StopProven: r.down(), StartedEpoch: r.startedEpoch, RunningGeneration: r.runningGeneration,
 		EventHandle: r.eventHandle, CheckPoint: r.checkPoint, ApplicationErrorCode: r.appCode,
-		StatusFlags: r.statusFlags, LastOperationStatusCode: r.lastStatus, StatusInformation: r.information,
+		StatusFlags: r.statusFlags, LastOperationStatusCode: r.lastStatus, StatusInformation: r.informed(),
+		ApplicationStates: slices.Clone(r.reports), NodeLocalProperties: slices.Clone(r.local),
 		UnexpectedlyActive: r.unexpected, TotalFailures: r.totalFailures, TotalRestarts: r.totalRestarts,
 		Verdict: r.verdict, Failover: r.failover, Immediate: r.immediate,
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),
@@ -114,6 +116,7 @@ func Restore(cfg Config, s Snapshot) *Engine {
 	for _, k := range s.Controls {
 		e.restoreControl(k)
 	}
+	e.restoreNotifications(s.Notifications)
 	if s.Need != nil {
 		e.need = *s.Need
 	}
@@ -126,7 +129,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		spec: spec, removed: s.Removed, since: s.Since, state: s.State,
 		transitions:       slices.Clone(s.Transitions[max(0, len(s.Transitions)-maxTransitions):]),
 		runningGeneration: s.RunningGeneration, checkPoint: s.CheckPoint, appCode: s.ApplicationErrorCode,
-		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode, information: s.StatusInformation,
+		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode,
 		results: slices.Clone(s.ControlResults[max(0, len(s.ControlResults)-maxResults):]), touched: true,
 	}
 	if w := s.Was; w != nil {
@@ -137,6 +140,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		r.state = Initializing
 	}
 	r.restoreProperties(s.Properties)
+	r.restoreApplication(s)
 	r.c = e.container(r.spec.Container)
 	r.eventHandle = s.EventHandle
 	r.failures = slices.Clone(s.Failures[max(0, len(s.Failures)-maxFailures):])
@@ -156,6 +160,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	if held {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
+		r.restoreNodeLocal(s.NodeLocalProperties)
 	}
 	return r
 }

@@ -25,6 +25,8 @@ type Snapshot struct {
 	Controls []ControlSnapshot `json:"controls,omitempty"`
 	// LastContext is the largest context given to a control call.
 	LastContext int64 `json:"lastContext,omitempty"`
+	// Notifications of the types, sorted by name.
+	Notifications []NotificationsSnapshot `json:"notifications,omitempty"`
 }
 
 // ContainerSnapshot is what is known of one supervised container.
@@ -80,6 +82,10 @@ type ResourceSnapshot struct {
 	// LastOperationStatusCode of Open, Online, Offline, Terminate or the failure.
 	LastOperationStatusCode Code   `json:"lastOperationStatusCode,omitempty"`
 	StatusInformation       uint64 `json:"statusInformation,omitempty"`
+	// ApplicationStates of what runs, sorted by state (RA section 1.12).
+	ApplicationStates []ApplicationReport `json:"applicationStates,omitempty"`
+	// NodeLocalProperties is an object (RA section 1.11).
+	NodeLocalProperties json.RawMessage `json:"nodeLocalProperties,omitempty"`
 	// UnexpectedlyActive: found running without ownership, and not gone yet.
 	UnexpectedlyActive bool `json:"unexpectedlyActive,omitempty"`
 

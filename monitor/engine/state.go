@@ -149,6 +149,9 @@ const (
 const (
 	StatusEmbeddedFailure uint64 = 0x2
 	StatusNetworkFailure  uint64 = 0x20
+	// StatusOSHeartBeat and StatusApplicationReady: SetInternalState said so.
+	StatusOSHeartBeat      uint64 = 0x80
+	StatusApplicationReady uint64 = 0x100
 )
 
 // Flags of entry points that the engine passes (RA section 2.4).
