@@ -42,7 +42,7 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline,
 	}
 	restart(&out, &r.Spec, say)
-	out.Dependencies = b.dependencies(r)
+	out.Dependencies, out.ReadyTerms = b.dependencies(r)
 	t := b.typeOf(r)
 	if t == nil {
 		return

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/engine"
@@ -79,6 +80,10 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		CheckPoint: int64(r.CheckPoint), ApplicationErrorCode: int64(r.ApplicationErrorCode),
 		StatusFlags: int64(r.StatusFlags), StatusInformation: int64(r.StatusInformation),
 		LastOperationStatusCode: int64(r.LastOperationStatusCode), FailuresInPeriod: int32(min(len(r.Failures), 1<<30)),
+		ApplicationStates: applicationStates(r),
+	}
+	if r.NodeLocalProperties != nil {
+		o.NodeLocalProperties = &runtime.RawExtension{Raw: r.NodeLocalProperties}
 	}
 	if len(r.Transitions) > 0 && o.Reason == "" {
 		o.Reason = string(r.Transitions[len(r.Transitions)-1].Reason)
@@ -108,11 +113,12 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	}
 	applied := propertiesApplied(r)
 	mark := asJSON([]any{
-		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
-		applied.Reason,
+		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation,
+		r.StatusInformation &^ engine.StatusApplication, applied.Reason,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o,
+		Conditions: append([]Condition{online, applied}, applicationConditions(o.ApplicationStates)...),
 	}}, mark)
 }
 
@@ -155,9 +161,11 @@ func (c *Core) describeGroup() {
 		failed.Message = strings.Join(left, ", ") + " may still run: the lease is kept. Look at the host pod " +
 			c.config.PodName + "; if its node is off, fence it"
 	}
+	conditions := []Condition{ready, failed}
+	// A type that raises many notifications has them written at the pace of documents.
 	c.documents.set(groupKey, Write{Group: &GroupDocument{
-		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed},
-	}}, urgent)
+		UID: c.group.UID, Owner: o, Types: c.describeTypes(), Conditions: conditions,
+	}}, asJSON([]any{o, conditions}))
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one

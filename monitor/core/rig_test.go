@@ -101,6 +101,8 @@ type host struct {
 	// lease are stored, and nobody hears of it.
 	cut         bool
 	loseAnswers int
+	// loseWrites: so many writes of the group are stored, and said to have failed.
+	loseWrites int
 	// writes and effects since the beginning; flying counts writes by key.
 	effects []core.Effect
 	flying  map[string]int
@@ -121,6 +123,7 @@ type host struct {
 	pending     bool
 	online      map[string]bool
 	lastContext int64
+	callbacks   uint64
 	done        bool
 }
 
