@@ -218,7 +218,7 @@ func (h *host) initDies() {
 }
 
 func (h *host) seeGroup() {
-	if !h.cut {
+	if !h.cut && !h.hold["group"] {
 		h.post(core.Input{Group: &core.Group{
 			UID: "group-uid", Deleting: h.rig.deleting, Status: *h.rig.status.DeepCopy(),
 		}})

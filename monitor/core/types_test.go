@@ -196,6 +196,24 @@ func TestNotificationsSurviveTheMonitor(t *testing.T) {
 	}
 }
 
+// The watch of the group may be behind what was written.
+func TestNotificationsBeforeTheWatch(t *testing.T) {
+	r, a := up(t, "a")
+	r.pass(2 * time.Second)
+	mark := a.mark()
+	a.hold["group"] = true
+	for i := range 40 {
+		if code := a.raise(fmt.Sprint(i)); code != 0 {
+			t.Fatalf("number %d: %d", i, code)
+		}
+		r.pass(time.Second)
+	}
+	if l := r.status.Types[0]; l.LastSequence != 40 || len(l.Notifications) != 16 || l.Notifications[0].Sequence != 25 ||
+		told(a.since(mark)) != 40 {
+		t.Errorf("%s, told %d times", r.stored(), told(a.since(mark)))
+	}
+}
+
 // The owner before had one more stored, and the new one does not know yet.
 // Shows: RaiseResTypeNotification.
 func TestNotificationsOfTwoOwners(t *testing.T) {
@@ -250,12 +268,10 @@ func TestNotificationsOfAnOwnerWhoLost(t *testing.T) {
 	r.storedIs("1 b two, 2 a one, last 2")
 }
 
-// However large they are, all types together stay within what the object may hold, and
-// nothing goes that nobody saw.
-func TestManyLargeNotifications(t *testing.T) {
-	r, a := up(t, "a")
+// types puts resources of so many more types into the plan.
+func (r *rig) types(n int) {
 	r.plan.Resources = slices.Clone(r.plan.Resources)
-	for i := range 5 {
+	for i := range n {
 		one := r.plan.Resources[0]
 		one.UID, one.Name, one.Type = fmt.Sprint("x", i), fmt.Sprint("x", i), fmt.Sprint("t", i)
 		r.plan.Resources = append(r.plan.Resources, one)
@@ -263,6 +279,13 @@ func TestManyLargeNotifications(t *testing.T) {
 	r.status.PlanRevision = "p2"
 	r.tell()
 	r.run()
+}
+
+// However large they are, all types together stay within what the object may hold, and
+// nothing goes that nobody saw.
+func TestManyLargeNotifications(t *testing.T) {
+	r, a := up(t, "a")
+	r.types(5)
 	large := strings.Repeat("x", engine.MaxNotificationPayload)
 	for range 20 {
 		for i := range 5 {
@@ -287,6 +310,44 @@ func TestManyLargeNotifications(t *testing.T) {
 	if total > engine.MaxNotificationBytes || total < engine.MaxNotificationBytes*3/4 {
 		t.Errorf("%d bytes", total)
 	}
+}
+
+// What waits for the API server is written as a whole, whatever it takes.
+func TestLargeNotificationsThatWait(t *testing.T) {
+	r, a := up(t, "a")
+	r.types(5)
+	large := strings.Repeat("x", engine.MaxNotificationPayload)
+	raise := func(i int) {
+		t.Helper()
+		if code := a.callback(engine.Callback{
+			TypeName: fmt.Sprint("t", i), RaiseNotification: &engine.RaiseNotification{Payload: []byte(large)},
+		}); code != 0 {
+			t.Fatal(code)
+		}
+	}
+	for range 16 {
+		raise(4)
+	}
+	r.pass(2 * time.Second)
+	a.outcome = func(core.Write) core.WriteOutcome { return core.WriteFailed }
+	for i := range 64 {
+		raise(i % 4)
+	}
+	a.outcome = nil
+	mark := a.mark()
+	r.pass(5 * time.Second)
+	for _, e := range a.since(mark) {
+		if !isWrite(groupDoc)(e) {
+			continue
+		}
+		for i, want := range []int{16, 16, 16, 16, 1} {
+			if got := e.Write.Group.Types[i]; len(got.Notifications) != want || got.LastSequence != 16 {
+				t.Errorf("%s: %d", got.Name, len(got.Notifications))
+			}
+		}
+		return // from the next one on the oldest may go
+	}
+	t.Error("nothing was written")
 }
 
 func TestContinues(t *testing.T) {

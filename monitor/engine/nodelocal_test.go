@@ -125,6 +125,20 @@ func TestNodeLocalPropertiesAreTheOwners(t *testing.T) {
 			g.has("a", "")
 		})
 	}
+	// Where providers are trusted, nothing is emptied when the group moves away.
+	trusting := &rig{t: t, e: New(Config{TrustProviders: true}), now: start}
+	trusting.plan(res("a"))
+	trusting.up("c", "c1")
+	trusting.openAll()
+	trusting.grant(1)
+	trusting.guard("c", 1)
+	trusting.onlineAll()
+	trusting.local("a", `{"x":1}`)
+	trusting.revoke(Ordered)
+	trusting.ok(OpOffline, "a")
+	trusting.want(trusting.proven == 1, "not proven")
+	trusting.has("a", "")
+
 	// Failed and offline, it keeps them; a standby has none.
 	g := online(t, res("a"))
 	g.local("a", `{"x":1}`)
@@ -150,6 +164,9 @@ func TestNodeLocalPropertiesArePaced(t *testing.T) {
 		n += journals(g.pass(2 * ms))
 	}
 	n += journals(g.pass(2 * sec))
+	g.local("a", `{"i":1}`)
+	g.local("a", `{"i":999}`)
+	g.want(journals(g.last) == 0 && journals(g.pass(sec)) == 1, "the last change is not saved within a second")
 	g.want(n >= 3 && n <= 5, "%d journals in two seconds of changes", n)
 	g.local("a", `{"i":999}`)
 	g.want(journals(g.last) == 0 && len(g.last) == 1, "nothing changed: %+v", g.last)

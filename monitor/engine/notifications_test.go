@@ -62,6 +62,7 @@ func TestNotificationsAreNumberedAndStored(t *testing.T) {
 	g := online(t, res("a"), b)
 	g.want(g.raise("TEST", 3) == CodeSuccess, "raise")
 	g.barrierBefore(func(a Action) bool { return a.Reply != nil })
+	g.want(slices.ContainsFunc(g.last, func(a Action) bool { return a.Status != nil && a.Status.Group }), "no status")
 	g.want(!g.noted(ReasonNotification), "told before anybody can see it")
 	g.pass(sec)
 	g.raise("test", 0)
