@@ -10,12 +10,13 @@ import (
 )
 
 // The bounds of node-local properties, ours: bytes of JSON, names at the top, and how
-// deep values nest. nodeLocalPace is how often a change reaches the journal at most.
+// deep values nest. nodeLocalPace is how often changes reach the journal at most: what is
+// said within it before a kill of the monitor is lost until it is said again.
 const (
 	maxNodeLocal      = 16 << 10
 	maxNodeLocalNames = 64
 	maxNodeLocalDepth = 16
-	nodeLocalPace     = time.Second
+	nodeLocalPace     = 100 * time.Millisecond
 )
 
 // nodeLocal are the properties that a resource published on its owner. They live in
