@@ -72,6 +72,7 @@ type resource struct {
 	properties
 	applicationStates
 	nodeLocal
+	dumps dumps
 
 	waiting   Reason
 	waitingOn []string

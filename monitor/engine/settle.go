@@ -65,6 +65,7 @@ func (e *Engine) due() {
 		if r.setting != nil && r.setting.call == nil && r.setting.deadline <= e.now.Boot {
 			e.setEnded(r, CodeCallTimedOut)
 		}
+		e.dueDump(r)
 		if r.pendingBy != 0 && r.pendingBy <= e.now.Boot {
 			e.pendingOut(r)
 		}
@@ -113,6 +114,7 @@ func (e *Engine) next() int64 {
 func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	sooner(r.pendingBy)
 	sooner(r.localDue)
+	r.nextDump(sooner)
 	if r.setting != nil {
 		sooner(r.setting.deadline)
 	}
