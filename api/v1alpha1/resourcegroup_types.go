@@ -331,6 +331,15 @@ type GroupTypeStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	Notifications []TypeNotification `json:"notifications,omitempty"`
+	// dumpProcesses are the processes that the provider on the owner registered for
+	// dumps of all resources of the type. RA section 1.15.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	DumpProcesses []DumpProcess `json:"dumpProcesses,omitempty"`
+	// lastDump is the latest dump of a resource of the type, on the owner.
+	// +optional
+	LastDump *LastDump `json:"lastDump,omitempty"`
 }
 
 // TypeNotification is one that a resource type raised.

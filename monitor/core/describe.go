@@ -108,7 +108,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
 		})
 	}
-	o.DumpProcesses, o.LastDump = dumpsOf(r)
+	o.DumpProcesses, o.LastDump = dumpsOf(r.DumpProcesses, r.LastDump)
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}

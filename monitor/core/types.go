@@ -11,6 +11,9 @@ import (
 	"github.com/understudy-dev/understudy/monitor/engine"
 )
 
+// maxTypes bounds status.types.
+const maxTypes = 32
+
 // seenTypes takes what a group's status says of types. Only owners write it and numbers only
 // grow, so the larger number is the newer word: a watch may be behind our own writes.
 func (c *Core) seenTypes(seen []v1alpha1.GroupTypeStatus) {
@@ -60,19 +63,25 @@ func (c *Core) tellTypes() {
 func (c *Core) describeTypes() []v1alpha1.GroupTypeStatus {
 	types := make([]v1alpha1.GroupTypeStatus, 0, len(c.types))
 	for _, t := range c.types {
-		types = append(types, *t.DeepCopy())
+		// What else is known of a type is of this owner, below.
+		types = append(types, v1alpha1.GroupTypeStatus{
+			Name: t.Name, LastSequence: t.LastSequence, Notifications: slices.Clone(t.Notifications),
+		})
+	}
+	at := func(name string) *v1alpha1.GroupTypeStatus {
+		i := slices.IndexFunc(types, func(x v1alpha1.GroupTypeStatus) bool { return x.Name == name })
+		if i < 0 {
+			i = len(types)
+			types = append(types, v1alpha1.GroupTypeStatus{Name: name})
+		}
+		return &types[i]
 	}
 	pending := map[string]int{}
 	for _, n := range c.snapshot.Notifications {
 		if len(n.Pending) == 0 {
 			continue
 		}
-		i := slices.IndexFunc(types, func(x v1alpha1.GroupTypeStatus) bool { return x.Name == n.TypeName })
-		if i < 0 {
-			i = len(types)
-			types = append(types, v1alpha1.GroupTypeStatus{Name: n.TypeName})
-		}
-		t := &types[i]
+		t := at(n.TypeName)
 		for _, p := range n.Pending {
 			t.LastSequence = p.Sequence
 			t.Notifications = append(t.Notifications, v1alpha1.TypeNotification{
@@ -81,6 +90,19 @@ func (c *Core) describeTypes() []v1alpha1.GroupTypeStatus {
 		}
 		t.Notifications = t.Notifications[max(0, len(t.Notifications)-engine.MaxNotifications):]
 		pending[t.Name] = len(n.Pending)
+	}
+	types = slices.DeleteFunc(types, func(t v1alpha1.GroupTypeStatus) bool { return t.LastSequence == 0 })
+	for _, t := range c.snapshot.Types {
+		known := slices.ContainsFunc(types, func(x v1alpha1.GroupTypeStatus) bool { return x.Name == t.Name })
+		if len(t.DumpProcesses) == 0 && t.LastDump == nil || !known && len(types) >= maxTypes {
+			continue
+		}
+		registered := make([]engine.DumpProcess, 0, len(t.DumpProcesses))
+		for _, p := range t.DumpProcesses {
+			registered = append(registered, p.DumpProcess)
+		}
+		shown := at(t.Name)
+		shown.DumpProcesses, shown.LastDump = dumpsOf(registered, t.LastDump)
 	}
 	slices.SortFunc(types, func(x, y v1alpha1.GroupTypeStatus) int { return cmp.Compare(x.Name, y.Name) })
 	shorten(types, pending)
@@ -119,6 +141,9 @@ func shorten(types []v1alpha1.GroupTypeStatus, pending map[string]int) {
 // numbers to others: it must be made anew.
 func Continues(stored, wanted []v1alpha1.GroupTypeStatus) bool {
 	for _, s := range stored {
+		if s.LastSequence == 0 {
+			continue // nothing was raised
+		}
 		i := slices.IndexFunc(wanted, func(x v1alpha1.GroupTypeStatus) bool { return x.Name == s.Name })
 		if i < 0 || wanted[i].LastSequence < s.LastSequence {
 			return false
