@@ -20,6 +20,8 @@ const (
 	endpointKey = "endpoint"
 )
 
+func resourceKey(uid string) string { return "resource/" + uid }
+
 // revision is the plan that this host can answer for: the accepted one once all
 // that it no longer has is closed, because the manager lets those objects go then.
 func (c *Core) revision() string {
@@ -111,7 +113,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
 		applied.Reason,
 	})
-	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
+	c.documents.set(resourceKey(r.Spec.UID), Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
 	}}, mark)
 }

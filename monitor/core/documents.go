@@ -35,6 +35,8 @@ type document struct {
 	version int64
 	flying  int64
 	done    int64
+	// old: want may not be the newest; it is told anew when it may be written.
+	old bool
 	// hurry: the newest content need not wait for the pace.
 	hurry     bool
 	notBefore int64
@@ -58,6 +60,23 @@ func (d documents) set(key string, w Write, mark string) {
 	}
 	doc.want, doc.text, doc.mark = w, text, mark
 	doc.version++
+}
+
+// outdate says that there is something newer to tell, which is not urgent.
+func (d documents) outdate(key string) {
+	if doc := d[key]; doc != nil {
+		doc.old = true
+	}
+}
+
+// outdated tells whether one that could be written now has to be told anew first.
+func (d documents) outdated(now int64) bool {
+	for _, doc := range d {
+		if doc.old && doc.due() != 0 && doc.due() <= now {
+			return true
+		}
+	}
+	return false
 }
 
 // again has a document stored once more: somebody else removed it.
@@ -95,7 +114,7 @@ func (d documents) drop() {
 // due is when the document may be written; 0: it need not be.
 func (doc *document) due() int64 {
 	switch {
-	case doc.flying != 0 || doc.done == doc.version:
+	case doc.flying != 0 || doc.done == doc.version && !doc.old:
 		return 0
 	case doc.hurry:
 		return max(doc.retryAt, 1)
@@ -117,6 +136,7 @@ func (c *Core) writeDocuments() {
 	c.describe()
 	for _, key := range sortedKeys(c.documents) {
 		doc := c.documents[key]
+		doc.old = false // describe has told what is to be told
 		if t := doc.due(); t == 0 || t > c.now.Boot {
 			continue
 		}
