@@ -46,25 +46,30 @@ type loop struct {
 	stuck     map[string]*stuckFile
 
 	inputs    chan core.Input
-	callbacks chan core.Input
+	callbacks chan asked
 	ended     <-chan struct{}
 	wait      sync.WaitGroup
 	recorder  *recorder
 	log       *clusterLog
 
 	callbackID atomic.Uint64
-	mu         sync.Mutex
-	waiting    map[uint64]chan engine.Reply
+	// asking waits for the reply of the step that goes on.
+	asking     asked
 	cancelPlan context.CancelFunc
+}
+
+// asked is a callback and who waits for its reply, which comes in the step that takes it.
+type asked struct {
+	callback *engine.Callback
+	reply    chan engine.Reply
 }
 
 func newLoop(ctx context.Context, config Config, settings core.Config, last *core.State, j *journal.Journal) *loop {
 	l := &loop{
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
-		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
+		inputs: make(chan core.Input, inputQueue), callbacks: make(chan asked, callbackQueue),
 		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log),
-		waiting: map[uint64]chan engine.Reply{},
 	}
 	l.recorder = newRecorder(config.Record, func(reason string) {
 		l.warn("RecordingEnded", "the recording ends here: "+reason)
@@ -100,22 +105,14 @@ func (l *loop) input(in core.Input) {
 // callback queues a callback and waits for its reply.
 func (l *loop) callback(ctx context.Context, cb engine.Callback) (engine.Reply, error) {
 	cb.ID = l.callbackID.Add(1)
-	reply := make(chan engine.Reply, 1)
-	l.mu.Lock()
-	l.waiting[cb.ID] = reply
-	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.waiting, cb.ID)
-	}()
+	a := asked{callback: &cb, reply: make(chan engine.Reply, 1)}
 	select {
-	case l.callbacks <- core.Input{Callback: &cb}:
+	case l.callbacks <- a:
 	case <-ctx.Done():
 		return engine.Reply{}, ctx.Err()
 	}
 	select {
-	case r := <-reply:
+	case r := <-a.reply:
 		return r, nil
 	case <-ctx.Done():
 		return engine.Reply{}, ctx.Err()
@@ -161,8 +158,8 @@ func (l *loop) next(ctx context.Context, end <-chan string) (core.Input, bool) {
 			return in, true
 		case <-l.alarm.C:
 			return core.Input{Timer: &core.Timer{}}, true
-		case in := <-l.callbacks:
-			return in, true
+		case l.asking = <-l.callbacks:
+			return core.Input{Callback: l.asking.callback}, true
 		case <-l.heart.ask:
 		}
 	}
@@ -300,11 +297,9 @@ func (l *loop) mark(s core.Stuck) {
 }
 
 func (l *loop) reply(r engine.Reply) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c := l.waiting[r.ID]; c != nil {
-		c <- r
-		delete(l.waiting, r.ID)
+	if a := l.asking; a.callback != nil && a.callback.ID == r.ID {
+		l.asking = asked{}
+		a.reply <- r // has room for it
 	}
 }
 

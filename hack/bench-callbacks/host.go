@@ -32,6 +32,9 @@ import (
 // patience bounds the wait for what must happen.
 const patience = 30 * time.Second
 
+// window is that of the SDK.
+const window = 1 << 20
+
 // monitorCommand makes this program the monitor that it starts; its settings come
 // from standard input.
 const monitorCommand = "run-monitor"
@@ -121,7 +124,8 @@ func (s *stage) startHost(ctx context.Context, profile string) (h *host, err err
 	}
 	socket := filepath.Join(mine, callbacks.SocketName)
 	h.conn, err = grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)))
+		grpc.WithDefaultCallOptions(grpc.WaitForReady(true)),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window))
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
@@ -20,6 +22,7 @@ const (
 	// callsEvery is the pace of the round trips: 1000 a second.
 	callsEvery = time.Millisecond
 	callsFor   = 5 * time.Second
+	warmUp     = time.Second
 	floodFor   = 5 * time.Second
 	// floodRate is what has to be handled of one provider in a second.
 	floodRate = 20000
@@ -44,12 +47,19 @@ func statusEx(handle string, state pb.ResourceState, checkPoint uint32) *pb.SetR
 // measureCalls is the round trip of calls, one at a time, 1000 a second.
 func measureCalls(ctx context.Context, h *host) ([]figure, error) {
 	handle := h.handles[0]
-	// Unlike it, the second is failed: SignalFailure has nothing to signal.
 	var figures []figure
 	for _, c := range []struct {
 		name string
 		call func(n uint32) error
 	}{
+		// What gRPC and this machine cost with nothing of ours behind them.
+		{"gRPC alone", func(uint32) error {
+			_, err := h.callback.SetResourceWprPolicy(ctx, &pb.SetResourceWprPolicyRequest{ResourceHandle: handle})
+			if status.Code(err) == codes.Unimplemented {
+				return nil
+			}
+			return errors.Join(err, errors.New("SetResourceWprPolicy is not Unimplemented"))
+		}},
 		{"SetResourceStatusEx", func(n uint32) error {
 			r, err := h.callback.SetResourceStatusEx(ctx, statusEx(handle, pending, n))
 			if err == nil && r.GetExitState() != pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE {
@@ -69,6 +79,9 @@ func measureCalls(ctx context.Context, h *host) ([]figure, error) {
 			return err
 		}},
 	} {
+		if _, err := paced(ctx, callsEvery, warmUp, c.call); err != nil {
+			return nil, fmt.Errorf("%s: %w", c.name, err)
+		}
 		times, err := paced(ctx, callsEvery, callsFor, c.call)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", c.name, err)
@@ -280,4 +293,3 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
-

@@ -55,7 +55,9 @@ func atLeast(n float64) limit {
 }
 
 func atMost(n float64) limit {
-	return func(v float64) (bool, string) { return v <= n, fmt.Sprintf("at most %.0f after a burst of %d", n, burst) }
+	return func(v float64) (bool, string) {
+		return v <= n, fmt.Sprintf("at most %.0f after a burst of %d", n, burst)
+	}
 }
 
 func nothing(v float64) (bool, string) { return v < 1, "none" }

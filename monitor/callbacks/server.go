@@ -32,6 +32,8 @@ const (
 	SocketName = "monitor.sock"
 	// maxMessage bounds a request in bytes.
 	maxMessage = 1 << 20
+	// window bounds what of one connection may wait to be read, in bytes.
+	window = maxMessage
 	// maxStreams bounds the calls under way on one connection.
 	maxStreams = 16
 	// maxConnections bounds the connections of one container.
@@ -77,6 +79,12 @@ func Serve(ctx context.Context, container, dir string, sink Sink) (wait func(), 
 	}
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
+		// Kept goroutines have grown their stacks once; what they cannot take gets one of
+		// its own.
+		grpc.NumStreamWorkers(maxStreams),
+		// A window that is found by measuring costs a ping with every call, and grows as
+		// far as the provider likes.
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
 	providerv1.RegisterMonitorServiceServer(server, &Server{container: container, sink: sink})
