@@ -14,6 +14,10 @@ const (
 	// pace is the shortest time between two writes of one document, unless
 	// something urgent happened: a state, a failure, an owner.
 	pace = time.Second
+	// burst is how many writes of one status may come at once because of something
+	// urgent; each is paid for with a pace. A provider decides how often there is
+	// something urgent, and the API server must not pay for that.
+	burst = 5
 	// A write that failed is repeated after a pause that doubles.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
@@ -40,8 +44,10 @@ type document struct {
 	// hurry: the newest content need not wait for the pace.
 	hurry     bool
 	notBefore int64
-	retryAt   int64
-	pause     time.Duration
+	// paid is until when the writes so far have used up what one each pace allows.
+	paid    int64
+	retryAt int64
+	pause   time.Duration
 }
 
 // set says what a document shall be. A change of mark makes it urgent.
@@ -57,6 +63,9 @@ func (d documents) set(key string, w Write, mark string) {
 	}
 	if mark == urgent || mark != doc.mark {
 		doc.hurry = true
+	}
+	if epochOf(w) != epochOf(doc.want) {
+		doc.paid = 0 // what a new owner has to say waits for nothing that was
 	}
 	doc.want, doc.text, doc.mark = w, text, mark
 	doc.version++
@@ -117,9 +126,28 @@ func (doc *document) due() int64 {
 	case doc.flying != 0 || doc.done == doc.version && !doc.old:
 		return 0
 	case doc.hurry:
-		return max(doc.retryAt, 1)
+		return max(doc.retryAt, doc.paid-(burst-1)*int64(pace), 1)
 	}
-	return max(doc.retryAt, doc.notBefore, 1)
+	return max(doc.retryAt, doc.notBefore, doc.paid-(burst-1)*int64(pace), 1)
+}
+
+// pay counts a write. What is no status is of our own making: an endpoint, and what
+// becomes of a control call, wait for nothing.
+func (doc *document) pay(now int64) {
+	if w := doc.want; w.Resource != nil || w.Group != nil || w.Host != nil {
+		doc.paid = max(doc.paid, now) + int64(pace)
+	}
+}
+
+// epochOf is the epoch under which an owner speaks; 0 if that is not what it is about.
+func epochOf(w Write) int64 {
+	switch {
+	case w.Resource != nil:
+		return w.Resource.Owner.Epoch
+	case w.Group != nil:
+		return w.Group.Owner.Epoch
+	}
+	return 0
 }
 
 func (d documents) next() int64 {
@@ -142,6 +170,7 @@ func (c *Core) writeDocuments() {
 		}
 		doc.flying, doc.hurry = doc.version, false
 		doc.notBefore = c.now.Boot + int64(pace)
+		doc.pay(c.now.Boot)
 		w := doc.want
 		w.Key, w.Seq = key, doc.version
 		c.emit(Effect{Write: &w})
