@@ -1,0 +1,163 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package core_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
+)
+
+// flood makes mischief for a while, and returns when each document was written.
+func (h *host) flood(d, every time.Duration, mischief func(n int)) (times map[string][]int64) {
+	h.rig.t.Helper()
+	times = map[string][]int64{}
+	mark := h.mark()
+	for n := range int(d / every) {
+		mischief(n)
+		for _, e := range h.since(mark) {
+			if w := e.Write; w != nil {
+				times[w.Key] = append(times[w.Key], h.rig.now.Boot)
+			}
+		}
+		mark = h.mark()
+		h.rig.pass(every)
+	}
+	return times
+}
+
+// bounded checks that in no span of time there are more writes than one a second
+// beyond a burst of 5.
+func bounded(t *testing.T, key string, times []int64) {
+	t.Helper()
+	for i := range times {
+		for j := i + 5; j < len(times); j++ {
+			if most := 5 + (times[j]-times[i])/int64(time.Second) + 1; int64(j-i+1) > most {
+				t.Fatalf("%s: %d writes in %v", key, j-i+1, time.Duration(times[j]-times[i]))
+			}
+		}
+	}
+}
+
+func (h *host) report(state int32, n int) engine.Reply {
+	return h.callback(engine.Callback{SetResourceStatus: &engine.SetResourceStatus{
+		Ex: true, State: state, CheckPoint: uint32(n), Flags: uint32(n) % 3, ApplicationErrorCode: uint32(n),
+	}})
+}
+
+// callback makes a callback of the resource and returns the reply to it.
+func (h *host) callback(cb engine.Callback) engine.Reply {
+	h.rig.t.Helper()
+	cb.ID, cb.Container, cb.Handle = 1, "main", "u1"
+	mark := h.mark()
+	h.input(core.Input{Callback: &cb})
+	i := slices.IndexFunc(h.since(mark), func(e core.Effect) bool { return e.Reply != nil })
+	if i < 0 {
+		h.rig.t.Fatal("no reply")
+	}
+	return *h.since(mark)[i].Reply
+}
+
+// TestAProviderCannotFloodTheAPI: whatever a provider does, the API server sees at most
+// one write a second of each status beyond a burst, and hears of the end.
+// Shows: SetResourceStatus, SetResourceStatusEx, SignalFailure, LogEvent.
+func TestAProviderCannotFloodTheAPI(t *testing.T) {
+	flap := func(h *host, n int) {
+		// Online as soon as it is asked to be, and failed as soon as it is online.
+		h.report(engine.ReportedOnline, n)
+		h.callback(engine.Callback{SignalFailure: &engine.SignalFailure{Exited: true, Message: "exit status 1"}})
+	}
+	for name, mischief := range map[string]func(*host, int){
+		"progress":                    func(h *host, n int) { h.report(engine.ReportedOnlinePending, n) },
+		"fails while it comes online": func(h *host, n int) { h.report(engine.ReportedFailed, n) },
+		"comes online and fails":      flap,
+		"fails, and its writes fail": func(h *host, n int) {
+			h.outcome = func(core.Write) core.WriteOutcome { return core.WriteFailed }
+			flap(h, n)
+		},
+		"fails, and somebody else writes, too": func(h *host, n int) {
+			h.outcome = func(core.Write) core.WriteOutcome { return core.WriteStale }
+			flap(h, n)
+		},
+		"loses its process over and over": func(h *host, n int) {
+			h.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "crashed"}})
+			flap(h, n)
+		},
+		"another failure each time": func(h *host, n int) {
+			h.callback(engine.Callback{SignalFailure: &engine.SignalFailure{
+				Type: []engine.FailureType{engine.FailureEmbedded, engine.FailureNetworkLoss, engine.FailureGeneral}[n%3],
+			}})
+			flap(h, n)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "a")
+			r.plan.Resources[0].RestartThreshold, r.plan.Resources[0].RestartAction = 1000, "RestartNoNotify"
+			a := r.hosts[0]
+			a.start()
+			r.pass(6 * time.Second)
+			if !a.isOnline() {
+				t.Fatal("not online")
+			}
+			a.pending = true
+			a.signalFailure()
+			r.pass(6 * time.Second)
+			times := a.flood(8*time.Second, 20*time.Millisecond, func(n int) { mischief(a, n) })
+			for key, all := range times {
+				bounded(t, key, all)
+			}
+			if n := len(times[resourceDoc]); n < 6 {
+				t.Errorf("%d writes in 8 s: it is not told what goes on", n)
+			}
+			// The newest counts in the end.
+			a.outcome = nil
+			r.pass(6 * time.Second)
+			want := a.core.State(r.now).Engine.Resources[0]
+			if d, _ := a.told(); string(d.Owner.State) != string(want.State) || d.Owner.CheckPoint != int64(want.CheckPoint) {
+				t.Errorf("told %s %d, is %s %d", d.Owner.State, d.Owner.CheckPoint, want.State, want.CheckPoint)
+			}
+		})
+	}
+}
+
+// TestWhatIsUrgentGoesAtOnce: the first few changes are written in the step in which
+// they happen, however shortly one follows the other.
+func TestWhatIsUrgentGoesAtOnce(t *testing.T) {
+	r, a := up(t, "a")
+	r.pass(6 * time.Second)
+	for n, what := range []engine.FailureType{engine.FailureEmbedded, engine.FailureNetworkLoss} {
+		mark := a.mark()
+		a.callback(engine.Callback{SignalFailure: &engine.SignalFailure{Type: what}})
+		if got := count(a.since(mark), isWrite(resourceDoc)); got != 1 {
+			t.Errorf("%d writes of change %d", got, n)
+		}
+	}
+}
+
+// TestProgressCostsLittle: no report of progress is worth a write to the disk, and what
+// is not due to be written goes with what is newer.
+func TestProgressCostsLittle(t *testing.T) {
+	r, a := up(t, "a")
+	a.pending = true
+	a.signalFailure()
+	r.pass(6 * time.Second)
+	a.report(engine.ReportedOnlinePending, 1)
+	mark := a.mark()
+	for n := range 100 {
+		a.report(engine.ReportedOnlinePending, n+2)
+		a.callback(engine.Callback{LogEvent: &engine.LogEvent{Text: "x"}})
+	}
+	for _, e := range a.since(mark) {
+		if e.Journal != nil || e.Write != nil {
+			t.Fatalf("%+v", e)
+		}
+	}
+	r.pass(2 * time.Second)
+	if d, _ := a.told(); d.Owner.CheckPoint != 101 {
+		t.Errorf("checkpoint %d was written last", d.Owner.CheckPoint)
+	}
+}
