@@ -124,13 +124,18 @@ func (s *Server) SetResourceStatus(
 func (s *Server) SetResourceStatusEx(
 	ctx context.Context, r *providerv1.SetResourceStatusExRequest,
 ) (*providerv1.SetResourceStatusExResponse, error) {
-	st := r.GetResourceStatus()
-	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SetResourceStatus: &engine.SetResourceStatus{
+	reply, err := s.call(ctx, engine.Callback{
+		Handle: r.GetResourceHandle(), SetResourceStatus: statusEx(r.GetResourceStatus()),
+	})
+	return &providerv1.SetResourceStatusExResponse{ExitState: exitState(reply)}, err
+}
+
+func statusEx(st *providerv1.ResourceStatusEx) *engine.SetResourceStatus {
+	return &engine.SetResourceStatus{
 		Ex: true, State: int32(st.GetResourceState()), CheckPoint: st.GetCheckPoint(), EventHandle: st.GetEventHandle(),
 		ApplicationErrorCode: st.GetApplicationSpecificErrorCode(), Flags: st.GetFlags(),
 		Message: clip(st.GetMessage(), maxText),
-	}})
-	return &providerv1.SetResourceStatusExResponse{ExitState: exitState(reply)}, err
+	}
 }
 
 // SignalFailure is RA section 1.3.

@@ -76,7 +76,9 @@ func (r *rig) last(t *testing.T) engine.Callback {
 // TestEveryCall: each call of the protocol is served, or says that it is not
 // supported; a new one has to be put on one of the lists.
 func TestEveryCall(t *testing.T) {
-	served := []string{"SetResourceStatus", "SetResourceStatusEx", "SignalFailure", "LogEvent", "EndControlCall"}
+	served := []string{
+		"SetResourceStatus", "SetResourceStatusEx", "SignalFailure", "LogEvent", "EndControlCall", "Report",
+	}
 	r := serve(t)
 	methods := pb.File_provider_v1_provider_proto.Services().ByName("MonitorService").Methods()
 	for i := range methods.Len() {

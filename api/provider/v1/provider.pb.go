@@ -5257,8 +5257,10 @@ func (x *ReportRequest) GetResourceStatus() *ResourceStatusEx {
 // ReportResponse ends the stream. Ours.
 type ReportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Reports taken.
-	Reports       uint64 `protobuf:"varint,1,opt,name=reports,proto3" json:"reports,omitempty"`
+	// Reports taken, those included that a newer one made pointless.
+	Reports uint64 `protobuf:"varint,1,opt,name=reports,proto3" json:"reports,omitempty"`
+	// The answer to the last report taken, as SetResourceStatusEx has it.
+	ExitState     ResourceExitState `protobuf:"varint,2,opt,name=exit_state,json=exitState,proto3,enum=understudy.provider.v1.ResourceExitState" json:"exit_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5298,6 +5300,13 @@ func (x *ReportResponse) GetReports() uint64 {
 		return x.Reports
 	}
 	return 0
+}
+
+func (x *ReportResponse) GetExitState() ResourceExitState {
+	if x != nil {
+		return x.ExitState
+	}
+	return ResourceExitState_RESOURCE_EXIT_STATE_UNSPECIFIED
 }
 
 var File_provider_v1_provider_proto protoreflect.FileDescriptor
@@ -5600,9 +5609,11 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06status\x18\x01 \x01(\rR\x06status\"\x8b\x01\n" +
 	"\rReportRequest\x12'\n" +
 	"\x0fresource_handle\x18\x01 \x01(\tR\x0eresourceHandle\x12Q\n" +
-	"\x0fresource_status\x18\x02 \x01(\v2(.understudy.provider.v1.ResourceStatusExR\x0eresourceStatus\"*\n" +
+	"\x0fresource_status\x18\x02 \x01(\v2(.understudy.provider.v1.ResourceStatusExR\x0eresourceStatus\"t\n" +
 	"\x0eReportResponse\x12\x18\n" +
-	"\areports\x18\x01 \x01(\x04R\areports*\xef\x02\n" +
+	"\areports\x18\x01 \x01(\x04R\areports\x12H\n" +
+	"\n" +
+	"exit_state\x18\x02 \x01(\x0e2).understudy.provider.v1.ResourceExitStateR\texitState*\xef\x02\n" +
 	"\rResourceState\x12\x1e\n" +
 	"\x1aRESOURCE_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bRESOURCE_STATE_INITIALIZING\x10\x01\x12\x19\n" +
@@ -5830,93 +5841,94 @@ var file_provider_v1_provider_proto_depIdxs = []int32{
 	4,  // 29: understudy.provider.v1.SetInternalStateRequest.state_type:type_name -> understudy.provider.v1.ApplicationState
 	0,  // 30: understudy.provider.v1.EnumResourcesResponse.resource_state:type_name -> understudy.provider.v1.ResourceState
 	52, // 31: understudy.provider.v1.ReportRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatusEx
-	6,  // 32: understudy.provider.v1.ProviderService.GetInfo:input_type -> understudy.provider.v1.GetInfoRequest
-	8,  // 33: understudy.provider.v1.ProviderService.GetCapabilities:input_type -> understudy.provider.v1.GetCapabilitiesRequest
-	10, // 34: understudy.provider.v1.ProviderService.Probe:input_type -> understudy.provider.v1.ProbeRequest
-	12, // 35: understudy.provider.v1.ProviderService.Startup:input_type -> understudy.provider.v1.StartupRequest
-	14, // 36: understudy.provider.v1.ProviderService.Open:input_type -> understudy.provider.v1.OpenRequest
-	16, // 37: understudy.provider.v1.ProviderService.Close:input_type -> understudy.provider.v1.CloseRequest
-	18, // 38: understudy.provider.v1.ProviderService.Online:input_type -> understudy.provider.v1.OnlineRequest
-	20, // 39: understudy.provider.v1.ProviderService.Offline:input_type -> understudy.provider.v1.OfflineRequest
-	22, // 40: understudy.provider.v1.ProviderService.Terminate:input_type -> understudy.provider.v1.TerminateRequest
-	24, // 41: understudy.provider.v1.ProviderService.LooksAlive:input_type -> understudy.provider.v1.LooksAliveRequest
-	26, // 42: understudy.provider.v1.ProviderService.IsAlive:input_type -> understudy.provider.v1.IsAliveRequest
-	28, // 43: understudy.provider.v1.ProviderService.Arbitrate:input_type -> understudy.provider.v1.ArbitrateRequest
-	30, // 44: understudy.provider.v1.ProviderService.Release:input_type -> understudy.provider.v1.ReleaseRequest
-	34, // 45: understudy.provider.v1.ProviderService.ResourceControl:input_type -> understudy.provider.v1.ResourceControlRequest
-	36, // 46: understudy.provider.v1.ProviderService.ResourceTypeControl:input_type -> understudy.provider.v1.ResourceTypeControlRequest
-	38, // 47: understudy.provider.v1.ProviderService.Cancel:input_type -> understudy.provider.v1.CancelRequest
-	40, // 48: understudy.provider.v1.ProviderService.BeginResourceControl:input_type -> understudy.provider.v1.BeginResourceControlRequest
-	42, // 49: understudy.provider.v1.ProviderService.BeginResourceTypeControl:input_type -> understudy.provider.v1.BeginResourceTypeControlRequest
-	45, // 50: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:input_type -> understudy.provider.v1.BeginResourceControlAsUserRequest
-	47, // 51: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:input_type -> understudy.provider.v1.BeginResourceTypeControlAsUserRequest
-	50, // 52: understudy.provider.v1.MonitorService.SetResourceStatus:input_type -> understudy.provider.v1.SetResourceStatusRequest
-	53, // 53: understudy.provider.v1.MonitorService.SetResourceStatusEx:input_type -> understudy.provider.v1.SetResourceStatusExRequest
-	55, // 54: understudy.provider.v1.MonitorService.SignalFailure:input_type -> understudy.provider.v1.SignalFailureRequest
-	57, // 55: understudy.provider.v1.MonitorService.LogEvent:input_type -> understudy.provider.v1.LogEventRequest
-	59, // 56: understudy.provider.v1.MonitorService.EndControlCall:input_type -> understudy.provider.v1.EndControlCallRequest
-	61, // 57: understudy.provider.v1.MonitorService.EndTypeControlCall:input_type -> understudy.provider.v1.EndTypeControlCallRequest
-	63, // 58: understudy.provider.v1.MonitorService.ExtendControlCall:input_type -> understudy.provider.v1.ExtendControlCallRequest
-	65, // 59: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:input_type -> understudy.provider.v1.ExtendResTypeControlCallRequest
-	67, // 60: understudy.provider.v1.MonitorService.QuorumResourceLost:input_type -> understudy.provider.v1.QuorumResourceLostRequest
-	69, // 61: understudy.provider.v1.MonitorService.SetResourceLockedMode:input_type -> understudy.provider.v1.SetResourceLockedModeRequest
-	71, // 62: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:input_type -> understudy.provider.v1.SetResourceLockedModeExRequest
-	73, // 63: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:input_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
-	75, // 64: understudy.provider.v1.MonitorService.SetInternalState:input_type -> understudy.provider.v1.SetInternalStateRequest
-	77, // 65: understudy.provider.v1.MonitorService.RaiseResTypeNotification:input_type -> understudy.provider.v1.RaiseResTypeNotificationRequest
-	79, // 66: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:input_type -> understudy.provider.v1.ChangeResourceProcessForDumpsRequest
-	81, // 67: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:input_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
-	83, // 68: understudy.provider.v1.MonitorService.EnumResources:input_type -> understudy.provider.v1.EnumResourcesRequest
-	85, // 69: understudy.provider.v1.MonitorService.RequestDump:input_type -> understudy.provider.v1.RequestDumpRequest
-	87, // 70: understudy.provider.v1.MonitorService.SetResourceWprPolicy:input_type -> understudy.provider.v1.SetResourceWprPolicyRequest
-	89, // 71: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:input_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
-	91, // 72: understudy.provider.v1.MonitorService.Report:input_type -> understudy.provider.v1.ReportRequest
-	7,  // 73: understudy.provider.v1.ProviderService.GetInfo:output_type -> understudy.provider.v1.GetInfoResponse
-	9,  // 74: understudy.provider.v1.ProviderService.GetCapabilities:output_type -> understudy.provider.v1.GetCapabilitiesResponse
-	11, // 75: understudy.provider.v1.ProviderService.Probe:output_type -> understudy.provider.v1.ProbeResponse
-	13, // 76: understudy.provider.v1.ProviderService.Startup:output_type -> understudy.provider.v1.StartupResponse
-	15, // 77: understudy.provider.v1.ProviderService.Open:output_type -> understudy.provider.v1.OpenResponse
-	17, // 78: understudy.provider.v1.ProviderService.Close:output_type -> understudy.provider.v1.CloseResponse
-	19, // 79: understudy.provider.v1.ProviderService.Online:output_type -> understudy.provider.v1.OnlineResponse
-	21, // 80: understudy.provider.v1.ProviderService.Offline:output_type -> understudy.provider.v1.OfflineResponse
-	23, // 81: understudy.provider.v1.ProviderService.Terminate:output_type -> understudy.provider.v1.TerminateResponse
-	25, // 82: understudy.provider.v1.ProviderService.LooksAlive:output_type -> understudy.provider.v1.LooksAliveResponse
-	27, // 83: understudy.provider.v1.ProviderService.IsAlive:output_type -> understudy.provider.v1.IsAliveResponse
-	29, // 84: understudy.provider.v1.ProviderService.Arbitrate:output_type -> understudy.provider.v1.ArbitrateResponse
-	31, // 85: understudy.provider.v1.ProviderService.Release:output_type -> understudy.provider.v1.ReleaseResponse
-	35, // 86: understudy.provider.v1.ProviderService.ResourceControl:output_type -> understudy.provider.v1.ResourceControlResponse
-	37, // 87: understudy.provider.v1.ProviderService.ResourceTypeControl:output_type -> understudy.provider.v1.ResourceTypeControlResponse
-	39, // 88: understudy.provider.v1.ProviderService.Cancel:output_type -> understudy.provider.v1.CancelResponse
-	41, // 89: understudy.provider.v1.ProviderService.BeginResourceControl:output_type -> understudy.provider.v1.BeginResourceControlResponse
-	43, // 90: understudy.provider.v1.ProviderService.BeginResourceTypeControl:output_type -> understudy.provider.v1.BeginResourceTypeControlResponse
-	46, // 91: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:output_type -> understudy.provider.v1.BeginResourceControlAsUserResponse
-	48, // 92: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:output_type -> understudy.provider.v1.BeginResourceTypeControlAsUserResponse
-	51, // 93: understudy.provider.v1.MonitorService.SetResourceStatus:output_type -> understudy.provider.v1.SetResourceStatusResponse
-	54, // 94: understudy.provider.v1.MonitorService.SetResourceStatusEx:output_type -> understudy.provider.v1.SetResourceStatusExResponse
-	56, // 95: understudy.provider.v1.MonitorService.SignalFailure:output_type -> understudy.provider.v1.SignalFailureResponse
-	58, // 96: understudy.provider.v1.MonitorService.LogEvent:output_type -> understudy.provider.v1.LogEventResponse
-	60, // 97: understudy.provider.v1.MonitorService.EndControlCall:output_type -> understudy.provider.v1.EndControlCallResponse
-	62, // 98: understudy.provider.v1.MonitorService.EndTypeControlCall:output_type -> understudy.provider.v1.EndTypeControlCallResponse
-	64, // 99: understudy.provider.v1.MonitorService.ExtendControlCall:output_type -> understudy.provider.v1.ExtendControlCallResponse
-	66, // 100: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:output_type -> understudy.provider.v1.ExtendResTypeControlCallResponse
-	68, // 101: understudy.provider.v1.MonitorService.QuorumResourceLost:output_type -> understudy.provider.v1.QuorumResourceLostResponse
-	70, // 102: understudy.provider.v1.MonitorService.SetResourceLockedMode:output_type -> understudy.provider.v1.SetResourceLockedModeResponse
-	72, // 103: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:output_type -> understudy.provider.v1.SetResourceLockedModeExResponse
-	74, // 104: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:output_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
-	76, // 105: understudy.provider.v1.MonitorService.SetInternalState:output_type -> understudy.provider.v1.SetInternalStateResponse
-	78, // 106: understudy.provider.v1.MonitorService.RaiseResTypeNotification:output_type -> understudy.provider.v1.RaiseResTypeNotificationResponse
-	80, // 107: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:output_type -> understudy.provider.v1.ChangeResourceProcessForDumpsResponse
-	82, // 108: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:output_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
-	84, // 109: understudy.provider.v1.MonitorService.EnumResources:output_type -> understudy.provider.v1.EnumResourcesResponse
-	86, // 110: understudy.provider.v1.MonitorService.RequestDump:output_type -> understudy.provider.v1.RequestDumpResponse
-	88, // 111: understudy.provider.v1.MonitorService.SetResourceWprPolicy:output_type -> understudy.provider.v1.SetResourceWprPolicyResponse
-	90, // 112: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:output_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
-	92, // 113: understudy.provider.v1.MonitorService.Report:output_type -> understudy.provider.v1.ReportResponse
-	73, // [73:114] is the sub-list for method output_type
-	32, // [32:73] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	1,  // 32: understudy.provider.v1.ReportResponse.exit_state:type_name -> understudy.provider.v1.ResourceExitState
+	6,  // 33: understudy.provider.v1.ProviderService.GetInfo:input_type -> understudy.provider.v1.GetInfoRequest
+	8,  // 34: understudy.provider.v1.ProviderService.GetCapabilities:input_type -> understudy.provider.v1.GetCapabilitiesRequest
+	10, // 35: understudy.provider.v1.ProviderService.Probe:input_type -> understudy.provider.v1.ProbeRequest
+	12, // 36: understudy.provider.v1.ProviderService.Startup:input_type -> understudy.provider.v1.StartupRequest
+	14, // 37: understudy.provider.v1.ProviderService.Open:input_type -> understudy.provider.v1.OpenRequest
+	16, // 38: understudy.provider.v1.ProviderService.Close:input_type -> understudy.provider.v1.CloseRequest
+	18, // 39: understudy.provider.v1.ProviderService.Online:input_type -> understudy.provider.v1.OnlineRequest
+	20, // 40: understudy.provider.v1.ProviderService.Offline:input_type -> understudy.provider.v1.OfflineRequest
+	22, // 41: understudy.provider.v1.ProviderService.Terminate:input_type -> understudy.provider.v1.TerminateRequest
+	24, // 42: understudy.provider.v1.ProviderService.LooksAlive:input_type -> understudy.provider.v1.LooksAliveRequest
+	26, // 43: understudy.provider.v1.ProviderService.IsAlive:input_type -> understudy.provider.v1.IsAliveRequest
+	28, // 44: understudy.provider.v1.ProviderService.Arbitrate:input_type -> understudy.provider.v1.ArbitrateRequest
+	30, // 45: understudy.provider.v1.ProviderService.Release:input_type -> understudy.provider.v1.ReleaseRequest
+	34, // 46: understudy.provider.v1.ProviderService.ResourceControl:input_type -> understudy.provider.v1.ResourceControlRequest
+	36, // 47: understudy.provider.v1.ProviderService.ResourceTypeControl:input_type -> understudy.provider.v1.ResourceTypeControlRequest
+	38, // 48: understudy.provider.v1.ProviderService.Cancel:input_type -> understudy.provider.v1.CancelRequest
+	40, // 49: understudy.provider.v1.ProviderService.BeginResourceControl:input_type -> understudy.provider.v1.BeginResourceControlRequest
+	42, // 50: understudy.provider.v1.ProviderService.BeginResourceTypeControl:input_type -> understudy.provider.v1.BeginResourceTypeControlRequest
+	45, // 51: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:input_type -> understudy.provider.v1.BeginResourceControlAsUserRequest
+	47, // 52: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:input_type -> understudy.provider.v1.BeginResourceTypeControlAsUserRequest
+	50, // 53: understudy.provider.v1.MonitorService.SetResourceStatus:input_type -> understudy.provider.v1.SetResourceStatusRequest
+	53, // 54: understudy.provider.v1.MonitorService.SetResourceStatusEx:input_type -> understudy.provider.v1.SetResourceStatusExRequest
+	55, // 55: understudy.provider.v1.MonitorService.SignalFailure:input_type -> understudy.provider.v1.SignalFailureRequest
+	57, // 56: understudy.provider.v1.MonitorService.LogEvent:input_type -> understudy.provider.v1.LogEventRequest
+	59, // 57: understudy.provider.v1.MonitorService.EndControlCall:input_type -> understudy.provider.v1.EndControlCallRequest
+	61, // 58: understudy.provider.v1.MonitorService.EndTypeControlCall:input_type -> understudy.provider.v1.EndTypeControlCallRequest
+	63, // 59: understudy.provider.v1.MonitorService.ExtendControlCall:input_type -> understudy.provider.v1.ExtendControlCallRequest
+	65, // 60: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:input_type -> understudy.provider.v1.ExtendResTypeControlCallRequest
+	67, // 61: understudy.provider.v1.MonitorService.QuorumResourceLost:input_type -> understudy.provider.v1.QuorumResourceLostRequest
+	69, // 62: understudy.provider.v1.MonitorService.SetResourceLockedMode:input_type -> understudy.provider.v1.SetResourceLockedModeRequest
+	71, // 63: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:input_type -> understudy.provider.v1.SetResourceLockedModeExRequest
+	73, // 64: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:input_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
+	75, // 65: understudy.provider.v1.MonitorService.SetInternalState:input_type -> understudy.provider.v1.SetInternalStateRequest
+	77, // 66: understudy.provider.v1.MonitorService.RaiseResTypeNotification:input_type -> understudy.provider.v1.RaiseResTypeNotificationRequest
+	79, // 67: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:input_type -> understudy.provider.v1.ChangeResourceProcessForDumpsRequest
+	81, // 68: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:input_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
+	83, // 69: understudy.provider.v1.MonitorService.EnumResources:input_type -> understudy.provider.v1.EnumResourcesRequest
+	85, // 70: understudy.provider.v1.MonitorService.RequestDump:input_type -> understudy.provider.v1.RequestDumpRequest
+	87, // 71: understudy.provider.v1.MonitorService.SetResourceWprPolicy:input_type -> understudy.provider.v1.SetResourceWprPolicyRequest
+	89, // 72: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:input_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
+	91, // 73: understudy.provider.v1.MonitorService.Report:input_type -> understudy.provider.v1.ReportRequest
+	7,  // 74: understudy.provider.v1.ProviderService.GetInfo:output_type -> understudy.provider.v1.GetInfoResponse
+	9,  // 75: understudy.provider.v1.ProviderService.GetCapabilities:output_type -> understudy.provider.v1.GetCapabilitiesResponse
+	11, // 76: understudy.provider.v1.ProviderService.Probe:output_type -> understudy.provider.v1.ProbeResponse
+	13, // 77: understudy.provider.v1.ProviderService.Startup:output_type -> understudy.provider.v1.StartupResponse
+	15, // 78: understudy.provider.v1.ProviderService.Open:output_type -> understudy.provider.v1.OpenResponse
+	17, // 79: understudy.provider.v1.ProviderService.Close:output_type -> understudy.provider.v1.CloseResponse
+	19, // 80: understudy.provider.v1.ProviderService.Online:output_type -> understudy.provider.v1.OnlineResponse
+	21, // 81: understudy.provider.v1.ProviderService.Offline:output_type -> understudy.provider.v1.OfflineResponse
+	23, // 82: understudy.provider.v1.ProviderService.Terminate:output_type -> understudy.provider.v1.TerminateResponse
+	25, // 83: understudy.provider.v1.ProviderService.LooksAlive:output_type -> understudy.provider.v1.LooksAliveResponse
+	27, // 84: understudy.provider.v1.ProviderService.IsAlive:output_type -> understudy.provider.v1.IsAliveResponse
+	29, // 85: understudy.provider.v1.ProviderService.Arbitrate:output_type -> understudy.provider.v1.ArbitrateResponse
+	31, // 86: understudy.provider.v1.ProviderService.Release:output_type -> understudy.provider.v1.ReleaseResponse
+	35, // 87: understudy.provider.v1.ProviderService.ResourceControl:output_type -> understudy.provider.v1.ResourceControlResponse
+	37, // 88: understudy.provider.v1.ProviderService.ResourceTypeControl:output_type -> understudy.provider.v1.ResourceTypeControlResponse
+	39, // 89: understudy.provider.v1.ProviderService.Cancel:output_type -> understudy.provider.v1.CancelResponse
+	41, // 90: understudy.provider.v1.ProviderService.BeginResourceControl:output_type -> understudy.provider.v1.BeginResourceControlResponse
+	43, // 91: understudy.provider.v1.ProviderService.BeginResourceTypeControl:output_type -> understudy.provider.v1.BeginResourceTypeControlResponse
+	46, // 92: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:output_type -> understudy.provider.v1.BeginResourceControlAsUserResponse
+	48, // 93: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:output_type -> understudy.provider.v1.BeginResourceTypeControlAsUserResponse
+	51, // 94: understudy.provider.v1.MonitorService.SetResourceStatus:output_type -> understudy.provider.v1.SetResourceStatusResponse
+	54, // 95: understudy.provider.v1.MonitorService.SetResourceStatusEx:output_type -> understudy.provider.v1.SetResourceStatusExResponse
+	56, // 96: understudy.provider.v1.MonitorService.SignalFailure:output_type -> understudy.provider.v1.SignalFailureResponse
+	58, // 97: understudy.provider.v1.MonitorService.LogEvent:output_type -> understudy.provider.v1.LogEventResponse
+	60, // 98: understudy.provider.v1.MonitorService.EndControlCall:output_type -> understudy.provider.v1.EndControlCallResponse
+	62, // 99: understudy.provider.v1.MonitorService.EndTypeControlCall:output_type -> understudy.provider.v1.EndTypeControlCallResponse
+	64, // 100: understudy.provider.v1.MonitorService.ExtendControlCall:output_type -> understudy.provider.v1.ExtendControlCallResponse
+	66, // 101: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:output_type -> understudy.provider.v1.ExtendResTypeControlCallResponse
+	68, // 102: understudy.provider.v1.MonitorService.QuorumResourceLost:output_type -> understudy.provider.v1.QuorumResourceLostResponse
+	70, // 103: understudy.provider.v1.MonitorService.SetResourceLockedMode:output_type -> understudy.provider.v1.SetResourceLockedModeResponse
+	72, // 104: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:output_type -> understudy.provider.v1.SetResourceLockedModeExResponse
+	74, // 105: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:output_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
+	76, // 106: understudy.provider.v1.MonitorService.SetInternalState:output_type -> understudy.provider.v1.SetInternalStateResponse
+	78, // 107: understudy.provider.v1.MonitorService.RaiseResTypeNotification:output_type -> understudy.provider.v1.RaiseResTypeNotificationResponse
+	80, // 108: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:output_type -> understudy.provider.v1.ChangeResourceProcessForDumpsResponse
+	82, // 109: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:output_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
+	84, // 110: understudy.provider.v1.MonitorService.EnumResources:output_type -> understudy.provider.v1.EnumResourcesResponse
+	86, // 111: understudy.provider.v1.MonitorService.RequestDump:output_type -> understudy.provider.v1.RequestDumpResponse
+	88, // 112: understudy.provider.v1.MonitorService.SetResourceWprPolicy:output_type -> understudy.provider.v1.SetResourceWprPolicyResponse
+	90, // 113: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:output_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
+	92, // 114: understudy.provider.v1.MonitorService.Report:output_type -> understudy.provider.v1.ReportResponse
+	74, // [74:115] is the sub-list for method output_type
+	33, // [33:74] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_provider_v1_provider_proto_init() }
