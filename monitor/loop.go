@@ -54,7 +54,9 @@ type loop struct {
 
 	callbackID atomic.Uint64
 	// asking waits for the reply of the step that goes on.
-	asking     asked
+	asking asked
+	// unstored: the core has changed since the state that the store was given last.
+	unstored   bool
 	cancelPlan context.CancelFunc
 }
 
@@ -160,6 +162,8 @@ func (l *loop) next(ctx context.Context, end <-chan string) (core.Input, bool) {
 			return core.Input{Timer: &core.Timer{}}, true
 		case l.asking = <-l.callbacks:
 			return core.Input{Callback: l.asking.callback}, true
+		case <-l.store.free:
+			l.storeMore()
 		case <-l.heart.ask:
 		}
 	}
@@ -315,6 +319,9 @@ func (l *loop) fetchPlan(ctx context.Context, revision string) {
 }
 
 func (l *loop) journal(j core.Journal) error {
+	if l.unstored = j.ID == 0 && !j.Barrier && !l.store.takes(); l.unstored {
+		return nil // the next state has it, too
+	}
 	data, err := json.Marshal(l.core.State(clock.Now()))
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
@@ -326,6 +333,24 @@ func (l *loop) journal(j core.Journal) error {
 	}
 	l.store.later(data, j.ID)
 	return nil
+}
+
+// storeMore stores what the store had no time for, now that it has.
+func (l *loop) storeMore() {
+	if !l.unstored {
+		return
+	}
+	if err := l.journal(core.Journal{}); err != nil {
+		l.warn("JournalFailed", err.Error())
+	}
+}
+
+// storeLast stores what the store had no time for, at the end of this life.
+func (l *loop) storeLast() error {
+	if !l.unstored {
+		return nil
+	}
+	return l.journal(core.Journal{Barrier: true})
 }
 
 func guardInput(e guard.Event) core.Input {
