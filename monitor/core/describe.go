@@ -109,10 +109,10 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
 	applied := propertiesApplied(r)
-	mark := asJSON([]any{
+	mark := []any{
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
 		applied.Reason,
-	})
+	}
 	c.documents.set(resourceKey(r.Spec.UID), Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
 	}}, mark)

@@ -5,6 +5,7 @@ package core
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +27,7 @@ const (
 )
 
 // urgent marks a document whose every change is.
-const urgent = ""
+var urgent any
 
 // documents are what this host wants stored, by key: the newest content of each
 // counts, so an outage of the API server costs nothing but its own time.
@@ -34,8 +35,8 @@ type documents map[string]*document
 
 type document struct {
 	want    Write
-	text    string // want as JSON
-	mark    string // what is urgent about it
+	dropped bool // nothing is wanted any more
+	mark    any  // what is urgent about it
 	version int64
 	flying  int64
 	done    int64
@@ -51,23 +52,22 @@ type document struct {
 }
 
 // set says what a document shall be. A change of mark makes it urgent.
-func (d documents) set(key string, w Write, mark string) {
+func (d documents) set(key string, w Write, mark any) {
 	doc := d[key]
 	if doc == nil {
 		doc = &document{}
 		d[key] = doc
 	}
-	text := asJSON(w)
-	if text == doc.text {
+	if !doc.dropped && reflect.DeepEqual(w, doc.want) {
 		return
 	}
-	if mark == urgent || mark != doc.mark {
+	if mark == urgent || !reflect.DeepEqual(mark, doc.mark) {
 		doc.hurry = true
 	}
 	if epochOf(w) != epochOf(doc.want) {
 		doc.paid = 0 // what a new owner has to say waits for nothing that was
 	}
-	doc.want, doc.text, doc.mark = w, text, mark
+	doc.want, doc.dropped, doc.mark = w, false, mark
 	doc.version++
 }
 
@@ -99,7 +99,7 @@ func (d documents) again(key string) {
 // of its EndpointSlice. One of a later owner is left alone.
 func (d documents) seenEndpoint(stored EndpointDocument) {
 	doc := d[endpointKey]
-	if doc == nil || doc.text == "" {
+	if doc == nil || doc.dropped {
 		return
 	}
 	if want := doc.want.Endpoint; stored.Epoch > want.Epoch || asJSON(stored) == asJSON(want) {
@@ -115,7 +115,7 @@ func (d documents) seenEndpoint(stored EndpointDocument) {
 func (d documents) drop() {
 	for _, doc := range d {
 		if w := doc.want; w.Resource != nil || w.Group != nil || w.Endpoint != nil {
-			doc.done, doc.text = doc.version, ""
+			doc.done, doc.dropped = doc.version, true
 		}
 	}
 }
