@@ -6,7 +6,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -77,8 +76,8 @@ func runMonitor() error {
 			Host: s.Server, BearerToken: s.Token, TLSClientConfig: rest.TLSClientConfig{CAData: s.CA},
 		},
 	})
-	if errors.Is(err, context.Canceled) {
-		return nil
+	if ctx.Err() != nil {
+		return nil // as it was asked to
 	}
 	return err
 }
@@ -86,9 +85,11 @@ func runMonitor() error {
 // host is the monitor in its process, and init and provider in this one.
 type host struct {
 	*stage
-	dir      string
-	monitor  *exec.Cmd
-	ended    chan error
+	dir     string
+	monitor *exec.Cmd
+	// ended is closed when the monitor has, why says how.
+	ended    chan struct{}
+	why      error
 	stop     context.CancelFunc
 	waitInit func()
 	provider *provider
@@ -99,7 +100,7 @@ type host struct {
 }
 
 func (s *stage) startHost(ctx context.Context, profile string) (h *host, err error) {
-	h = &host{stage: s, ended: make(chan error, 1)}
+	h = &host{stage: s, ended: make(chan struct{})}
 	// Socket paths are short.
 	if h.dir, err = os.MkdirTemp("", "u"); err != nil {
 		return nil, err
@@ -130,7 +131,7 @@ func (s *stage) startHost(ctx context.Context, profile string) (h *host, err err
 		return nil, err
 	}
 	h.callback = pb.NewMonitorServiceClient(h.conn)
-	if err := h.startMonitor(settings{
+	if err := h.startMonitor(ctx, settings{
 		PodUID: string(s.pod.UID), NodeName: s.pod.Spec.NodeName, StateDir: state, ContainersDir: containers,
 		Server: s.env.Config.Host, Token: s.token, CA: s.env.Config.CAData, Profile: profile,
 	}); err != nil {
@@ -143,12 +144,13 @@ func (s *stage) startHost(ctx context.Context, profile string) (h *host, err err
 	return h, err
 }
 
-func (h *host) startMonitor(s settings) error {
+func (h *host) startMonitor(ctx context.Context, s settings) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	h.monitor = exec.Command(self, monitorCommand)
+	// The end of ctx ends everything else first.
+	h.monitor = exec.CommandContext(context.WithoutCancel(ctx), self, monitorCommand)
 	h.monitor.Stderr = os.Stderr
 	// Whatever becomes of this process, nothing is left running.
 	h.monitor.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -159,7 +161,10 @@ func (h *host) startMonitor(s settings) error {
 	if err := h.monitor.Start(); err != nil {
 		return err
 	}
-	go func() { h.ended <- h.monitor.Wait() }()
+	go func() {
+		defer close(h.ended)
+		h.why = h.monitor.Wait()
+	}()
 	if err := json.NewEncoder(stdin).Encode(s); err != nil {
 		return err
 	}
@@ -208,9 +213,8 @@ func (h *host) until(ctx context.Context, what string, ok func() bool) error {
 	for !ok() {
 		select {
 		case <-tick.C:
-		case err := <-h.ended:
-			h.ended <- err
-			return fmt.Errorf("the monitor ended while %s was waited for: %w", what, err)
+		case <-h.ended:
+			return fmt.Errorf("the monitor ended while %s was waited for: %w", what, h.why)
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-end:

@@ -59,7 +59,7 @@ func newStage(ctx context.Context) (s *stage, err error) {
 		return nil, err
 	}
 	s = &stage{env: &envtest.Environment{
-		CRDDirectoryPaths: []string{filepath.Join(root, "config/crd/bases")}, ErrorIfCRDPathMissing: true,
+		CRDDirectoryPaths: []string{filepath.Join(root, "config", "crd", "bases")}, ErrorIfCRDPathMissing: true,
 	}}
 	config, err := s.env.Start()
 	if err != nil {
@@ -78,10 +78,11 @@ func newStage(ctx context.Context) (s *stage, err error) {
 	if s.api, err = client.NewWithWatch(config, client.Options{Scheme: scheme}); err != nil {
 		return nil, err
 	}
-	if err := testpolicy.Install(ctx, s.api, filepath.Join(root, "config/policy")); err != nil {
+	if err := testpolicy.Install(ctx, s.api, filepath.Join(root, "config", "policy")); err != nil {
 		return nil, err
 	}
-	return s, s.fill(ctx)
+	err = s.fill(ctx)
+	return s, err
 }
 
 func (s *stage) close() {
