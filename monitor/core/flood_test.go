@@ -4,7 +4,8 @@
 package core_test
 
 import (
-	"slices"
+	"encoding/json"
+	"fmt"
 	"testing"
 	"time"
 
@@ -43,28 +44,16 @@ func bounded(t *testing.T, key string, times []int64) {
 	}
 }
 
-func (h *host) report(state int32, n int) engine.Reply {
-	return h.callback(engine.Callback{SetResourceStatus: &engine.SetResourceStatus{
+func (h *host) report(state int32, n int) {
+	h.rig.t.Helper()
+	h.callback(engine.Callback{SetResourceStatus: &engine.SetResourceStatus{
 		Ex: true, State: state, CheckPoint: uint32(n), Flags: uint32(n) % 3, ApplicationErrorCode: uint32(n),
 	}})
 }
 
-// callback makes a callback of the resource and returns the reply to it.
-func (h *host) callback(cb engine.Callback) engine.Reply {
-	h.rig.t.Helper()
-	cb.ID, cb.Container, cb.Handle = 1, "main", "u1"
-	mark := h.mark()
-	h.input(core.Input{Callback: &cb})
-	i := slices.IndexFunc(h.since(mark), func(e core.Effect) bool { return e.Reply != nil })
-	if i < 0 {
-		h.rig.t.Fatal("no reply")
-	}
-	return *h.since(mark)[i].Reply
-}
-
 // TestAProviderCannotFloodTheAPI: whatever a provider does, the API server sees at most
 // one write a second of each status beyond a burst, and hears of the end.
-// Shows: SetResourceStatus, SetResourceStatusEx, SignalFailure, LogEvent.
+// Shows: SetResourceStatusEx, SignalFailure.
 func TestAProviderCannotFloodTheAPI(t *testing.T) {
 	flap := func(h *host, n int) {
 		// Online as soon as it is asked to be, and failed as soon as it is online.
@@ -85,6 +74,19 @@ func TestAProviderCannotFloodTheAPI(t *testing.T) {
 		},
 		"loses its process over and over": func(h *host, n int) {
 			h.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "crashed"}})
+			flap(h, n)
+		},
+		"everything changes all the time": func(h *host, n int) {
+			h.callback(engine.Callback{SetLockedMode: &engine.SetLockedMode{Enabled: n%2 == 0}})
+			h.callback(engine.Callback{SetInternalState: &engine.SetInternalState{State: 3, Active: n%2 == 0}})
+			h.callback(engine.Callback{SetNodeLocalProperties: &engine.SetNodeLocalProperties{
+				Properties: json.RawMessage(fmt.Sprintf(`{"Data1":"%d"}`, n)),
+			}})
+			h.callback(engine.Callback{ChangeProcessForDumps: &engine.ChangeProcessForDumps{Name: "db", PID: 7, Add: n%2 == 0}})
+			h.callback(engine.Callback{RequestDump: &engine.RequestDump{}})
+			h.input(core.Input{Callback: &engine.Callback{
+				ID: 1, Container: "main", TypeName: "test", RaiseNotification: &engine.RaiseNotification{Payload: []byte{byte(n)}},
+			}})
 			flap(h, n)
 		},
 		"another failure each time": func(h *host, n int) {

@@ -5,43 +5,99 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
 // callback serves the callback functions of RA section 1.
 func (e *Engine) callback(cb Callback) {
+	if cb.kinds() != 1 {
+		e.reply(cb, CodeInvalidParameter, ExitContinue)
+		return
+	}
+	switch {
+	case cb.EndControlCall != nil:
+		e.endControlCall(cb)
+	case cb.ExtendControlCall != nil:
+		e.reply(cb, e.extendControlCall(*cb.ExtendControlCall, cb.Container), ExitContinue)
+	case cb.EnumResources != nil:
+		e.enumResources(cb)
+	case cb.TypeName != "":
+		e.typeCallback(cb)
+	default:
+		e.resourceCallback(cb)
+	}
+}
+
+// kinds counts the fields that are set.
+func (cb Callback) kinds() int {
 	n := 0
 	for _, set := range []bool{
-		cb.SetResourceStatus != nil, cb.SignalFailure != nil, cb.LogEvent != nil, cb.EndControlCall != nil,
+		cb.SetResourceStatus != nil, cb.SignalFailure != nil, cb.LogEvent != nil, cb.QuorumResourceLost != nil,
+		cb.SetLockedMode != nil, cb.SetNodeLocalProperties != nil, cb.SetInternalState != nil, cb.RequestDump != nil,
+		cb.ChangeProcessForDumps != nil, cb.RaiseNotification != nil, cb.EndControlCall != nil,
+		cb.ExtendControlCall != nil, cb.EnumResources != nil,
 	} {
 		if set {
 			n++
 		}
 	}
-	if n != 1 {
-		e.reply(cb, CodeInvalidParameter, ExitContinue)
-		return
-	}
-	if cb.EndControlCall != nil {
-		e.endControlCall(cb)
-		return
-	}
+	return n
+}
+
+// resourceCallback serves what concerns one resource.
+func (e *Engine) resourceCallback(cb Callback) {
 	r := e.find(cb.Handle)
 	if r == nil || r.c.name != cb.Container {
 		// The workers of such a handle have nothing to do here.
 		e.reply(cb, CodeInvalidHandle, ExitTerminate)
 		return
 	}
+	code, exit := CodeSuccess, ExitContinue
 	switch {
 	case cb.SetResourceStatus != nil:
-		code, exit := e.status(r, *cb.SetResourceStatus)
-		e.reply(cb, code, exit)
+		code, exit = e.status(r, *cb.SetResourceStatus)
 	case cb.SignalFailure != nil:
-		e.reply(cb, e.signalled(r, *cb.SignalFailure), ExitContinue)
+		code = e.signalled(r, *cb.SignalFailure)
 	case cb.LogEvent != nil:
 		e.logEvent(r, *cb.LogEvent)
-		e.reply(cb, CodeSuccess, ExitContinue)
+	case cb.QuorumResourceLost != nil:
+		code = e.quorumResourceLost(r)
+	case cb.SetLockedMode != nil:
+		code = e.setLockedMode(r, *cb.SetLockedMode)
+	case cb.SetNodeLocalProperties != nil:
+		code = e.setNodeLocalProperties(r, *cb.SetNodeLocalProperties)
+	case cb.SetInternalState != nil:
+		code = e.setInternalState(r, *cb.SetInternalState)
+	case cb.RequestDump != nil:
+		code = e.requestDump(r, *cb.RequestDump)
+	case cb.ChangeProcessForDumps != nil:
+		code = e.changeProcessForDumps(r, *cb.ChangeProcessForDumps)
+	default:
+		code = CodeInvalidParameter // it concerns a type, and none is named
 	}
+	e.reply(cb, code, exit)
+}
+
+// typeCallback serves what concerns a type. Its name is that of a resource of the
+// container: a provider speaks for no other.
+func (e *Engine) typeCallback(cb Callback) {
+	name := ""
+	for _, r := range e.resources {
+		if r.c.name == cb.Container && strings.EqualFold(r.spec.TypeName, cb.TypeName) {
+			name = r.spec.TypeName
+		}
+	}
+	code := CodeInvalidParameter
+	switch {
+	case name == "":
+		code = CodeTypeNotFound
+	case cb.RaiseNotification != nil:
+		code = e.raiseNotification(name, *cb.RaiseNotification)
+	case cb.ChangeProcessForDumps != nil:
+		code = e.changeTypeProcessForDumps(name, cb.Container, *cb.ChangeProcessForDumps)
+	}
+	e.reply(cb, code, ExitContinue)
 }
 
 func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
@@ -98,6 +154,9 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 		r.checkPoint, r.checked = s.CheckPoint, true
 		e.touch(r, false)
 	}
+	if s.Ex && s.Flags&^r.statusFlags&FlagDumpNow != 0 {
+		e.dumpAsked(r, ReasonDumpRequested)
+	}
 	if s.Ex && (s.ApplicationErrorCode != r.appCode || s.Flags != r.statusFlags) {
 		r.appCode, r.statusFlags = s.ApplicationErrorCode, s.Flags
 		e.touch(r, false)
@@ -106,7 +165,8 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 }
 
 func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
-	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true}
+	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true,
+		noDump: s.Ex && s.Flags&FlagNoReport != 0}
 	switch s.State {
 	case ReportedOnlinePending:
 		return ExitContinue

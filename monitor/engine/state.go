@@ -135,10 +135,28 @@ const (
 	FailureNetworkLoss FailureType = 2
 )
 
+// ApplicationState of SetInternalState (RA sections 1.12 and 3.5,
+// CLUSTER_RESOURCE_APPLICATION_STATE).
+type ApplicationState uint32
+
+const (
+	ApplicationUnknown     ApplicationState = 1
+	ApplicationOSHeartBeat ApplicationState = 2
+	ApplicationReady       ApplicationState = 3
+)
+
 // StatusInformation bits that the engine sets (RA section 3.5).
 const (
 	StatusEmbeddedFailure uint64 = 0x2
 	StatusNetworkFailure  uint64 = 0x20
+)
+
+// Flags of SetResourceStatusEx that the engine acts upon (RA section 3.2).
+const (
+	// FlagNoReport (DO_NOT_COLLECT_WER_REPORT): no dump of the failure that is reported.
+	FlagNoReport uint32 = 0x40000000
+	// FlagDumpNow (DUMP_NOW): dump now.
+	FlagDumpNow uint32 = 0x80000000
 )
 
 // Flags of entry points that the engine passes (RA section 2.4).
