@@ -71,7 +71,8 @@ func newLoop(ctx context.Context, config Config, settings core.Config, last *cor
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan asked, callbackQueue),
-		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log, newLogRing(config.StateDir)),
+		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch),
+		log: newClusterLog(config.Log, newLogRing(config.StateDir)),
 	}
 	l.recorder = newRecorder(config.Record, func(reason string) {
 		l.warn("RecordingEnded", "the recording ends here: "+reason)

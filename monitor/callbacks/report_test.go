@@ -27,7 +27,6 @@ func request(handle string, st *pb.ResourceStatusEx) *pb.ReportRequest {
 
 // TestReportInOrder: of progress the newest arrives, and whatever else was said does, in
 // its order; all of it counts.
-// Shows: Report.
 func TestReportInOrder(t *testing.T) {
 	r := serve(t)
 	r.mu.Lock() // the engine is busy
@@ -94,7 +93,6 @@ func TestReportInOrder(t *testing.T) {
 
 // TestReportEndsWithTerminate: the provider hears of it at once, and nothing that it
 // sent later was taken.
-// Shows: Report.
 func TestReportEndsWithTerminate(t *testing.T) {
 	r := serve(t)
 	r.reply = engine.Reply{ExitState: engine.ExitTerminate}
