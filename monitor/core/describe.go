@@ -160,7 +160,7 @@ func (c *Core) describeGroup() {
 	}
 	c.documents.set(groupKey, Write{Group: &GroupDocument{
 		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed},
-	}}, urgent)
+	}}, []any{o, ready.Status, failed}) // for which resource it waits changes with each that comes online
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one
