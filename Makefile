@@ -148,6 +148,11 @@ test-integration: ## Suites with the tag envtest, against a real API server (bui
 test-e2e: ## End to end on a local cluster of real kubelets (root).
 	go test ./test/e2e/... -tags e2e -timeout 40m -v -count 1
 
+.PHONY: bench-callbacks
+bench-callbacks: ## Measure the callbacks against a real API server: a table, and dist/bench/callbacks.json.
+	@KUBEBUILDER_ASSETS="$$(go run ./hack/localcluster assets)"; export KUBEBUILDER_ASSETS; \
+	set -x; go run ./hack/bench-callbacks
+
 ##@ Build
 
 .PHONY: build

@@ -46,25 +46,33 @@ type loop struct {
 	stuck     map[string]*stuckFile
 
 	inputs    chan core.Input
-	callbacks chan core.Input
+	callbacks chan asked
 	ended     <-chan struct{}
 	wait      sync.WaitGroup
 	recorder  *recorder
 	log       *clusterLog
 
 	callbackID atomic.Uint64
-	mu         sync.Mutex
-	waiting    map[uint64]chan engine.Reply
+	// asking waits for the reply of the step that goes on.
+	asking asked
+	// unstored: the core has changed since the state that the store was given last.
+	unstored   bool
 	cancelPlan context.CancelFunc
+}
+
+// asked is a callback and who waits for its reply, which comes in the step that takes it.
+type asked struct {
+	callback *engine.Callback
+	reply    chan engine.Reply
 }
 
 func newLoop(ctx context.Context, config Config, settings core.Config, last *core.State, j *journal.Journal) *loop {
 	l := &loop{
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
-		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
-		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log, newLogRing(config.StateDir)),
-		waiting: map[uint64]chan engine.Reply{},
+		inputs: make(chan core.Input, inputQueue), callbacks: make(chan asked, callbackQueue),
+		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch),
+		log: newClusterLog(config.Log, newLogRing(config.StateDir)),
 	}
 	l.recorder = newRecorder(config.Record, func(reason string) {
 		l.warn("RecordingEnded", "the recording ends here: "+reason)
@@ -100,22 +108,14 @@ func (l *loop) input(in core.Input) {
 // callback queues a callback and waits for its reply.
 func (l *loop) callback(ctx context.Context, cb engine.Callback) (engine.Reply, error) {
 	cb.ID = l.callbackID.Add(1)
-	reply := make(chan engine.Reply, 1)
-	l.mu.Lock()
-	l.waiting[cb.ID] = reply
-	l.mu.Unlock()
-	defer func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		delete(l.waiting, cb.ID)
-	}()
+	a := asked{callback: &cb, reply: make(chan engine.Reply, 1)}
 	select {
-	case l.callbacks <- core.Input{Callback: &cb}:
+	case l.callbacks <- a:
 	case <-ctx.Done():
 		return engine.Reply{}, ctx.Err()
 	}
 	select {
-	case r := <-reply:
+	case r := <-a.reply:
 		return r, nil
 	case <-ctx.Done():
 		return engine.Reply{}, ctx.Err()
@@ -161,8 +161,10 @@ func (l *loop) next(ctx context.Context, end <-chan string) (core.Input, bool) {
 			return in, true
 		case <-l.alarm.C:
 			return core.Input{Timer: &core.Timer{}}, true
-		case in := <-l.callbacks:
-			return in, true
+		case l.asking = <-l.callbacks:
+			return core.Input{Callback: l.asking.callback}, true
+		case <-l.store.free:
+			l.storeMore()
 		case <-l.heart.ask:
 		}
 	}
@@ -318,11 +320,9 @@ func (l *loop) mark(s core.Stuck) {
 }
 
 func (l *loop) reply(r engine.Reply) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if c := l.waiting[r.ID]; c != nil {
-		c <- r
-		delete(l.waiting, r.ID)
+	if a := l.asking; a.callback != nil && a.callback.ID == r.ID {
+		l.asking = asked{}
+		a.reply <- r // has room for it
 	}
 }
 
@@ -338,6 +338,9 @@ func (l *loop) fetchPlan(ctx context.Context, revision string) {
 }
 
 func (l *loop) journal(j core.Journal) error {
+	if l.unstored = j.ID == 0 && !j.Barrier && !l.store.takes(); l.unstored {
+		return nil // the next state has it, too
+	}
 	data, err := json.Marshal(l.core.State(clock.Now()))
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
@@ -349,6 +352,24 @@ func (l *loop) journal(j core.Journal) error {
 	}
 	l.store.later(data, j.ID)
 	return nil
+}
+
+// storeMore stores what the store had no time for, now that it has.
+func (l *loop) storeMore() {
+	if !l.unstored {
+		return
+	}
+	if err := l.journal(core.Journal{}); err != nil {
+		l.warn("JournalFailed", err.Error())
+	}
+}
+
+// storeLast stores what the store had no time for, at the end of this life.
+func (l *loop) storeLast() error {
+	if !l.unstored {
+		return nil
+	}
+	return l.journal(core.Journal{Barrier: true})
 }
 
 func guardInput(e guard.Event) core.Input {

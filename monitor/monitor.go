@@ -9,6 +9,7 @@ package monitor
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -123,7 +124,7 @@ func run(ctx context.Context, config Config, end <-chan string) error {
 	err = l.run(ctx, end)
 	cancel()
 	l.wait.Wait()
-	return err
+	return errors.Join(err, l.storeLast())
 }
 
 func setUp(config Config, state *journal.Journal, names []string) (core.Config, *core.State, error) {

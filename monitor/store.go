@@ -12,8 +12,14 @@ import (
 	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
-// storeAgain is when a state that could not be stored is tried again.
-const storeAgain = time.Second
+const (
+	// storeAgain is when a state that could not be stored is tried again.
+	storeAgain = time.Second
+	// storePace is the shortest time between two states that nobody waits for: a
+	// provider decides how often there is something to keep, and each costs two syncs
+	// of the disk.
+	storePace = 20 * time.Millisecond
+)
 
 // store writes the journal behind the loop's back: the newest state counts, and
 // whoever waits for one is told when that, or a later one, is durable.
@@ -24,8 +30,11 @@ type store struct {
 	failed  func(error)
 	failing bool
 	wake    chan struct{}
+	// free tells that one more state is taken that nobody waits for.
+	free chan struct{}
 
 	mu      sync.Mutex
+	busy    bool // none is
 	data    []byte
 	ids     []int64
 	version int64 // of the newest state, whoever stores it
@@ -35,20 +44,31 @@ type store struct {
 }
 
 func newStore(j interface{ Store([]byte) error }, sink func(core.Input), failed func(error)) *store {
-	return &store{journal: j, sink: sink, failed: failed, wake: make(chan struct{}, 1)}
+	return &store{journal: j, sink: sink, failed: failed, wake: make(chan struct{}, 1), free: make(chan struct{}, 1)}
+}
+
+// takes tells whether one more state is taken that nobody waits for; free tells when.
+func (s *store) takes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.busy
 }
 
 // later has the state stored soon; id is answered by Persisted unless it is 0.
 func (s *store) later(data []byte, id int64) {
 	s.mu.Lock()
-	s.data = data
+	s.data, s.busy = data, true
 	s.version++
 	if id != 0 {
 		s.ids = append(s.ids, id)
 	}
 	s.mu.Unlock()
+	signal(s.wake)
+}
+
+func signal(c chan struct{}) {
 	select {
-	case s.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -65,15 +85,22 @@ func (s *store) now(data []byte) error {
 }
 
 func (s *store) run(ctx context.Context) {
-	var again <-chan time.Time
+	var again, paced <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-paced:
+			paced = nil
+			s.mu.Lock()
+			s.busy = false
+			s.mu.Unlock()
+			signal(s.free)
+			continue
 		case <-s.wake:
 		case <-again:
 		}
-		again = nil
+		again, paced = nil, time.After(storePace)
 		if !s.flush() {
 			again = time.After(storeAgain)
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,6 +83,62 @@ func TestJournalFails(t *testing.T) {
 		synctest.Wait()
 		if failures != 2 {
 			t.Errorf("%d failures were told", failures)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// counter counts what is stored.
+type counter struct{ n atomic.Int64 }
+
+func (c *counter) Store([]byte) error {
+	c.n.Add(1)
+	return nil
+}
+
+// TestJournalIsPaced: however often something changes, the disk is written to at a pace,
+// and the newest state gets there; but what somebody waits for does at once.
+func TestJournalIsPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		disk, told := &counter{}, make(chan core.Input, 1)
+		l := &loop{core: core.New(core.Config{}, nil)}
+		l.store = newStore(disk, func(in core.Input) { told <- in }, func(error) {})
+		go l.store.run(ctx)
+		change := func() {
+			must(t, l.journal(core.Journal{}))
+			synctest.Wait()
+			select {
+			case <-l.store.free:
+				l.storeMore()
+			default:
+			}
+		}
+		change()
+		if n := disk.n.Load(); n != 1 {
+			t.Fatalf("%d states of one change are stored", n)
+		}
+		for range 1000 {
+			time.Sleep(time.Millisecond)
+			change()
+		}
+		if n, most := disk.n.Load(), int64(time.Second/storePace)+1; n < most/2 || n > most {
+			t.Errorf("1000 changes in a second were stored %d times", n)
+		}
+		must(t, l.journal(core.Journal{ID: 7}))
+		synctest.Wait()
+		if in := <-told; in.Persisted.ID != 7 {
+			t.Errorf("%+v", in)
+		}
+		change()
+		if !l.unstored {
+			t.Fatal("nothing is left to be stored")
+		}
+		before := disk.n.Load()
+		must(t, l.storeLast())
+		if disk.n.Load() != before+1 || l.unstored {
+			t.Error("what was left is not stored at the end")
 		}
 		cancel()
 		synctest.Wait()

@@ -90,6 +90,7 @@ type Worker struct {
 
 // Checkpoint reports that the work goes on: it restarts the monitor's wait for
 // PendingTimeout, RA 1.1. Call it on progress, never on a mere timer: a start that
-// hangs must run into its timeout. It does not wait for the answer. It returns
-// ErrTerminated once the resource was terminated.
+// hangs must run into its timeout. It does not wait for the answer, and while one is
+// out only the newest waits to be sent: call it as often as there is progress. It
+// returns ErrTerminated once the resource was terminated.
 func (w *Worker) Checkpoint(message string) error { return w.in.checkpoint(w.op, message) }

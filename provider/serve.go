@@ -171,6 +171,8 @@ func dial(path string) (*grpc.ClientConn, error) {
 			Backoff:           backoff.Config{BaseDelay: 10 * time.Millisecond, Multiplier: 2, MaxDelay: redialMost},
 			MinConnectTimeout: time.Second,
 		}),
+		// A window that is found by measuring costs a ping with every call.
+		grpc.WithStaticStreamWindowSize(maxMessageSize), grpc.WithStaticConnWindowSize(maxMessageSize),
 		grpc.WithDefaultCallOptions(
 			grpc.WaitForReady(true),
 			grpc.MaxCallRecvMsgSize(maxMessageSize),

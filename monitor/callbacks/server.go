@@ -32,6 +32,8 @@ const (
 	SocketName = "monitor.sock"
 	// maxMessage bounds a request in bytes.
 	maxMessage = 1 << 20
+	// window bounds what of one connection may wait to be read, in bytes.
+	window = maxMessage
 	// maxStreams bounds the calls under way on one connection.
 	maxStreams = 16
 	// maxConnections bounds the connections of one container.
@@ -95,6 +97,12 @@ func Serve(ctx context.Context, config Config) (wait func(), err error) {
 	}
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
+		// Kept goroutines have grown their stacks once; what they cannot take gets one of
+		// its own.
+		grpc.NumStreamWorkers(maxStreams),
+		// A window that is found by measuring costs a ping with every call, and grows as
+		// far as the provider likes.
+		grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
 	providerv1.RegisterMonitorServiceServer(server, &Server{
@@ -136,13 +144,18 @@ func (s *Server) SetResourceStatus(
 func (s *Server) SetResourceStatusEx(
 	ctx context.Context, r *providerv1.SetResourceStatusExRequest,
 ) (*providerv1.SetResourceStatusExResponse, error) {
-	st := r.GetResourceStatus()
-	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SetResourceStatus: &engine.SetResourceStatus{
+	reply, err := s.call(ctx, engine.Callback{
+		Handle: r.GetResourceHandle(), SetResourceStatus: statusEx(r.GetResourceStatus()),
+	})
+	return &providerv1.SetResourceStatusExResponse{ExitState: exitState(reply)}, err
+}
+
+func statusEx(st *providerv1.ResourceStatusEx) *engine.SetResourceStatus {
+	return &engine.SetResourceStatus{
 		Ex: true, State: int32(st.GetResourceState()), CheckPoint: st.GetCheckPoint(), EventHandle: st.GetEventHandle(),
 		ApplicationErrorCode: st.GetApplicationSpecificErrorCode(), Flags: st.GetFlags(),
 		Message: clip(st.GetMessage(), maxText),
-	}})
-	return &providerv1.SetResourceStatusExResponse{ExitState: exitState(reply)}, err
+	}
 }
 
 // SignalFailure is RA section 1.3.

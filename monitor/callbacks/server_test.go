@@ -86,7 +86,7 @@ func (r *rig) last(t *testing.T) engine.Callback {
 // TestEveryCall: each call of the protocol is served, or says that it is not
 // supported; a new one has to be put on one of the lists.
 func TestEveryCall(t *testing.T) {
-	unsupported := []string{"SetResourceWprPolicy", "ArmWprWatchdogForCurrentResourceCall", "Report"}
+	unsupported := []string{"SetResourceWprPolicy", "ArmWprWatchdogForCurrentResourceCall"}
 	r := serve(t)
 	methods := pb.File_provider_v1_provider_proto.Services().ByName("MonitorService").Methods()
 	for i := range methods.Len() {

@@ -74,6 +74,7 @@ type Core struct {
 
 	snapshot  engine.Snapshot
 	changed   bool // snapshot is out of date
+	quiet     bool // this step so far: nothing but the progress of a pending operation
 	story     story
 	documents documents
 	// types is what is known to be stored in the group's status.types.
@@ -141,14 +142,17 @@ func New(config Config, state *State) *Core {
 // Step takes one input at one instant and returns what to do about it, in order.
 func (c *Core) Step(now instant.Instant, in Input) []Effect {
 	c.now, c.out = now, nil
+	c.quiet = in.Callback != nil
 	c.take(in)
-	for {
-		c.drainQueue()
-		if !c.settle() {
-			break
+	c.drainQueue()
+	// A provider may call thousands of times a second. What it told of its progress
+	// waits until it may be written; the newest counts then.
+	if !c.quiet || c.documents.outdated(now.Boot) {
+		for c.settle() {
+			c.drainQueue()
 		}
+		c.writeDocuments()
 	}
-	c.writeDocuments()
 	c.arm()
 	return c.out
 }
@@ -167,14 +171,21 @@ func (c *Core) drainQueue() {
 		switch {
 		case next.engine != nil:
 			for _, a := range c.engine.Step(c.now, *next.engine) {
+				c.quiet = c.quiet && quiet(a)
 				c.engineAction(a)
 			}
 		case next.owner != nil:
+			c.quiet = false
 			for _, a := range c.owner.Step(c.now, *next.owner) {
 				c.ownerAction(a)
 			}
 		}
 	}
+}
+
+// quiet tells whether nothing follows from an action but a document that is paced.
+func quiet(a engine.Action) bool {
+	return a.Reply != nil || a.Note != nil || a.Arm != nil || a.Status != nil && !a.Status.Urgent && !a.Status.Group
 }
 
 func (c *Core) engineAction(a engine.Action) {
@@ -201,6 +212,9 @@ func (c *Core) engineAction(a engine.Action) {
 		c.finish(*a.Finish)
 	case a.Status != nil:
 		c.changed = true
+		for _, uid := range a.Status.Resources {
+			c.documents.outdate(resourceKey(uid))
+		}
 	case a.Journal != nil:
 		c.changed = true // also what concerns no resource yet
 		c.emit(Effect{Journal: &Journal{Barrier: a.Journal.Barrier}})

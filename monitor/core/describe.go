@@ -21,6 +21,8 @@ const (
 	endpointKey = "endpoint"
 )
 
+func resourceKey(uid string) string { return "resource/" + uid }
+
 // revision is the plan that this host can answer for: the accepted one once all
 // that it no longer has is closed, because the manager lets those objects go then.
 func (c *Core) revision() string {
@@ -120,13 +122,13 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	}
 	applied, arbitrated := propertiesApplied(r), arbitrated(r)
 	// A provider may enter and leave locked mode all the time: that is not urgent.
-	mark := asJSON([]any{
+	mark := []any{
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation,
 		r.StatusInformation &^ (engine.StatusLockedMode | engine.StatusApplication), applied.Reason, o.LastDump, arbitrated,
-	})
+	}
 	conditions := append([]Condition{online, applied, resourceLocked(r), arbitrated}, signalled(r)...)
 	conditions = append(conditions, applicationConditions(o.ApplicationStates)...)
-	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
+	c.documents.set(resourceKey(r.Spec.UID), Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: conditions,
 	}}, mark)
 }
@@ -183,7 +185,7 @@ func (c *Core) describeGroup() {
 	// As with a resource, locked mode alone is not urgent; nor is a type that raises many
 	// notifications.
 	information := c.snapshot.StatusInformation()
-	mark := asJSON([]any{o, ready, failed, information &^ engine.GroupLockedMode})
+	mark := []any{o, ready.Status, failed, information &^ engine.GroupLockedMode}
 	if c.movesQueued() {
 		information |= engine.GroupInMoveQueue
 	}

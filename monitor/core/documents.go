@@ -8,12 +8,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/conversion"
 )
 
 const (
 	// pace is the shortest time between two writes of one document, unless
 	// something urgent happened: a state, a failure, an owner.
 	pace = time.Second
+	// burst is how many writes of one status may come at once because of something
+	// urgent; each is paid for with a pace. A provider decides how often there is
+	// something urgent, and the API server must not pay for that.
+	burst = 5
 	// A write that failed is repeated after a pause that doubles.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
@@ -21,8 +28,15 @@ const (
 	stalePause = 10 * time.Millisecond
 )
 
+// same compares documents as they are stored: what is empty is absent, and a time is one,
+// however it was read.
+var same = conversion.EqualitiesOrDie(
+	func(a, b time.Time) bool { return a.Equal(b) },
+	func(a, b metav1.MicroTime) bool { return a.Equal(&b) },
+)
+
 // urgent marks a document whose every change is.
-const urgent = ""
+var urgent any
 
 // documents are what this host wants stored, by key: the newest content of each
 // counts, so an outage of the API server costs nothing but its own time.
@@ -30,35 +44,58 @@ type documents map[string]*document
 
 type document struct {
 	want    Write
-	sent    Write  // as it was written last
-	text    string // want as JSON
-	mark    string // what is urgent about it
+	sent    Write // as it was written last
+	dropped bool  // nothing is wanted any more
+	mark    any   // what is urgent about it
 	version int64
 	flying  int64
 	done    int64
+	// old: want may not be the newest; it is told anew when it may be written.
+	old bool
 	// hurry: the newest content need not wait for the pace.
 	hurry     bool
 	notBefore int64
-	retryAt   int64
-	pause     time.Duration
+	// paid is until when the writes so far have used up what one each pace allows.
+	paid    int64
+	retryAt int64
+	pause   time.Duration
 }
 
 // set says what a document shall be. A change of mark makes it urgent.
-func (d documents) set(key string, w Write, mark string) {
+func (d documents) set(key string, w Write, mark any) {
 	doc := d[key]
 	if doc == nil {
 		doc = &document{}
 		d[key] = doc
 	}
-	text := asJSON(w)
-	if text == doc.text {
+	if !doc.dropped && same.DeepEqual(w, doc.want) {
 		return
 	}
-	if mark == urgent || mark != doc.mark {
+	if mark == urgent || !same.DeepEqual(mark, doc.mark) {
 		doc.hurry = true
 	}
-	doc.want, doc.text, doc.mark = w, text, mark
+	if epochOf(w) != epochOf(doc.want) {
+		doc.paid = 0 // what a new owner has to say waits for nothing that was
+	}
+	doc.want, doc.dropped, doc.mark = w, false, mark
 	doc.version++
+}
+
+// outdate says that there is something newer to tell, which is not urgent.
+func (d documents) outdate(key string) {
+	if doc := d[key]; doc != nil {
+		doc.old = true
+	}
+}
+
+// outdated tells whether one that could be written now has to be told anew first.
+func (d documents) outdated(now int64) bool {
+	for _, doc := range d {
+		if doc.old && doc.due() != 0 && doc.due() <= now {
+			return true
+		}
+	}
+	return false
 }
 
 // again has a document stored once more: somebody else removed it.
@@ -72,7 +109,7 @@ func (d documents) again(key string) {
 // of its EndpointSlice. One of a later owner is left alone.
 func (d documents) seenEndpoint(stored EndpointDocument) {
 	doc := d[endpointKey]
-	if doc == nil || doc.text == "" {
+	if doc == nil || doc.dropped {
 		return
 	}
 	if want := doc.want.Endpoint; stored.Epoch > want.Epoch || asJSON(stored) == asJSON(want) {
@@ -88,7 +125,7 @@ func (d documents) seenEndpoint(stored EndpointDocument) {
 func (d documents) drop() {
 	for _, doc := range d {
 		if w := doc.want; w.Resource != nil || w.Group != nil || w.Endpoint != nil {
-			doc.done, doc.text = doc.version, ""
+			doc.done, doc.dropped = doc.version, true
 		}
 	}
 }
@@ -96,12 +133,31 @@ func (d documents) drop() {
 // due is when the document may be written; 0: it need not be.
 func (doc *document) due() int64 {
 	switch {
-	case doc.flying != 0 || doc.done == doc.version:
+	case doc.flying != 0 || doc.done == doc.version && !doc.old:
 		return 0
 	case doc.hurry:
-		return max(doc.retryAt, 1)
+		return max(doc.retryAt, doc.paid-(burst-1)*int64(pace), 1)
 	}
-	return max(doc.retryAt, doc.notBefore, 1)
+	return max(doc.retryAt, doc.notBefore, doc.paid-(burst-1)*int64(pace), 1)
+}
+
+// pay counts a write. What is no status is of our own making: an endpoint, and what
+// becomes of a control call, wait for nothing.
+func (doc *document) pay(now int64) {
+	if w := doc.want; w.Resource != nil || w.Group != nil || w.Host != nil {
+		doc.paid = max(doc.paid, now) + int64(pace)
+	}
+}
+
+// epochOf is the epoch under which an owner speaks; 0 if that is not what it is about.
+func epochOf(w Write) int64 {
+	switch {
+	case w.Resource != nil:
+		return w.Resource.Owner.Epoch
+	case w.Group != nil:
+		return w.Group.Owner.Epoch
+	}
+	return 0
 }
 
 func (d documents) next() int64 {
@@ -118,11 +174,13 @@ func (c *Core) writeDocuments() {
 	c.describe()
 	for _, key := range sortedKeys(c.documents) {
 		doc := c.documents[key]
+		doc.old = false // describe has told what is to be told
 		if t := doc.due(); t == 0 || t > c.now.Boot {
 			continue
 		}
 		doc.flying, doc.hurry, doc.sent = doc.version, false, doc.want
 		doc.notBefore = c.now.Boot + int64(pace)
+		doc.pay(c.now.Boot)
 		w := doc.want
 		w.Key, w.Seq = key, doc.version
 		c.emit(Effect{Write: &w})

@@ -24,6 +24,7 @@ func (r *rig) tune(generation int64, properties string) {
 	r.status.PlanRevision = fmt.Sprintf("p%d", generation)
 	r.tell()
 	r.run()
+	r.pass(5 * time.Second) // plans do not come faster than statuses are written
 }
 
 // told is what the host wrote last of its resource, and the condition in it.

@@ -41,6 +41,7 @@ func TestUnfit(t *testing.T) {
 	want("NotOpened")
 	a.release("Open")
 	want("")
+	r.pass(10 * time.Second) // for the next few statuses at once
 	a.input(core.Input{ProviderDown: &engine.ProviderDown{Container: "main", Reason: "crashed"}})
 	want("") // killed, and back at once
 	a.input(core.Input{Stopping: &core.Stopping{Container: "main"}})

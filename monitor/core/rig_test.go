@@ -25,7 +25,7 @@ import (
 // rig is a group of hosts whose edges answer at once, unless they are told not
 // to. Every life of every monitor is recorded and replayed at the end.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	now     instant.Instant
 	lease   *leasev1.Lease
 	version int
@@ -44,7 +44,7 @@ type rig struct {
 	docs    map[string]core.ResourceDocument
 }
 
-func newRig(t *testing.T, names ...string) *rig {
+func newRig(t testing.TB, names ...string) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, now: instant.Instant{Boot: 1e12, Raw: 1e12, Wall: 1.9e18},
@@ -368,14 +368,14 @@ func (h *host) signalFailure() {
 	}})
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func asJSON(t *testing.T, v any) string {
+func asJSON(t testing.TB, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	must(t, err)

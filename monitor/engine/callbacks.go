@@ -231,34 +231,53 @@ func (e *Engine) noteReport(r *resource, why Reason, s SetResourceStatus) {
 	e.note(LevelWarning, r, why, fmt.Sprintf("%s reported state %d while it is %s", r.spec.Name, s.State, r.state), false)
 }
 
-// The bounds of LogEvent: RA section 1.4 has the size, the rate is ours.
+// The bounds of LogEvent: RA section 1.4 has the size, the rate is ours. It holds for
+// what the engine notes of a resource as well, but apart: neither drowns the other.
 const (
 	maxLogLine   = 500
 	maxLogRate   = 50
 	logRateEvery = time.Second
 )
 
-// logs bounds the log lines of a resource.
-type logs struct {
-	logSince   int64
-	logLines   int
-	logDropped int
+// logs bounds the lines of the log that are about a resource: those of its provider,
+// and those that its provider gives the engine reason for.
+type logs struct{ words, notes lines }
+
+// lines is so many lines since a time.
+type lines struct {
+	since   int64
+	n       int
+	dropped int
+}
+
+// admit says whether one more may be logged, and how many were dropped before it.
+func (l *lines) admit(now int64) (ok bool, dropped int) {
+	if l.since == 0 || add(l.since, logRateEvery) <= now {
+		dropped = l.dropped
+		*l = lines{since: now}
+	}
+	if l.n >= maxLogRate {
+		l.dropped++
+		return false, dropped
+	}
+	l.n++
+	return true, dropped
 }
 
 // logEvent passes on a line of a provider, type and name before it.
 func (e *Engine) logEvent(r *resource, l LogEvent) {
-	if r.logSince == 0 || add(r.logSince, logRateEvery) <= e.now.Boot {
-		if r.logDropped > 0 {
-			e.note(LevelWarning, r, ReasonLogDropped,
-				fmt.Sprintf("%d lines of %s were dropped", r.logDropped, r.spec.Name), false)
-		}
-		r.logSince, r.logLines, r.logDropped = e.now.Boot, 0, 0
+	if e.admit(r, &r.words) {
+		level := min(l.Level, LevelSevere)
+		e.say(level, r, ReasonLog, r.spec.TypeName+" "+r.spec.Name+": "+clip(l.Text, maxLogLine), level >= LevelError)
 	}
-	if r.logLines >= maxLogRate {
-		r.logDropped++
-		return
+}
+
+// admit says whether one more line about a resource may be logged. It tells of those
+// that were dropped before.
+func (e *Engine) admit(r *resource, l *lines) bool {
+	ok, dropped := l.admit(e.now.Boot)
+	if dropped > 0 {
+		e.say(LevelWarning, r, ReasonLogDropped, fmt.Sprintf("%d lines of %s were dropped", dropped, r.spec.Name), false)
 	}
-	r.logLines++
-	level := min(l.Level, LevelSevere)
-	e.note(level, r, ReasonLog, r.spec.TypeName+" "+r.spec.Name+": "+clip(l.Text, maxLogLine), level >= LevelError)
+	return ok
 }

@@ -67,6 +67,39 @@ func TestLogEventIsBounded(t *testing.T) {
 	g.want(g.noted(ReasonLogDropped) && note() != nil, "dropped lines are not told")
 }
 
+// What a provider gives the engine reason to say is bounded, too, and apart from what it
+// says itself. Shows: SetResourceStatusEx, LogEvent.
+func TestNotesAreBounded(t *testing.T) {
+	g := online(t, with(res("a"), func(r *Resource) {
+		r.RestartThreshold, r.RestartDelay, r.RestartAction = maxFailures, 0, RestartNoNotify
+	}))
+	notes := func() (n int) {
+		for _, a := range g.last {
+			if a.Note != nil {
+				n++
+			}
+		}
+		return n
+	}
+	failed, all := 0, 0
+	for range 500 {
+		g.cb(Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Exited: true}})
+		if g.is("a", Failed); notes() > 0 {
+			failed++
+		}
+		all += notes()
+		g.ok(OpTerminate, "a")
+		g.ok(OpOnline, "a")
+		g.is("a", Online)
+	}
+	g.want(failed == maxLogRate && all == maxLogRate, "%d failures were told, in %d lines", failed, all)
+	g.cb(Callback{Container: "c", Handle: "a", LogEvent: &LogEvent{Text: "my own words"}})
+	g.want(g.noted(ReasonLog), "the provider is not heard")
+	g.pass(sec)
+	g.cb(Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Exited: true}})
+	g.want(notes() == 2 && g.noted(ReasonLogDropped), "%d lines after a second: %+v", notes(), g.last)
+}
+
 func TestMessagesAreBounded(t *testing.T) {
 	g := online(t, res("a"))
 	g.cb(Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Exited: true, Message: strings.Repeat("x", 1<<20)}})

@@ -199,8 +199,15 @@ func (e *Engine) finish() []Action {
 	return out
 }
 
-// note says something; r may be nil.
+// note says something; r may be nil. Of one resource it says no more than maxLogRate a
+// second, because a provider decides how much there is to say.
 func (e *Engine) note(level Level, r *resource, reason Reason, text string, event bool) {
+	if r == nil || e.admit(r, &r.notes) {
+		e.say(level, r, reason, text, event)
+	}
+}
+
+func (e *Engine) say(level Level, r *resource, reason Reason, text string, event bool) {
 	n := &Note{Level: level, Reason: reason, Text: clip(text, maxMessage), Event: event}
 	if r != nil {
 		n.Resource = r.spec.UID

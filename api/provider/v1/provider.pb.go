@@ -5508,8 +5508,10 @@ func (x *ReportRequest) GetResourceStatus() *ResourceStatusEx {
 // ReportResponse ends the stream. Ours.
 type ReportResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Reports taken.
-	Reports       uint64 `protobuf:"varint,1,opt,name=reports,proto3" json:"reports,omitempty"`
+	// Reports taken, those included that a newer one made pointless.
+	Reports uint64 `protobuf:"varint,1,opt,name=reports,proto3" json:"reports,omitempty"`
+	// The answer to the last report taken, as SetResourceStatusEx has it.
+	ExitState     ResourceExitState `protobuf:"varint,2,opt,name=exit_state,json=exitState,proto3,enum=understudy.provider.v1.ResourceExitState" json:"exit_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5549,6 +5551,13 @@ func (x *ReportResponse) GetReports() uint64 {
 		return x.Reports
 	}
 	return 0
+}
+
+func (x *ReportResponse) GetExitState() ResourceExitState {
+	if x != nil {
+		return x.ExitState
+	}
+	return ResourceExitState_RESOURCE_EXIT_STATE_UNSPECIFIED
 }
 
 var File_provider_v1_provider_proto protoreflect.FileDescriptor
@@ -5859,9 +5868,11 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x06status\x18\x01 \x01(\rR\x06status\"\x8b\x01\n" +
 	"\rReportRequest\x12'\n" +
 	"\x0fresource_handle\x18\x01 \x01(\tR\x0eresourceHandle\x12Q\n" +
-	"\x0fresource_status\x18\x02 \x01(\v2(.understudy.provider.v1.ResourceStatusExR\x0eresourceStatus\"*\n" +
+	"\x0fresource_status\x18\x02 \x01(\v2(.understudy.provider.v1.ResourceStatusExR\x0eresourceStatus\"t\n" +
 	"\x0eReportResponse\x12\x18\n" +
-	"\areports\x18\x01 \x01(\x04R\areports*\xef\x02\n" +
+	"\areports\x18\x01 \x01(\x04R\areports\x12H\n" +
+	"\n" +
+	"exit_state\x18\x02 \x01(\x0e2).understudy.provider.v1.ResourceExitStateR\texitState*\xef\x02\n" +
 	"\rResourceState\x12\x1e\n" +
 	"\x1aRESOURCE_STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bRESOURCE_STATE_INITIALIZING\x10\x01\x12\x19\n" +
@@ -6116,93 +6127,94 @@ var file_provider_v1_provider_proto_depIdxs = []int32{
 	7,  // 34: understudy.provider.v1.EnumResourcesRequest.scope:type_name -> understudy.provider.v1.EnumScope
 	0,  // 35: understudy.provider.v1.EnumResourcesResponse.resource_state:type_name -> understudy.provider.v1.ResourceState
 	55, // 36: understudy.provider.v1.ReportRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatusEx
-	9,  // 37: understudy.provider.v1.ProviderService.GetInfo:input_type -> understudy.provider.v1.GetInfoRequest
-	11, // 38: understudy.provider.v1.ProviderService.GetCapabilities:input_type -> understudy.provider.v1.GetCapabilitiesRequest
-	13, // 39: understudy.provider.v1.ProviderService.Probe:input_type -> understudy.provider.v1.ProbeRequest
-	15, // 40: understudy.provider.v1.ProviderService.Startup:input_type -> understudy.provider.v1.StartupRequest
-	17, // 41: understudy.provider.v1.ProviderService.Open:input_type -> understudy.provider.v1.OpenRequest
-	19, // 42: understudy.provider.v1.ProviderService.Close:input_type -> understudy.provider.v1.CloseRequest
-	21, // 43: understudy.provider.v1.ProviderService.Online:input_type -> understudy.provider.v1.OnlineRequest
-	23, // 44: understudy.provider.v1.ProviderService.Offline:input_type -> understudy.provider.v1.OfflineRequest
-	25, // 45: understudy.provider.v1.ProviderService.Terminate:input_type -> understudy.provider.v1.TerminateRequest
-	27, // 46: understudy.provider.v1.ProviderService.LooksAlive:input_type -> understudy.provider.v1.LooksAliveRequest
-	29, // 47: understudy.provider.v1.ProviderService.IsAlive:input_type -> understudy.provider.v1.IsAliveRequest
-	31, // 48: understudy.provider.v1.ProviderService.Arbitrate:input_type -> understudy.provider.v1.ArbitrateRequest
-	33, // 49: understudy.provider.v1.ProviderService.Release:input_type -> understudy.provider.v1.ReleaseRequest
-	37, // 50: understudy.provider.v1.ProviderService.ResourceControl:input_type -> understudy.provider.v1.ResourceControlRequest
-	39, // 51: understudy.provider.v1.ProviderService.ResourceTypeControl:input_type -> understudy.provider.v1.ResourceTypeControlRequest
-	41, // 52: understudy.provider.v1.ProviderService.Cancel:input_type -> understudy.provider.v1.CancelRequest
-	43, // 53: understudy.provider.v1.ProviderService.BeginResourceControl:input_type -> understudy.provider.v1.BeginResourceControlRequest
-	45, // 54: understudy.provider.v1.ProviderService.BeginResourceTypeControl:input_type -> understudy.provider.v1.BeginResourceTypeControlRequest
-	48, // 55: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:input_type -> understudy.provider.v1.BeginResourceControlAsUserRequest
-	50, // 56: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:input_type -> understudy.provider.v1.BeginResourceTypeControlAsUserRequest
-	53, // 57: understudy.provider.v1.MonitorService.SetResourceStatus:input_type -> understudy.provider.v1.SetResourceStatusRequest
-	56, // 58: understudy.provider.v1.MonitorService.SetResourceStatusEx:input_type -> understudy.provider.v1.SetResourceStatusExRequest
-	58, // 59: understudy.provider.v1.MonitorService.SignalFailure:input_type -> understudy.provider.v1.SignalFailureRequest
-	60, // 60: understudy.provider.v1.MonitorService.LogEvent:input_type -> understudy.provider.v1.LogEventRequest
-	62, // 61: understudy.provider.v1.MonitorService.EndControlCall:input_type -> understudy.provider.v1.EndControlCallRequest
-	64, // 62: understudy.provider.v1.MonitorService.EndTypeControlCall:input_type -> understudy.provider.v1.EndTypeControlCallRequest
-	66, // 63: understudy.provider.v1.MonitorService.ExtendControlCall:input_type -> understudy.provider.v1.ExtendControlCallRequest
-	68, // 64: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:input_type -> understudy.provider.v1.ExtendResTypeControlCallRequest
-	70, // 65: understudy.provider.v1.MonitorService.QuorumResourceLost:input_type -> understudy.provider.v1.QuorumResourceLostRequest
-	72, // 66: understudy.provider.v1.MonitorService.SetResourceLockedMode:input_type -> understudy.provider.v1.SetResourceLockedModeRequest
-	74, // 67: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:input_type -> understudy.provider.v1.SetResourceLockedModeExRequest
-	76, // 68: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:input_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
-	78, // 69: understudy.provider.v1.MonitorService.SetInternalState:input_type -> understudy.provider.v1.SetInternalStateRequest
-	80, // 70: understudy.provider.v1.MonitorService.RaiseResTypeNotification:input_type -> understudy.provider.v1.RaiseResTypeNotificationRequest
-	82, // 71: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:input_type -> understudy.provider.v1.ChangeResourceProcessForDumpsRequest
-	84, // 72: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:input_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
-	86, // 73: understudy.provider.v1.MonitorService.EnumResources:input_type -> understudy.provider.v1.EnumResourcesRequest
-	88, // 74: understudy.provider.v1.MonitorService.RequestDump:input_type -> understudy.provider.v1.RequestDumpRequest
-	90, // 75: understudy.provider.v1.MonitorService.SetResourceWprPolicy:input_type -> understudy.provider.v1.SetResourceWprPolicyRequest
-	92, // 76: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:input_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
-	94, // 77: understudy.provider.v1.MonitorService.Report:input_type -> understudy.provider.v1.ReportRequest
-	10, // 78: understudy.provider.v1.ProviderService.GetInfo:output_type -> understudy.provider.v1.GetInfoResponse
-	12, // 79: understudy.provider.v1.ProviderService.GetCapabilities:output_type -> understudy.provider.v1.GetCapabilitiesResponse
-	14, // 80: understudy.provider.v1.ProviderService.Probe:output_type -> understudy.provider.v1.ProbeResponse
-	16, // 81: understudy.provider.v1.ProviderService.Startup:output_type -> understudy.provider.v1.StartupResponse
-	18, // 82: understudy.provider.v1.ProviderService.Open:output_type -> understudy.provider.v1.OpenResponse
-	20, // 83: understudy.provider.v1.ProviderService.Close:output_type -> understudy.provider.v1.CloseResponse
-	22, // 84: understudy.provider.v1.ProviderService.Online:output_type -> understudy.provider.v1.OnlineResponse
-	24, // 85: understudy.provider.v1.ProviderService.Offline:output_type -> understudy.provider.v1.OfflineResponse
-	26, // 86: understudy.provider.v1.ProviderService.Terminate:output_type -> understudy.provider.v1.TerminateResponse
-	28, // 87: understudy.provider.v1.ProviderService.LooksAlive:output_type -> understudy.provider.v1.LooksAliveResponse
-	30, // 88: understudy.provider.v1.ProviderService.IsAlive:output_type -> understudy.provider.v1.IsAliveResponse
-	32, // 89: understudy.provider.v1.ProviderService.Arbitrate:output_type -> understudy.provider.v1.ArbitrateResponse
-	34, // 90: understudy.provider.v1.ProviderService.Release:output_type -> understudy.provider.v1.ReleaseResponse
-	38, // 91: understudy.provider.v1.ProviderService.ResourceControl:output_type -> understudy.provider.v1.ResourceControlResponse
-	40, // 92: understudy.provider.v1.ProviderService.ResourceTypeControl:output_type -> understudy.provider.v1.ResourceTypeControlResponse
-	42, // 93: understudy.provider.v1.ProviderService.Cancel:output_type -> understudy.provider.v1.CancelResponse
-	44, // 94: understudy.provider.v1.ProviderService.BeginResourceControl:output_type -> understudy.provider.v1.BeginResourceControlResponse
-	46, // 95: understudy.provider.v1.ProviderService.BeginResourceTypeControl:output_type -> understudy.provider.v1.BeginResourceTypeControlResponse
-	49, // 96: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:output_type -> understudy.provider.v1.BeginResourceControlAsUserResponse
-	51, // 97: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:output_type -> understudy.provider.v1.BeginResourceTypeControlAsUserResponse
-	54, // 98: understudy.provider.v1.MonitorService.SetResourceStatus:output_type -> understudy.provider.v1.SetResourceStatusResponse
-	57, // 99: understudy.provider.v1.MonitorService.SetResourceStatusEx:output_type -> understudy.provider.v1.SetResourceStatusExResponse
-	59, // 100: understudy.provider.v1.MonitorService.SignalFailure:output_type -> understudy.provider.v1.SignalFailureResponse
-	61, // 101: understudy.provider.v1.MonitorService.LogEvent:output_type -> understudy.provider.v1.LogEventResponse
-	63, // 102: understudy.provider.v1.MonitorService.EndControlCall:output_type -> understudy.provider.v1.EndControlCallResponse
-	65, // 103: understudy.provider.v1.MonitorService.EndTypeControlCall:output_type -> understudy.provider.v1.EndTypeControlCallResponse
-	67, // 104: understudy.provider.v1.MonitorService.ExtendControlCall:output_type -> understudy.provider.v1.ExtendControlCallResponse
-	69, // 105: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:output_type -> understudy.provider.v1.ExtendResTypeControlCallResponse
-	71, // 106: understudy.provider.v1.MonitorService.QuorumResourceLost:output_type -> understudy.provider.v1.QuorumResourceLostResponse
-	73, // 107: understudy.provider.v1.MonitorService.SetResourceLockedMode:output_type -> understudy.provider.v1.SetResourceLockedModeResponse
-	75, // 108: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:output_type -> understudy.provider.v1.SetResourceLockedModeExResponse
-	77, // 109: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:output_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
-	79, // 110: understudy.provider.v1.MonitorService.SetInternalState:output_type -> understudy.provider.v1.SetInternalStateResponse
-	81, // 111: understudy.provider.v1.MonitorService.RaiseResTypeNotification:output_type -> understudy.provider.v1.RaiseResTypeNotificationResponse
-	83, // 112: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:output_type -> understudy.provider.v1.ChangeResourceProcessForDumpsResponse
-	85, // 113: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:output_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
-	87, // 114: understudy.provider.v1.MonitorService.EnumResources:output_type -> understudy.provider.v1.EnumResourcesResponse
-	89, // 115: understudy.provider.v1.MonitorService.RequestDump:output_type -> understudy.provider.v1.RequestDumpResponse
-	91, // 116: understudy.provider.v1.MonitorService.SetResourceWprPolicy:output_type -> understudy.provider.v1.SetResourceWprPolicyResponse
-	93, // 117: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:output_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
-	95, // 118: understudy.provider.v1.MonitorService.Report:output_type -> understudy.provider.v1.ReportResponse
-	78, // [78:119] is the sub-list for method output_type
-	37, // [37:78] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	1,  // 37: understudy.provider.v1.ReportResponse.exit_state:type_name -> understudy.provider.v1.ResourceExitState
+	9,  // 38: understudy.provider.v1.ProviderService.GetInfo:input_type -> understudy.provider.v1.GetInfoRequest
+	11, // 39: understudy.provider.v1.ProviderService.GetCapabilities:input_type -> understudy.provider.v1.GetCapabilitiesRequest
+	13, // 40: understudy.provider.v1.ProviderService.Probe:input_type -> understudy.provider.v1.ProbeRequest
+	15, // 41: understudy.provider.v1.ProviderService.Startup:input_type -> understudy.provider.v1.StartupRequest
+	17, // 42: understudy.provider.v1.ProviderService.Open:input_type -> understudy.provider.v1.OpenRequest
+	19, // 43: understudy.provider.v1.ProviderService.Close:input_type -> understudy.provider.v1.CloseRequest
+	21, // 44: understudy.provider.v1.ProviderService.Online:input_type -> understudy.provider.v1.OnlineRequest
+	23, // 45: understudy.provider.v1.ProviderService.Offline:input_type -> understudy.provider.v1.OfflineRequest
+	25, // 46: understudy.provider.v1.ProviderService.Terminate:input_type -> understudy.provider.v1.TerminateRequest
+	27, // 47: understudy.provider.v1.ProviderService.LooksAlive:input_type -> understudy.provider.v1.LooksAliveRequest
+	29, // 48: understudy.provider.v1.ProviderService.IsAlive:input_type -> understudy.provider.v1.IsAliveRequest
+	31, // 49: understudy.provider.v1.ProviderService.Arbitrate:input_type -> understudy.provider.v1.ArbitrateRequest
+	33, // 50: understudy.provider.v1.ProviderService.Release:input_type -> understudy.provider.v1.ReleaseRequest
+	37, // 51: understudy.provider.v1.ProviderService.ResourceControl:input_type -> understudy.provider.v1.ResourceControlRequest
+	39, // 52: understudy.provider.v1.ProviderService.ResourceTypeControl:input_type -> understudy.provider.v1.ResourceTypeControlRequest
+	41, // 53: understudy.provider.v1.ProviderService.Cancel:input_type -> understudy.provider.v1.CancelRequest
+	43, // 54: understudy.provider.v1.ProviderService.BeginResourceControl:input_type -> understudy.provider.v1.BeginResourceControlRequest
+	45, // 55: understudy.provider.v1.ProviderService.BeginResourceTypeControl:input_type -> understudy.provider.v1.BeginResourceTypeControlRequest
+	48, // 56: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:input_type -> understudy.provider.v1.BeginResourceControlAsUserRequest
+	50, // 57: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:input_type -> understudy.provider.v1.BeginResourceTypeControlAsUserRequest
+	53, // 58: understudy.provider.v1.MonitorService.SetResourceStatus:input_type -> understudy.provider.v1.SetResourceStatusRequest
+	56, // 59: understudy.provider.v1.MonitorService.SetResourceStatusEx:input_type -> understudy.provider.v1.SetResourceStatusExRequest
+	58, // 60: understudy.provider.v1.MonitorService.SignalFailure:input_type -> understudy.provider.v1.SignalFailureRequest
+	60, // 61: understudy.provider.v1.MonitorService.LogEvent:input_type -> understudy.provider.v1.LogEventRequest
+	62, // 62: understudy.provider.v1.MonitorService.EndControlCall:input_type -> understudy.provider.v1.EndControlCallRequest
+	64, // 63: understudy.provider.v1.MonitorService.EndTypeControlCall:input_type -> understudy.provider.v1.EndTypeControlCallRequest
+	66, // 64: understudy.provider.v1.MonitorService.ExtendControlCall:input_type -> understudy.provider.v1.ExtendControlCallRequest
+	68, // 65: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:input_type -> understudy.provider.v1.ExtendResTypeControlCallRequest
+	70, // 66: understudy.provider.v1.MonitorService.QuorumResourceLost:input_type -> understudy.provider.v1.QuorumResourceLostRequest
+	72, // 67: understudy.provider.v1.MonitorService.SetResourceLockedMode:input_type -> understudy.provider.v1.SetResourceLockedModeRequest
+	74, // 68: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:input_type -> understudy.provider.v1.SetResourceLockedModeExRequest
+	76, // 69: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:input_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
+	78, // 70: understudy.provider.v1.MonitorService.SetInternalState:input_type -> understudy.provider.v1.SetInternalStateRequest
+	80, // 71: understudy.provider.v1.MonitorService.RaiseResTypeNotification:input_type -> understudy.provider.v1.RaiseResTypeNotificationRequest
+	82, // 72: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:input_type -> understudy.provider.v1.ChangeResourceProcessForDumpsRequest
+	84, // 73: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:input_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
+	86, // 74: understudy.provider.v1.MonitorService.EnumResources:input_type -> understudy.provider.v1.EnumResourcesRequest
+	88, // 75: understudy.provider.v1.MonitorService.RequestDump:input_type -> understudy.provider.v1.RequestDumpRequest
+	90, // 76: understudy.provider.v1.MonitorService.SetResourceWprPolicy:input_type -> understudy.provider.v1.SetResourceWprPolicyRequest
+	92, // 77: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:input_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
+	94, // 78: understudy.provider.v1.MonitorService.Report:input_type -> understudy.provider.v1.ReportRequest
+	10, // 79: understudy.provider.v1.ProviderService.GetInfo:output_type -> understudy.provider.v1.GetInfoResponse
+	12, // 80: understudy.provider.v1.ProviderService.GetCapabilities:output_type -> understudy.provider.v1.GetCapabilitiesResponse
+	14, // 81: understudy.provider.v1.ProviderService.Probe:output_type -> understudy.provider.v1.ProbeResponse
+	16, // 82: understudy.provider.v1.ProviderService.Startup:output_type -> understudy.provider.v1.StartupResponse
+	18, // 83: understudy.provider.v1.ProviderService.Open:output_type -> understudy.provider.v1.OpenResponse
+	20, // 84: understudy.provider.v1.ProviderService.Close:output_type -> understudy.provider.v1.CloseResponse
+	22, // 85: understudy.provider.v1.ProviderService.Online:output_type -> understudy.provider.v1.OnlineResponse
+	24, // 86: understudy.provider.v1.ProviderService.Offline:output_type -> understudy.provider.v1.OfflineResponse
+	26, // 87: understudy.provider.v1.ProviderService.Terminate:output_type -> understudy.provider.v1.TerminateResponse
+	28, // 88: understudy.provider.v1.ProviderService.LooksAlive:output_type -> understudy.provider.v1.LooksAliveResponse
+	30, // 89: understudy.provider.v1.ProviderService.IsAlive:output_type -> understudy.provider.v1.IsAliveResponse
+	32, // 90: understudy.provider.v1.ProviderService.Arbitrate:output_type -> understudy.provider.v1.ArbitrateResponse
+	34, // 91: understudy.provider.v1.ProviderService.Release:output_type -> understudy.provider.v1.ReleaseResponse
+	38, // 92: understudy.provider.v1.ProviderService.ResourceControl:output_type -> understudy.provider.v1.ResourceControlResponse
+	40, // 93: understudy.provider.v1.ProviderService.ResourceTypeControl:output_type -> understudy.provider.v1.ResourceTypeControlResponse
+	42, // 94: understudy.provider.v1.ProviderService.Cancel:output_type -> understudy.provider.v1.CancelResponse
+	44, // 95: understudy.provider.v1.ProviderService.BeginResourceControl:output_type -> understudy.provider.v1.BeginResourceControlResponse
+	46, // 96: understudy.provider.v1.ProviderService.BeginResourceTypeControl:output_type -> understudy.provider.v1.BeginResourceTypeControlResponse
+	49, // 97: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:output_type -> understudy.provider.v1.BeginResourceControlAsUserResponse
+	51, // 98: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:output_type -> understudy.provider.v1.BeginResourceTypeControlAsUserResponse
+	54, // 99: understudy.provider.v1.MonitorService.SetResourceStatus:output_type -> understudy.provider.v1.SetResourceStatusResponse
+	57, // 100: understudy.provider.v1.MonitorService.SetResourceStatusEx:output_type -> understudy.provider.v1.SetResourceStatusExResponse
+	59, // 101: understudy.provider.v1.MonitorService.SignalFailure:output_type -> understudy.provider.v1.SignalFailureResponse
+	61, // 102: understudy.provider.v1.MonitorService.LogEvent:output_type -> understudy.provider.v1.LogEventResponse
+	63, // 103: understudy.provider.v1.MonitorService.EndControlCall:output_type -> understudy.provider.v1.EndControlCallResponse
+	65, // 104: understudy.provider.v1.MonitorService.EndTypeControlCall:output_type -> understudy.provider.v1.EndTypeControlCallResponse
+	67, // 105: understudy.provider.v1.MonitorService.ExtendControlCall:output_type -> understudy.provider.v1.ExtendControlCallResponse
+	69, // 106: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:output_type -> understudy.provider.v1.ExtendResTypeControlCallResponse
+	71, // 107: understudy.provider.v1.MonitorService.QuorumResourceLost:output_type -> understudy.provider.v1.QuorumResourceLostResponse
+	73, // 108: understudy.provider.v1.MonitorService.SetResourceLockedMode:output_type -> understudy.provider.v1.SetResourceLockedModeResponse
+	75, // 109: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:output_type -> understudy.provider.v1.SetResourceLockedModeExResponse
+	77, // 110: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:output_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
+	79, // 111: understudy.provider.v1.MonitorService.SetInternalState:output_type -> understudy.provider.v1.SetInternalStateResponse
+	81, // 112: understudy.provider.v1.MonitorService.RaiseResTypeNotification:output_type -> understudy.provider.v1.RaiseResTypeNotificationResponse
+	83, // 113: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:output_type -> understudy.provider.v1.ChangeResourceProcessForDumpsResponse
+	85, // 114: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:output_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
+	87, // 115: understudy.provider.v1.MonitorService.EnumResources:output_type -> understudy.provider.v1.EnumResourcesResponse
+	89, // 116: understudy.provider.v1.MonitorService.RequestDump:output_type -> understudy.provider.v1.RequestDumpResponse
+	91, // 117: understudy.provider.v1.MonitorService.SetResourceWprPolicy:output_type -> understudy.provider.v1.SetResourceWprPolicyResponse
+	93, // 118: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:output_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
+	95, // 119: understudy.provider.v1.MonitorService.Report:output_type -> understudy.provider.v1.ReportResponse
+	79, // [79:120] is the sub-list for method output_type
+	38, // [38:79] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_provider_v1_provider_proto_init() }

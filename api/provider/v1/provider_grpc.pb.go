@@ -1012,8 +1012,14 @@ type MonitorServiceClient interface {
 	// ArmWprWatchdogForCurrentResourceCall has no published contract and answers
 	// UNIMPLEMENTED. RA 1.19.
 	ArmWprWatchdogForCurrentResourceCall(ctx context.Context, in *ArmWprWatchdogForCurrentResourceCallRequest, opts ...grpc.CallOption) (*ArmWprWatchdogForCurrentResourceCallResponse, error)
-	// Report is reserved for providers that report thousands of times a second:
-	// a stream of the status reports of SetResourceStatusEx. Ours; UNIMPLEMENTED today.
+	// Report is SetResourceStatusEx for providers that report thousands of times a
+	// second: a stream of such reports, taken in their order. Of successive reports of
+	// one resource that tell of progress only (pending, with the same flags, application
+	// error code and event handle) the monitor may take just the newest; it takes all
+	// others. There is one answer, at the end: when the provider has closed the stream,
+	// or as soon as a report is answered with TERMINATE; what was sent after that report
+	// was not taken. A stream that ends with an error leaves the outcome of its last
+	// reports unknown: repeat the newest. Ours.
 	Report(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ReportRequest, ReportResponse], error)
 }
 
@@ -1299,8 +1305,14 @@ type MonitorServiceServer interface {
 	// ArmWprWatchdogForCurrentResourceCall has no published contract and answers
 	// UNIMPLEMENTED. RA 1.19.
 	ArmWprWatchdogForCurrentResourceCall(context.Context, *ArmWprWatchdogForCurrentResourceCallRequest) (*ArmWprWatchdogForCurrentResourceCallResponse, error)
-	// Report is reserved for providers that report thousands of times a second:
-	// a stream of the status reports of SetResourceStatusEx. Ours; UNIMPLEMENTED today.
+	// Report is SetResourceStatusEx for providers that report thousands of times a
+	// second: a stream of such reports, taken in their order. Of successive reports of
+	// one resource that tell of progress only (pending, with the same flags, application
+	// error code and event handle) the monitor may take just the newest; it takes all
+	// others. There is one answer, at the end: when the provider has closed the stream,
+	// or as soon as a report is answered with TERMINATE; what was sent after that report
+	// was not taken. A stream that ends with an error leaves the outcome of its last
+	// reports unknown: repeat the newest. Ours.
 	Report(grpc.ClientStreamingServer[ReportRequest, ReportResponse]) error
 	mustEmbedUnimplementedMonitorServiceServer()
 }
