@@ -63,7 +63,8 @@ func newLoop(ctx context.Context, config Config, settings core.Config, last *cor
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
-		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log, newLogRing(config.StateDir)),
+		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch),
+		log:     newClusterLog(config.Log, newLogRing(config.StateDir)),
 		waiting: map[uint64]chan engine.Reply{},
 	}
 	l.recorder = newRecorder(config.Record, func(reason string) {

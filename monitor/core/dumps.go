@@ -22,7 +22,7 @@ func (c *Core) dump(d engine.Dump) {
 
 // dumpsOf is what the status of a resource says of its dumps.
 func dumpsOf(r engine.ResourceSnapshot) ([]v1alpha1.DumpProcess, *v1alpha1.LastDump) {
-	var processes []v1alpha1.DumpProcess
+	processes := make([]v1alpha1.DumpProcess, 0, len(r.DumpProcesses))
 	for _, p := range r.DumpProcesses {
 		processID := int64(p.PID)
 		processes = append(processes, v1alpha1.DumpProcess{Name: p.Name, ProcessID: &processID})
