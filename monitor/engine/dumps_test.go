@@ -145,6 +145,16 @@ func TestNewProviderForgetsDumpProcesses(t *testing.T) {
 	g.want(len(s.Types) == 1 && len(s.Types[0].DumpProcesses) == 1 && s.Types[0].DumpProcesses[0].Container == "d", "%+v", s.Types)
 }
 
+// An instance that was closed has nothing registered, whatever comes after it.
+func TestCloseForgetsDumpProcesses(t *testing.T) {
+	g := online(t, res("a"))
+	g.process("a", "p", 0, true)
+	g.plan(with(res("a"), func(r *Resource) { r.TypeName = "other" }))
+	g.ok(OpOffline, "a")
+	g.ok(OpClose, "a")
+	g.want(len(g.snap("a").DumpProcesses) == 0, "%v", g.snap("a").DumpProcesses)
+}
+
 // A deadlock is dumped before the process that hangs is killed.
 func TestDeadlockDumps(t *testing.T) {
 	g := online(t, res("a"))
