@@ -96,7 +96,7 @@ func TestFollowLog(t *testing.T) { synctest.Test(t, followLog) }
 
 func followLog(t *testing.T) {
 	dir := t.TempDir()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // of the test's own clock
 	defer cancel()
 	r := newLogRing(dir)
 	r.most = 300
@@ -107,7 +107,10 @@ func followLog(t *testing.T) {
 	write(0)
 	in, out := io.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- ReadLog(ctx, dir, LogQuery{Follow: true}, out) }()
+	go func() {
+		done <- ReadLog(ctx, dir, LogQuery{Follow: true}, out)
+		_ = out.Close()
+	}()
 	one := make([]byte, 200)
 	for i := range 12 { // each is read before the next is written: several files are begun
 		n, err := in.Read(one)

@@ -4,6 +4,7 @@
 package core_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,19 @@ func TestDeadlockDumpsFirst(t *testing.T) {
 	waiting := count(a.since(mark), func(e core.Effect) bool { return e.Kill != nil && e.Kill.AfterDump })
 	if kills == 0 || waiting != 0 {
 		t.Errorf("%d kills, %d of them wait for a dump, after the group was lost", kills, waiting)
+	}
+}
+
+// An init that is not connected is not asked, and that is told.
+func TestDumpWithoutInit(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.input(core.Input{InitGone: &core.InitGone{Container: "main", Cut: true}})
+	mark := a.mark()
+	a.callback(engine.Callback{RequestDump: &engine.RequestDump{}})
+	r.pass(2 * time.Second)
+	d, _ := a.told()
+	if l := d.Owner.LastDump; count(a.since(mark), dumps) != 0 || l == nil || !strings.Contains(l.Message, "not connected") {
+		t.Errorf("%d dumps, %+v", count(a.since(mark), dumps), l)
 	}
 }
 

@@ -124,7 +124,9 @@ func (e *Engine) changeTypeProcessForDumps(name, container string, c ChangeProce
 	if !p.valid() {
 		return CodeInvalidParameter
 	}
-	i, found := slices.BinarySearchFunc(e.typeDumps, name, func(t typeDumps, n string) int { return cmp.Compare(t.name, n) })
+	i, found := slices.BinarySearchFunc(e.typeDumps, name, func(t typeDumps, n string) int {
+		return cmp.Compare(t.name, n)
+	})
 	var old []TypeDumpProcess
 	if found {
 		old = e.typeDumps[i].processes
@@ -177,7 +179,9 @@ func (e *Engine) forgetDumpProcesses(c *container) {
 	}
 	for i := range e.typeDumps {
 		t := &e.typeDumps[i]
-		t.processes = slices.DeleteFunc(slices.Clone(t.processes), func(p TypeDumpProcess) bool { return p.Container == c.name })
+		t.processes = slices.DeleteFunc(slices.Clone(t.processes), func(p TypeDumpProcess) bool {
+			return p.Container == c.name
+		})
 	}
 	e.typeDumps = slices.DeleteFunc(e.typeDumps, func(t typeDumps) bool { return len(t.processes) == 0 })
 }
@@ -291,7 +295,9 @@ func (e *Engine) dueDump(r *resource) {
 		}
 	}
 	if r.dumps.pending() && add(r.dumps.last.Time.Boot, dumpLimit) <= e.now.Boot {
-		e.dumpEnded(r, Dumped{Message: "the init of container " + r.c.name + " has not answered within " + dumpLimit.String()})
+		e.dumpEnded(r, Dumped{
+			Message: "the init of container " + r.c.name + " has not answered within " + dumpLimit.String(),
+		})
 	}
 }
 

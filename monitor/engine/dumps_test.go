@@ -145,6 +145,16 @@ func TestNewProviderForgetsDumpProcesses(t *testing.T) {
 	g.want(len(s.Types) == 1 && len(s.Types[0].DumpProcesses) == 1 && s.Types[0].DumpProcesses[0].Container == "d", "%+v", s.Types)
 }
 
+// An instance that was closed has nothing registered, whatever comes after it.
+func TestCloseForgetsDumpProcesses(t *testing.T) {
+	g := online(t, res("a"))
+	g.process("a", "p", 0, true)
+	g.plan(with(res("a"), func(r *Resource) { r.TypeName = "other" }))
+	g.ok(OpOffline, "a")
+	g.ok(OpClose, "a")
+	g.want(len(g.snap("a").DumpProcesses) == 0, "%v", g.snap("a").DumpProcesses)
+}
+
 // A deadlock is dumped before the process that hangs is killed.
 func TestDeadlockDumps(t *testing.T) {
 	g := online(t, res("a"))
@@ -174,6 +184,12 @@ func TestDeadlockDumps(t *testing.T) {
 	g.want(g.noted(ReasonStopFailed), "too patient")
 	rs := g.restarts()
 	g.want(len(rs) > 0 && !rs[0].AfterDump, "the repetition waits again: %v", rs)
+
+	// A Terminate that hangs is one, too.
+	g = online(t, res("a"))
+	g.signal("a", true)
+	g.pass(sec)
+	g.want(len(g.dumps()) == 1 && g.restarts()[0].AfterDump, "%v", g.last)
 }
 
 // Who wants none gets none, and in an emergency nothing is worth a wait.
@@ -182,9 +198,10 @@ func TestDeadlockWithoutDump(t *testing.T) {
 	g.hung()
 	g.want(len(g.dumps()) == 0 && len(g.restarts()) == 1 && !g.restarts()[0].AfterDump, "%v", g.last)
 
-	g = online(t, res("a"))
+	g = online(t, with(res("a"), func(r *Resource) { r.TerminateTimeout = dumpWait / 2 }))
+	g.requestDump(RequestDump{})
 	g.revoke(Emergency)
-	g.pass(sec) // Terminate does not return
+	g.pass(dumpWait / 2) // Terminate does not return
 	g.want(len(g.dumps()) == 0 && len(g.restarts()) == 1 && !g.restarts()[0].AfterDump, "%v", g.last)
 }
 
@@ -238,14 +255,17 @@ func TestDumpFlags(t *testing.T) {
 	report(g, ReportedFailed, 0)
 	g.want(len(g.dumps()) == 1, "%v", g.dumps())
 
-	g = ready(t, res("a"))
+	g = ready(t, with(res("a"), func(r *Resource) { r.PendingTimeout = 3 * dumpGap }))
 	g.pend("a")
 	report(g, ReportedOnlinePending, FlagDumpNow)
 	g.want(len(g.dumps()) == 1 && g.dumps()[0].Reason == ReasonDumpRequested, "%v", g.dumps())
 	g.dumped(Dumped{File: "f"})
-	g.pass(dumpGap / 2)
+	g.pass(2 * dumpGap)
 	report(g, ReportedOnlinePending, FlagDumpNow)
 	g.want(len(g.dumps()) == 0, "a flag that is still up dumps again")
+	report(g, ReportedOnlinePending, 0)
+	report(g, ReportedOnlinePending, FlagDumpNow)
+	g.want(len(g.dumps()) == 1, "a flag that is up again does not")
 }
 
 // A request waits for its delay, is replaced by another, and has bounds.

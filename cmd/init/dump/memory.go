@@ -90,7 +90,8 @@ func summary(areas []area) []string {
 	slices.SortStableFunc(names, func(a, b string) int { return int(int64(sums[b].size>>10) - int64(sums[a].size>>10)) })
 	lines := make([]string, 0, len(names))
 	for _, name := range names {
-		lines = append(lines, fmt.Sprintf("%10d kB, %10d kB of it private: %s", sums[name].size>>10, sums[name].private>>10, name))
+		s := sums[name]
+		lines = append(lines, fmt.Sprintf("%10d kB, %10d kB of it private: %s", s.size>>10, s.private>>10, name))
 	}
 	return lines
 }

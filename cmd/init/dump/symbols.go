@@ -87,7 +87,8 @@ func (m *module) find(off uint64, s *symbols) string {
 	}
 	for _, kind := range []elf.SectionType{elf.SHT_SYMTAB, elf.SHT_DYNSYM} {
 		table := m.file.SectionByType(kind)
-		if table == nil || table.Flags&elf.SHF_COMPRESSED != 0 || table.Size > maxTable || int(table.Link) >= len(m.file.Sections) {
+		if table == nil || table.Flags&elf.SHF_COMPRESSED != 0 || table.Size > maxTable ||
+			int(table.Link) >= len(m.file.Sections) {
 			continue
 		}
 		name, start, ok := m.search(table, address, s)
