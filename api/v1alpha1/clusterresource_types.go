@@ -347,6 +347,7 @@ type ControlResult struct {
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.owner.stateTime`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.owner.reason`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Locked",type=boolean,JSONPath=`.status.owner.lockedMode.locked`,priority=1
 // +kubebuilder:printcolumn:name="AcceptedReason",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"

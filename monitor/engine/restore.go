@@ -73,7 +73,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 			s.StatusInformation |= StatusLockedMode
 		}
 	}
-	s.Held, s.Recovering = r.refused, r.recovering
+	s.Held, s.Recovering = r.refused && r.state == Online, r.recovering
 	s.Properties = r.propertiesSnapshot()
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
@@ -155,8 +155,9 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	}
 	if m := s.LockedMode; m != nil && r.state == Online {
 		c := *m
-		r.mode, r.refused = &c, s.Held
+		r.mode = &c
 	}
+	r.refused = s.Held && r.state == Online
 	r.restoreProperties(s.Properties)
 	r.c = e.container(r.spec.Container)
 	r.eventHandle = s.EventHandle
