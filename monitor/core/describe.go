@@ -119,7 +119,8 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: append([]Condition{online, applied, resourceLocked(r)}, signalled(r)...),
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o,
+		Conditions: append([]Condition{online, applied, resourceLocked(r)}, signalled(r)...),
 	}}, mark)
 }
 

@@ -41,7 +41,7 @@ func (c *Core) seeLocks() {
 	}
 	kept := c.keptOnline()
 	if len(kept) > 0 && !c.locks.refused {
-		c.log(engine.LevelWarning, v1alpha1.ReasonLocked, "the group "+notOffline(kept), true)
+		c.log(engine.LevelWarning, v1alpha1.ReasonLocked, "the group "+notOffline(kept))
 	}
 	c.locks.refused = len(kept) > 0
 }

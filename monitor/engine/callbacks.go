@@ -77,7 +77,9 @@ func (e *Engine) resourceCallback(cb Callback) {
 		code = CodeInvalidParameter // it concerns a type, and none is named
 	}
 	if e.barrier { // what it relies on is durable before it is told so
-		e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit, Otherwise: CodeResourcesLacking}})
+		e.held = append(e.held, Action{Reply: &Reply{
+			ID: cb.ID, Code: code, ExitState: exit, Otherwise: CodeResourcesLacking,
+		}})
 		return
 	}
 	e.reply(cb, code, exit)
