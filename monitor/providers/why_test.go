@@ -39,7 +39,7 @@ func (l *listener) Terminate(_ context.Context, r *pb.TerminateRequest) (*pb.Ter
 
 // Flags, destination, reason and context reach the provider in the protocol's numbers.
 //
-// Shows: OnlineFlags, OfflineFlags.
+// Shows: Online, Offline, Terminate.
 func TestCallsSayWhy(t *testing.T) {
 	r := newRig(t)
 	p := &listener{provider: good()}
