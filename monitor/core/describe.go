@@ -109,6 +109,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
 		})
 	}
+	o.DumpProcesses, o.LastDump = dumpsOf(r)
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
@@ -116,7 +117,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	// A provider may enter and leave locked mode all the time: that is not urgent.
 	mark := asJSON([]any{
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation,
-		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason,
+		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason, o.LastDump,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o,

@@ -72,6 +72,7 @@ type resource struct {
 	policy
 	logs
 	properties
+	dumps dumps
 	lock
 
 	waiting   Reason

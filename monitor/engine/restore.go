@@ -20,6 +20,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 	s := Snapshot{
 		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
 	}
+	s.Types = e.typeSnapshots()
 	if n := e.need; n.Failover {
 		s.Need = &n
 	}
@@ -75,6 +76,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 	}
 	s.Held, s.Recovering = r.refused && r.state == Online, r.recovering
 	s.Properties = r.propertiesSnapshot()
+	r.dumps.snapshot(&s)
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
 		s.Was = &Where{Container: r.spec.Container, TypeName: r.spec.TypeName}
@@ -126,6 +128,7 @@ func Restore(cfg Config, s Snapshot) *Engine {
 		}
 		e.resources = append(e.resources, e.restoreResource(rs, held))
 	}
+	e.restoreTypes(s.Types)
 	e.link()
 	for _, k := range s.Controls {
 		e.restoreControl(k)
@@ -159,6 +162,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	}
 	r.refused = s.Held && r.state == Online
 	r.restoreProperties(s.Properties)
+	r.dumps.restore(s)
 	r.c = e.container(r.spec.Container)
 	r.eventHandle = s.EventHandle
 	r.failures = slices.Clone(s.Failures[max(0, len(s.Failures)-maxFailures):])

@@ -23,6 +23,8 @@ type Snapshot struct {
 	Resources  []ResourceSnapshot  `json:"resources,omitempty"`
 	// Controls under way, and finished ones that are not Recorded yet.
 	Controls []ControlSnapshot `json:"controls,omitempty"`
+	// Types of which there is something to say, sorted by name.
+	Types []TypeSnapshot `json:"types,omitempty"`
 	// Grant began the epoch, nil if it said nothing for Online.
 	Grant *Granted `json:"grant,omitempty"`
 	// IgnoreLockedMode of the plan.
@@ -110,6 +112,10 @@ type ResourceSnapshot struct {
 	NextTry *instant.Instant `json:"nextTry,omitempty"`
 	// Transitions: the last 16, oldest first.
 	Transitions []Transition `json:"transitions,omitempty"`
+	// DumpProcesses are those of ChangeResourceProcessForDumps, LastDump the latest
+	// dump, nil if there was none.
+	DumpProcesses []DumpProcess `json:"dumpProcesses,omitempty"`
+	LastDump      *LastDump     `json:"lastDump,omitempty"`
 	// ControlResults: the last 4 finished control calls, oldest first.
 	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }

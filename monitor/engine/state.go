@@ -157,3 +157,11 @@ const (
 	ApplicationOSHeartBeat ApplicationState = 2
 	ApplicationReady       ApplicationState = 3
 )
+
+// Flags of SetResourceStatusEx that the engine acts upon (RA section 3.2).
+const (
+	// FlagNoReport (DO_NOT_COLLECT_WER_REPORT): no dump of the failure that is reported.
+	FlagNoReport uint32 = 0x40000000
+	// FlagDumpNow (DUMP_NOW): dump now.
+	FlagDumpNow uint32 = 0x80000000
+)
