@@ -47,11 +47,10 @@ func (c *Core) seeLocks() {
 }
 
 // keptOnline are the locked resources for which the group does not go offline although
-// it is wanted so. Only what the owner runs counts, and nothing if the group is deleted.
+// it is wanted so. Only what the owner runs counts. The deletion of the group goes on.
 func (c *Core) keptOnline() []string {
 	phase := c.snapshot.Phase
-	if c.plan == nil || c.plan.Online || c.plan.IgnoreLockedMode || phase != engine.Owner && phase != engine.Undecided ||
-		c.group != nil && (c.group.Gone || c.group.Deleting) {
+	if c.plan == nil || c.plan.Online || c.plan.IgnoreLockedMode || phase != engine.Owner && phase != engine.Undecided {
 		return nil
 	}
 	var names []string
