@@ -188,7 +188,7 @@ func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done boo
 		}
 		err := l.carryOut(ctx, e)
 		switch {
-		case err != nil && e.Journal != nil && onlyOnline(effects):
+		case err != nil && e.Journal != nil && answerable(effects):
 			unstored = err
 			l.warn("JournalFailed", err.Error()+": nothing is brought online without it")
 		case err != nil:
@@ -199,8 +199,13 @@ func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done boo
 }
 
 // unbegun answers an Online that the journal could not be told of, in place of its
-// provider: it failed, and the policy for that decides. What runs goes on.
+// provider: it failed, and the policy for that decides. What runs goes on. A callback
+// that relied on the journal is told so.
 func (l *loop) unbegun(e core.Effect) bool {
+	if e.Reply != nil {
+		l.reply(engine.Reply{ID: e.Reply.ID, Code: e.Reply.Otherwise})
+		return true
+	}
 	if e.Call == nil || e.Call.Op != engine.OpOnline {
 		return false
 	}
@@ -212,11 +217,11 @@ func (l *loop) unbegun(e core.Effect) bool {
 	return true
 }
 
-// onlyOnline tells whether nothing else of these effects had to wait for the journal: an
-// end of a control call, or its beginning, cannot be answered in its place.
-func onlyOnline(effects []core.Effect) bool {
+// answerable tells whether all that had to wait for the journal has another answer: an
+// end of a control call, or its beginning, has none.
+func answerable(effects []core.Effect) bool {
 	return !slices.ContainsFunc(effects, func(e core.Effect) bool {
-		return e.Reply != nil || e.Call != nil && e.Call.Op == engine.OpBeginResourceControl
+		return e.Reply != nil && e.Reply.Otherwise == 0 || e.Call != nil && e.Call.Op == engine.OpBeginResourceControl
 	})
 }
 

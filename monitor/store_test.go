@@ -39,6 +39,18 @@ func TestJournalFailsBeforeOnline(t *testing.T) {
 	if in := <-l.inputs; in.Returned == nil || in.Returned.Call != 5 || in.Returned.Outcome != engine.Unavailable {
 		t.Errorf("%+v, want a failed Online", in)
 	}
+	answer := make(chan engine.Reply, 1)
+	l.asking = asked{callback: &engine.Callback{ID: 7}, reply: answer}
+	lock := core.Effect{Reply: &engine.Reply{ID: 7, Otherwise: engine.CodeResourcesLacking}}
+	if _, err := l.carryOutAll(t.Context(), []core.Effect{barrier, lock}); err != nil {
+		t.Errorf("the monitor ends: %v", err)
+	}
+	if r := <-answer; r.Code != engine.CodeResourcesLacking {
+		t.Errorf("locked mode was answered %+v", r)
+	}
+	if _, err := l.carryOutAll(t.Context(), []core.Effect{barrier, {Reply: &engine.Reply{ID: 8}}}); err == nil {
+		t.Error("the end of a control call was answered")
+	}
 	control := core.Effect{Call: &engine.Call{ID: 6, Op: engine.OpBeginResourceControl}}
 	if _, err := l.carryOutAll(t.Context(), []core.Effect{barrier, online, control}); err == nil {
 		t.Error("a control call was begun that may run twice")

@@ -13,7 +13,7 @@ import (
 
 // Why it is started and stopped reaches the provider's code.
 //
-// Shows: OnlineFlags, OfflineFlags.
+// Shows: Online, Offline, Terminate.
 func TestArgumentsSayWhy(t *testing.T) {
 	f := &fake{}
 	var on provider.OnlineArgs

@@ -429,6 +429,7 @@ type ControlResult struct {
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.owner.stateTime`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.owner.reason`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
+// +kubebuilder:printcolumn:name="Locked",type=boolean,JSONPath=`.status.owner.lockedMode.locked`,priority=1
 // +kubebuilder:printcolumn:name="AcceptedReason",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`,priority=1
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.owner.nodeLocalProperties.ResourceSpecificStatus`,priority=1
 // +kubebuilder:printcolumn:name="Data1",type=string,JSONPath=`.status.owner.nodeLocalProperties.ResourceSpecificData1`,priority=1

@@ -172,13 +172,15 @@ func TestOverrides(t *testing.T) {
 			s.RestartThreshold = ptr.To[int32](0)
 			s.RestartPeriodMilliseconds = ptr.To[int64](7_200_000)
 			s.DesiredState = understudyv1alpha1.DesiredOffline
+			s.IgnoreLockedMode, s.EmbeddedFailureAction = true, understudyv1alpha1.EmbeddedLogOnly
 		}),
 		disk(func(s *understudyv1alpha1.ClusterResourceSpec) {
+			s.EmbeddedFailureAction = understudyv1alpha1.EmbeddedRecover
 			s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](4294967295)
 		}),
 		group(func(s *understudyv1alpha1.ResourceGroupSpec) {
 			s.DesiredState, s.Hosts = understudyv1alpha1.DesiredOffline, ptr.To[int32](4)
-			s.FailoverPeriodHours = ptr.To[int32](1)
+			s.FailoverPeriodHours, s.IgnoreLockedMode = ptr.To[int32](1), true
 			s.Service = &understudyv1alpha1.GroupService{Name: "shop-db", Ports: []understudyv1alpha1.GroupServicePort{{Port: 80}}}
 		}),
 	))
@@ -193,6 +195,10 @@ func TestOverrides(t *testing.T) {
 	g.Expect(web.RetryPeriodOnFailure).To(BeEquivalentTo(7_200_000), "never below the restart period by default")
 	g.Expect(disk.RetryPeriodOnFailure).To(BeEquivalentTo(0), "never")
 	g.Expect(web.Online).To(BeFalse())
+	g.Expect(web.IgnoreLockedMode).To(BeTrue())
+	g.Expect(web.EmbeddedFailureAction).To(Equal("LogOnly"))
+	g.Expect(disk.EmbeddedFailureAction).To(BeEmpty(), "the default leaves a plan of before as it is")
+	g.Expect(result.Plan.IgnoreLockedMode).To(BeTrue())
 	g.Expect(result.Plan.Online).To(BeFalse())
 	g.Expect(result.Plan.Hosts).To(BeEquivalentTo(4))
 	g.Expect(result.Plan.FailoverThreshold).To(BeEquivalentTo(3))

@@ -19,7 +19,7 @@ const maxAbsent = 1024
 // nothing: that the provider is not up is known without it.
 func (c *Core) providerAbsent(a ProviderAbsent) {
 	c.container(a.Container).absent = a.Reason
-	c.log(engine.LevelWarning, unfitProvider, absentText(a.Container, a.Reason), true)
+	c.log(engine.LevelWarning, unfitProvider, absentText(a.Container, a.Reason))
 }
 
 // absentProviders says so of all that the plan needs.

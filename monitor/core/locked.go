@@ -41,17 +41,16 @@ func (c *Core) seeLocks() {
 	}
 	kept := c.keptOnline()
 	if len(kept) > 0 && !c.locks.refused {
-		c.log(engine.LevelWarning, v1alpha1.ReasonLocked, "the group "+notOffline(kept), true)
+		c.log(engine.LevelWarning, v1alpha1.ReasonLocked, "the group "+notOffline(kept))
 	}
 	c.locks.refused = len(kept) > 0
 }
 
 // keptOnline are the locked resources for which the group does not go offline although
-// it is wanted so. Only what the owner runs counts, and nothing if the group is deleted.
+// it is wanted so. Only what the owner runs counts. The deletion of the group goes on.
 func (c *Core) keptOnline() []string {
 	phase := c.snapshot.Phase
-	if c.plan == nil || c.plan.Online || c.plan.IgnoreLockedMode || phase != engine.Owner && phase != engine.Undecided ||
-		c.group != nil && (c.group.Gone || c.group.Deleting) {
+	if c.plan == nil || c.plan.Online || c.plan.IgnoreLockedMode || phase != engine.Owner && phase != engine.Undecided {
 		return nil
 	}
 	var names []string

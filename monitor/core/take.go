@@ -99,12 +99,12 @@ func (c *Core) takePlan(p Plan) {
 	c.wanted = ""
 	if p.Plan == nil {
 		c.refused = p.Revision
-		c.log(engine.LevelError, "PlanUnreadable", "plan "+p.Revision+": "+p.Error, true)
+		c.log(engine.LevelError, "PlanUnreadable", "plan "+p.Revision+": "+p.Error)
 		return
 	}
 	if reason := c.refuse(*p.Plan); reason != "" {
 		c.refused = p.Revision
-		c.log(engine.LevelError, "PlanRefused", "plan "+p.Revision+": "+reason, true)
+		c.log(engine.LevelError, "PlanRefused", "plan "+p.Revision+": "+reason)
 		return
 	}
 	c.acceptPlan(p.Revision, p.Plan)
@@ -168,8 +168,9 @@ func (c *Core) fact(f ownership.Fact) {
 	}})
 }
 
-func (c *Core) log(level engine.Level, reason, text string, event bool) {
-	c.emit(Effect{Log: &Log{Level: level, Component: "RCM", Reason: reason, Text: text, Event: event}})
+// log says something of the whole group, and tells it by an Event.
+func (c *Core) log(level engine.Level, reason, text string) {
+	c.emit(Effect{Log: &Log{Level: level, Component: "RCM", Reason: reason, Text: text, Event: true}})
 }
 
 // resourceName is the name of a resource by its UID.

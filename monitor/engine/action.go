@@ -91,6 +91,9 @@ type Reply struct {
 	Code Code `json:"code,omitempty"`
 	// ExitState answers SetResourceStatus(Ex).
 	ExitState ExitState `json:"exitState,omitempty"`
+	// Otherwise is what is answered if the journal, for which it waits, cannot be
+	// written. 0: there is no other answer.
+	Otherwise Code `json:"otherwise,omitempty"`
 	// Resources answers EnumResources.
 	Resources []EnumeratedResource `json:"resources,omitempty"`
 }

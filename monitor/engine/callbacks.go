@@ -76,10 +76,6 @@ func (e *Engine) resourceCallback(cb Callback) {
 	default:
 		code = CodeInvalidParameter // it concerns a type, and none is named
 	}
-	if e.barrier { // what it relies on is durable before it is told so
-		e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
-		return
-	}
 	e.reply(cb, code, exit)
 }
 
@@ -105,14 +101,18 @@ func (e *Engine) typeCallback(cb Callback) {
 }
 
 // reply answers a callback: after the journal, if what it did set a barrier, because
-// the provider may forget it then.
+// the provider may forget it then. Of what the journal does not take the provider is told
+// to say it again; the end of a control call has no such answer.
 func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
-	answer := Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}}
-	if e.barrier {
-		e.held = append(e.held, answer)
+	answer := &Reply{ID: cb.ID, Code: code, ExitState: exit}
+	if !e.barrier {
+		e.out = append(e.out, Action{Reply: answer})
 		return
 	}
-	e.out = append(e.out, answer)
+	if cb.EndControlCall == nil {
+		answer.Otherwise = CodeResourcesLacking
+	}
+	e.held = append(e.held, Action{Reply: answer})
 }
 
 // status is SetResourceStatus(Ex): RA sections 1.1, 1.2 and 4.2.

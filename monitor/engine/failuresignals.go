@@ -42,7 +42,8 @@ func (e *Engine) signalled(r *resource, s SignalFailure) Code {
 
 // failure is what is judged, if the signal counts as one.
 func (s SignalFailure) failure(why Reason, verified bool) failure {
-	return failure{reason: why, code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: verified}
+	return failure{reason: why, code: CodeResourceFailed, message: s.Message,
+		appCode: s.ApplicationErrorCode, verified: verified}
 }
 
 // reason by which a signal counts.
@@ -119,9 +120,10 @@ func (e *Engine) embeddedFailure(r *resource, s SignalFailure) {
 	}
 }
 
-// recoverEmbedded: what an embedded failure was to take down is down, in order or by force. The
-// policy decides what follows, if it is still wanted here.
+// recoverEmbedded: what an embedded failure was to take down is down, in order or by
+// force. The policy decides what follows.
 func (e *Engine) recoverEmbedded(r *resource) {
 	e.judge(r, ReasonEmbeddedFailure)
-	e.note(LevelError, r, ReasonEmbeddedFailure, r.spec.Name+" was taken down after an embedded failure; "+r.outlook(e), true)
+	e.note(LevelError, r, ReasonEmbeddedFailure,
+		r.spec.Name+" was taken down after an embedded failure; "+r.outlook(e), true)
 }

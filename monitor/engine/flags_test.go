@@ -6,6 +6,8 @@ package engine
 import "testing"
 
 // What core knows of a stop reaches each Offline and Terminate.
+//
+// Shows: Offline, Terminate.
 func TestStopSaysWhy(t *testing.T) {
 	g := online(t, res("a"), res("b"))
 	g.send(Event{Revoked: &Revoked{
@@ -29,6 +31,8 @@ func TestOfflineBySpecSaysSo(t *testing.T) {
 }
 
 // The first Online under an ownership is told how that came about; a restart is not.
+//
+// Shows: Online, Terminate.
 func TestOnlineSaysItsContext(t *testing.T) {
 	g := newRig(t)
 	g.plan(res("a"), offline(res("b")))

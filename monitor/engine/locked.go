@@ -135,9 +135,9 @@ func (e *Engine) tellHeld() {
 			continue
 		}
 		r.lastStatus = CodeLocked
-		var names []string
-		for _, uid := range e.holders(r) {
-			names = append(names, e.find(uid).spec.Name)
+		names := e.holders(r)
+		for i, uid := range names {
+			names[i] = e.find(uid).spec.Name
 		}
 		e.note(LevelWarning, r, ReasonLocked, fmt.Sprintf(
 			"%s does not go offline (%s): %s in locked mode; it does once that ends, or with spec.ignoreLockedMode",

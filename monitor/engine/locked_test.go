@@ -240,6 +240,17 @@ func TestLockedModeAcrossARestartOfTheMonitor(t *testing.T) {
 		h.up("c", nonce)
 		return h
 	}
+	t.Run("held for another", func(t *testing.T) {
+		g := online(t, res("a"), res("b", "a"))
+		g.locked("b")
+		g.plan(offline(res("a")), res("b", "a"))
+		h := again(g, "c1")
+		h.answer(OpOpen, "a", Returned{State: ReportedOnline})
+		h.answer(OpOpen, "b", Returned{State: ReportedOnline})
+		h.grant(1)
+		h.waits("a", ReasonLocked, "b")
+		h.want(!h.noted(ReasonLocked) && h.snap("a").Held, "told again")
+	})
 	locked := func() *rig {
 		g := online(t, res("a"))
 		g.locked("a")
@@ -273,7 +284,7 @@ func TestLockedModeAcrossARestartOfTheMonitor(t *testing.T) {
 			h := again(locked(), "c1")
 			h.answer(OpOpen, "a", found)
 			h.grant(1)
-			h.want(h.snap("a").LockedMode == nil, "%+v", h.snap("a"))
+			h.want(h.snap("a").LockedMode == nil && !h.snap("a").Held, "%+v", h.snap("a"))
 		})
 	}
 	t.Run("another process", func(t *testing.T) {

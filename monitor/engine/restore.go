@@ -74,7 +74,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		c := *m
 		s.LockedMode = &c
 	}
-	s.Held, s.Recovering = r.refused, r.recovering
+	s.Held, s.Recovering = r.refused && r.state == Online, r.recovering
 	s.Properties, s.Arbitration = r.propertiesSnapshot(), r.arbitrationSnapshot(&spec)
 	r.dumps.snapshot(&s)
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
@@ -163,8 +163,9 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	}
 	if m := s.LockedMode; m != nil && r.state == Online {
 		c := *m
-		r.mode, r.refused = &c, s.Held
+		r.mode = &c
 	}
+	r.refused = s.Held && r.state == Online
 	r.restoreProperties(s.Properties)
 	r.restoreApplication(s)
 	r.dumps.restore(s)
