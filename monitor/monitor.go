@@ -33,6 +33,8 @@ const (
 	MonitorFolder = "monitor"
 	// ProviderFolder holds the provider's socket.
 	ProviderFolder = "provider"
+	// DumpFolder holds the dumps that init collects. Pods of an earlier release lack it.
+	DumpFolder = "dumps"
 	// ReadyFile appears in the state folder once all sockets listen; see Ready, Live.
 	ReadyFile = "ready"
 )

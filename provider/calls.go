@@ -85,6 +85,7 @@ func (s *service) Online(ctx context.Context, req *pb.OnlineRequest) (*pb.Online
 		}
 		return in.res.Online(ctx, OnlineArgs{
 			Flags: req.GetOnlineFlags(), Properties: req.GetProperties(), Epoch: req.GetEpoch(),
+			Context: req.GetOperationContext(),
 		})
 	})
 	if o.err != nil {
@@ -103,7 +104,10 @@ func (s *service) Offline(ctx context.Context, req *pb.OfflineRequest) (*pb.Offl
 		return &pb.OfflineResponse{Status: uint32(ErrorResourceNotFound), Message: unknown(req.GetResourceId())}, nil
 	}
 	o := in.start(ctx, StateOffline, 0, func(ctx context.Context) (Work, error) {
-		return in.res.Offline(ctx, OfflineArgs{Flags: req.GetOfflineFlags(), Destination: req.GetDestinationNodeName()})
+		return in.res.Offline(ctx, OfflineArgs{
+			Flags: req.GetOfflineFlags(), Destination: req.GetDestinationNodeName(),
+			Reason: req.GetStateChangeReason(), Context: req.GetOperationContext(),
+		})
 	})
 	if o.err != nil {
 		return nil, o.err
@@ -116,7 +120,7 @@ func (s *service) Terminate(ctx context.Context, req *pb.TerminateRequest) (*pb.
 	if !ok {
 		return &pb.TerminateResponse{Status: uint32(ErrorResourceNotFound), Message: unknown(req.GetResourceId())}, nil
 	}
-	code, message, err := split(in.runTerminate(ctx))
+	code, message, err := split(in.runTerminate(withReason(ctx, req.GetStateChangeReason())))
 	return &pb.TerminateResponse{Status: code, Message: message}, err
 }
 

@@ -241,7 +241,7 @@ func (s *service) terminateAll(timeout time.Duration) error {
 	var wg sync.WaitGroup
 	for i, in := range all {
 		wg.Go(func() {
-			if err := in.runTerminate(ctx); err != nil {
+			if err := in.runTerminate(withReason(ctx, ReasonRundown)); err != nil {
 				errs[i] = fmt.Errorf("terminate %s: %w", in.name, err)
 			}
 		})

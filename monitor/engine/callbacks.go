@@ -76,6 +76,10 @@ func (e *Engine) resourceCallback(cb Callback) {
 	default:
 		code = CodeInvalidParameter // it concerns a type, and none is named
 	}
+	if e.barrier { // what it relies on is durable before it is told so
+		e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
+		return
+	}
 	e.reply(cb, code, exit)
 }
 
@@ -161,6 +165,9 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 		r.checkPoint, r.checked = s.CheckPoint, true
 		e.touch(r, false)
 	}
+	if s.Ex && s.Flags&^r.statusFlags&FlagDumpNow != 0 {
+		e.dumpAsked(r, ReasonDumpRequested)
+	}
 	if s.Ex && (s.ApplicationErrorCode != r.appCode || s.Flags != r.statusFlags) {
 		r.appCode, r.statusFlags = s.ApplicationErrorCode, s.Flags
 		e.touch(r, false)
@@ -169,7 +176,8 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 }
 
 func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
-	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true}
+	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true,
+		noDump: s.Ex && s.Flags&FlagNoReport != 0}
 	switch s.State {
 	case ReportedOnlinePending:
 		return ExitContinue
@@ -188,7 +196,9 @@ func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
 	if f.message == "" {
 		f.message = "the provider reported it"
 	}
+	f.lack(s)
 	e.fail(r, f)
+	r.information |= f.information
 	return ExitTerminate
 }
 
@@ -206,7 +216,9 @@ func (e *Engine) reportStopping(r *resource, s SetResourceStatus) ExitState {
 	if s.State != ReportedFailed {
 		f.reason, f.message = ReasonWrongDirection, fmt.Sprintf("state %d was reported while it was going offline", s.State)
 	}
+	f.lack(s)
 	e.forced(r, f)
+	r.information |= f.information
 	return ExitTerminate
 }
 
@@ -217,58 +229,6 @@ func (e *Engine) noteReport(r *resource, why Reason, s SetResourceStatus) {
 	}
 	r.noted = true
 	e.note(LevelWarning, r, why, fmt.Sprintf("%s reported state %d while it is %s", r.spec.Name, s.State, r.state), false)
-}
-
-// signalled is SignalFailure (RA section 1.3). What the provider saw end needs no
-// verification; anything else is verified by IsAlive and counts unless that says
-// alive.
-func (e *Engine) signalled(r *resource, s SignalFailure) Code {
-	if !r.up() || r.terminating || r.kill {
-		return CodeInvalidState
-	}
-	s.Message = clip(s.Message, maxMessage)
-	if !s.Exited {
-		switch s.Type {
-		case FailureGeneral:
-		case FailureEmbedded:
-			e.inform(r, StatusEmbeddedFailure, ReasonEmbeddedFailure, s)
-			return CodeSuccess
-		case FailureNetworkLoss:
-			e.inform(r, StatusNetworkFailure, ReasonNetworkLoss, s)
-			return CodeSuccess
-		default:
-			return CodeInvalidParameter
-		}
-	}
-	if s.Message == "" {
-		s.Message = "the provider signalled a failure"
-	}
-	f := failure{reason: ReasonSignalled, code: CodeResourceFailed, message: s.Message,
-		appCode: s.ApplicationErrorCode, verified: s.Exited}
-	if s.Exited {
-		f.reason = ReasonExited
-	}
-	switch {
-	case s.Exited || r.state == OnlinePending:
-		// There is no IsAlive of what is not online yet.
-		e.fail(r, f)
-	case r.verify != nil || r.verifyAt > e.now.Boot || !r.polls():
-		r.signal, r.verifyAgain = s, true
-	default:
-		r.signal = s
-		e.verify(r)
-	}
-	return CodeSuccess
-}
-
-// inform sets a bit of StatusInformation: seen, and acted upon by nobody yet.
-func (e *Engine) inform(r *resource, bit uint64, why Reason, s SignalFailure) {
-	if r.information&bit == 0 {
-		r.information |= bit
-		e.touch(r, true)
-		e.note(LevelWarning, r, why,
-			fmt.Sprintf("%s: application error %d: %s", r.spec.Name, s.ApplicationErrorCode, s.Message), true)
-	}
 }
 
 // The bounds of LogEvent: RA section 1.4 has the size, the rate is ours.

@@ -144,6 +144,7 @@ func (e *Engine) expired(c *call) {
 			e.healthReturned(c, Returned{Outcome: DeadlineExceeded, Status: CodeCallTimedOut})
 		}
 	case c.op == OpTerminate:
+		e.dumpDeadlock(c.r)
 		c.r.lastStatus = CodeCallTimedOut
 		e.restart(c.c, ReasonTerminateFailed, c.r)
 	case c.op == OpRelease:
@@ -154,6 +155,7 @@ func (e *Engine) expired(c *call) {
 		if c.op == OpArbitrate && c.r.op == c && c.epoch == e.epoch {
 			e.arbitrationLost(c.r, ReasonArbitrationLost, CodeCallTimedOut, "no answer in time")
 		}
+		e.dumpDeadlock(c.r)
 		c.r.lastStatus = CodeCallTimedOut
 		e.note(LevelError, c.r, ReasonDeadlock, string(c.op)+" did not return within "+
 			time.Duration(c.deadline-c.began).String()+": the provider is killed", true)

@@ -64,7 +64,7 @@ func (e *Engine) link() {
 func (e *Engine) keeps() {
 	mayStay := e.phase == Owner && !e.undefended()
 	for _, r := range e.resources {
-		r.keep = r.up() && !r.doomed && mayStay && r.wanted() && satisfied(r)
+		r.keep = r.up() && !r.doomed && !r.recovering && mayStay && (r.wanted() || r.held) && satisfied(r)
 	}
 }
 

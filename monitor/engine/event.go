@@ -19,6 +19,7 @@ type Event struct {
 	Emptied      *Emptied      `json:"emptied,omitempty"`
 	InitGone     *InitGone     `json:"initGone,omitempty"`
 	Guarded      *Guarded      `json:"guarded,omitempty"`
+	Dumped       *Dumped       `json:"dumped,omitempty"`
 	Returned     *Returned     `json:"returned,omitempty"`
 	Callback     *Callback     `json:"callback,omitempty"`
 	Control      *Control      `json:"control,omitempty"`
@@ -36,6 +37,9 @@ type Event struct {
 // without counting a failure.
 type Granted struct {
 	Epoch int64 `json:"epoch"`
+	// Context and Flags of the first Online of each resource under a larger epoch.
+	Context OperationContext `json:"context,omitempty"`
+	Flags   uint32           `json:"flags,omitempty"`
 }
 
 // RevokeMode is how hard a stop is.
@@ -58,6 +62,13 @@ type Revoked struct {
 	Mode RevokeMode `json:"mode"`
 	// Reason is for people and for the ring of transitions.
 	Reason string `json:"reason,omitempty"`
+	// Cause, Context, Destination and Flags are what Offline and Terminate are told:
+	// why, what it is part of, which host is to own the group next (empty: not known),
+	// and OfflineFlags besides those that follow from the resource itself.
+	Cause       StateChangeReason `json:"cause,omitempty"`
+	Context     OperationContext  `json:"context,omitempty"`
+	Destination string            `json:"destination,omitempty"`
+	Flags       uint32            `json:"flags,omitempty"`
 }
 
 // PlanChanged: a plan was accepted. A plan that contradicts itself (two
@@ -112,6 +123,18 @@ type InitGone struct {
 type Guarded struct {
 	Container string `json:"container"`
 	Epoch     int64  `json:"epoch"`
+}
+
+// Dumped answers a Dump.
+type Dumped struct {
+	Container string `json:"container"`
+	// Resource is the UID that the Dump had.
+	Resource string `json:"resource"`
+	// File is the name of what was written, empty if nothing was; Bytes its size.
+	File  string `json:"file,omitempty"`
+	Bytes int64  `json:"bytes,omitempty"`
+	// Message says why that is nothing, or not all.
+	Message string `json:"message,omitempty"`
 }
 
 // Outcome of a call as the edge saw it.

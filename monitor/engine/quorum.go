@@ -26,8 +26,8 @@ type arbitration struct {
 	// wonEpoch is the epoch under which it was won last; 0 if it was lost or
 	// released since.
 	wonEpoch int64
-	// held: the process that won it defends it still.
-	held bool
+	// defended: the process that won it defends it still.
+	defended bool
 	// lost is ArbitrationLost or QuorumLost until it is won anew or the epoch ends.
 	lost        Reason
 	lostMessage string
@@ -53,7 +53,7 @@ func (r *resource) claimant() bool {
 func (e *Engine) unheld() []string {
 	var uids []string
 	for _, r := range e.resources {
-		if r.claimant() && !(r.held && r.c.up) {
+		if r.claimant() && !(r.defended && r.c.up) {
 			uids = append(uids, r.spec.UID)
 		}
 	}
@@ -64,7 +64,7 @@ func (e *Engine) unheld() []string {
 // defended it is gone. What runs stops in order, until it is won again.
 func (e *Engine) undefended() bool {
 	return slices.ContainsFunc(e.resources, func(r *resource) bool {
-		return r.claimant() && !r.held && r.wonEpoch == e.epoch && e.epoch != 0
+		return r.claimant() && !r.defended && r.wonEpoch == e.epoch && e.epoch != 0
 	})
 }
 
@@ -74,10 +74,10 @@ func (e *Engine) arbitrate(r *resource) {
 	switch {
 	case !r.callable() || r.op != nil || r.setting != nil || !r.down() || r.terminating:
 	case e.releases(r) && e.othersDown(r):
-		r.held, r.wonEpoch = false, 0
+		r.defended, r.wonEpoch = false, 0
 		e.touch(r, true)
 		r.op = e.begin(r, OpRelease, r.spec.TerminateTimeout, Call{})
-	case e.phase != Owner || !r.wanted() || !r.claimant() || r.held || r.c.guard != e.epoch:
+	case e.phase != Owner || !r.wanted() || !r.claimant() || r.defended || r.c.guard != e.epoch:
 	case !r.c.quorum:
 		if r.lastStatus != CodeNotQuorumCapable {
 			r.lastStatus = CodeNotQuorumCapable
@@ -103,7 +103,7 @@ func notQuorumCapable(r *resource) string {
 // resource is not wanted here any more. In a harder stop the emptied container ends it.
 func (e *Engine) releases(r *resource) bool {
 	switch {
-	case !r.held || !r.callable():
+	case !r.defended || !r.callable():
 		return false
 	case e.phase == Stopping:
 		return e.mode == Ordered && e.regrant == 0
@@ -127,7 +127,7 @@ func (e *Engine) arbitrateReturned(c *call, a Returned) {
 	case a.Status != CodeSuccess:
 		e.arbitrationLost(r, ReasonArbitrationLost, a.Status, cmp.Or(a.Message, "the provider said so"))
 	default:
-		r.held, r.wonEpoch, r.lost, r.lostMessage = true, e.epoch, "", ""
+		r.defended, r.wonEpoch, r.lost, r.lostMessage = true, e.epoch, "", ""
 		r.arbitrateAt, r.arbitratePause, r.lastStatus = 0, 0, CodeSuccess
 		e.touch(r, true)
 		e.note(LevelInformation, r, ReasonArbitrationWon,
@@ -151,7 +151,7 @@ func (e *Engine) releaseReturned(r *resource, a Returned) {
 // arbitrationLost: another system has it. That is no failure of anything here, but this
 // host is of no use to the group now; whatever runs without it stops at once.
 func (e *Engine) arbitrationLost(r *resource, why Reason, code Code, message string) {
-	r.held, r.wonEpoch, r.lost, r.lostMessage, r.lastStatus = false, 0, why, clip(message, maxMessage), code
+	r.defended, r.wonEpoch, r.lost, r.lostMessage, r.lastStatus = false, 0, why, clip(message, maxMessage), code
 	first := int64(max(arbitrationPause, r.spec.RestartDelay))
 	if r.arbitrateAt == 0 || add(r.arbitrateAt, arbitrationPauseMax) <= e.now.Boot {
 		r.arbitratePause = 0 // that was another time
@@ -173,7 +173,7 @@ func (e *Engine) arbitrationLost(r *resource, why Reason, code Code, message str
 // quorumResourceLost is RA section 1.9. It counts only between a won Arbitrate and Release.
 func (e *Engine) quorumResourceLost(r *resource) Code {
 	switch {
-	case r.held && r.wonEpoch == e.epoch:
+	case r.defended && r.wonEpoch == e.epoch:
 		e.quorumLost(r)
 		return CodeSuccess
 	case r.op != nil && r.op.op == OpArbitrate && r.op.epoch == e.epoch:
@@ -209,7 +209,7 @@ func (e *Engine) halt(why Reason) {
 
 // forgetArbitration: the ownership ended, or the instance.
 func (r *resource) forgetArbitration() {
-	r.held, r.wonEpoch, r.lost, r.lostMessage, r.lostEarly = false, 0, "", "", false
+	r.defended, r.wonEpoch, r.lost, r.lostMessage, r.lostEarly = false, 0, "", "", false
 }
 
 // needsArbitration: a quorum resource that was lost calls for another host, at once.
@@ -240,10 +240,10 @@ type ArbitrationSnapshot struct {
 }
 
 func (r *resource) arbitrationSnapshot(spec *Resource) *ArbitrationSnapshot {
-	if spec.ArbitrationTimeout == 0 && !r.held {
+	if spec.ArbitrationTimeout == 0 && !r.defended {
 		return nil
 	}
-	return &ArbitrationSnapshot{Epoch: r.wonEpoch, Held: r.held, Lost: r.lost, Message: r.lostMessage}
+	return &ArbitrationSnapshot{Epoch: r.wonEpoch, Held: r.defended, Lost: r.lost, Message: r.lostMessage}
 }
 
 // restoreArbitration: what was won is defended for as long as the process lives, and Open
@@ -254,6 +254,6 @@ func (r *resource) restoreArbitration(a *ArbitrationSnapshot, epoch int64) {
 	}
 	r.lost, r.lostMessage = a.Lost, clip(a.Message, maxMessage)
 	if a.Epoch == epoch {
-		r.wonEpoch, r.held = a.Epoch, a.Held
+		r.wonEpoch, r.defended = a.Epoch, a.Held
 	}
 }
