@@ -116,7 +116,7 @@ func Restore(cfg Config, s Snapshot) *Engine {
 	if held && s.Halted {
 		// Whoever owns the group now: this stop is carried through.
 		e.phase, e.mode, e.halted = Stopping, Emergency, true
-		e.cause = Revoked{Mode: Emergency, Reason: string(ReasonQuorumLost)}
+		e.cause = Revoked{Mode: Emergency, Reason: string(ReasonQuorumLost), Cause: StateChangeRundown}
 	}
 	for _, c := range s.Containers {
 		x := e.container(c.Name)
