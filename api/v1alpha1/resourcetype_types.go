@@ -75,16 +75,16 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:Maximum=4000
 	TerminateTimeoutMilliseconds int64 `json:"terminateTimeoutMilliseconds,omitempty"`
 
+	// dumpPolicy says when dumps of the type's resources are collected, and of what.
+	// RA section 5.2 DumpPolicy, whose bits are not published.
+	// +optional
+	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+
 	// quorum makes the type quorum-capable: its provider arbitrates, and nothing of a
 	// group with such a resource starts before that was won. RA section 8. Absent: it
 	// is not. A resource of such a type depends on nothing.
 	// +optional
 	Quorum *QuorumArbitration `json:"quorum,omitempty"`
-
-	// dumpPolicy says when dumps of the type's resources are collected, and of what.
-	// RA section 5.2 DumpPolicy, whose bits are not published.
-	// +optional
-	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
 
 	// controlCodes are the user-defined control codes of this type. RA section 6.2.
 	// +optional
@@ -94,17 +94,6 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.code == c.code))",message="each control code has a number of its own"
 	ControlCodes []ControlCode `json:"controlCodes,omitempty"`
-}
-
-// QuorumArbitration is how a quorum-capable type arbitrates.
-type QuorumArbitration struct {
-	// arbitrationTimeoutMilliseconds is how long Arbitrate may take before it is lost,
-	// and its container is killed. RA section 6.6 GET_ARB_TIMEOUT; RA section 5.4
-	// QuorumArbitrationTimeMax; default 20000.
-	// +optional
-	// +kubebuilder:validation:Minimum=300
-	// +kubebuilder:validation:Maximum=3600000
-	ArbitrationTimeoutMilliseconds int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
 }
 
 // DumpCause is what a dump is collected at.
@@ -147,6 +136,17 @@ type DumpPolicy struct {
 	// 64 MiB at most. Default Never.
 	// +optional
 	CoreFiles CoreFiles `json:"coreFiles,omitempty"`
+}
+
+// QuorumArbitration is how a quorum-capable type arbitrates.
+type QuorumArbitration struct {
+	// arbitrationTimeoutMilliseconds is how long Arbitrate may take before it is lost,
+	// and its container is killed. RA section 6.6 GET_ARB_TIMEOUT; RA section 5.4
+	// QuorumArbitrationTimeMax; default 20000.
+	// +optional
+	// +kubebuilder:validation:Minimum=300
+	// +kubebuilder:validation:Maximum=3600000
+	ArbitrationTimeoutMilliseconds int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
 }
 
 // UpdateMode says when a change of a property takes effect.

@@ -17,15 +17,16 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 	for _, r := range p.Resources {
 		e := engine.Resource{
 			UID: r.UID, Name: r.Name, TypeName: r.Type, Container: r.Container, Generation: r.Generation,
-			Properties: r.Properties, Live: r.Live, Dependencies: r.Dependencies, DesiredState: engine.DesiredOffline,
+			Properties: r.Properties, Live: r.Live, Dependencies: r.Dependencies, ReadyTerms: r.ReadyTerms,
+			DesiredState:   engine.DesiredOffline,
 			PendingTimeout: ms(r.PendingTimeout), DeadlockTimeout: ms(r.DeadlockTimeout),
 			TerminateTimeout:   ms(r.TerminateTimeout),
 			LooksAliveInterval: ms(r.LooksAlivePollInterval), IsAliveInterval: ms(r.IsAlivePollInterval),
 			RestartAction: engine.RestartAction(r.RestartAction), RestartThreshold: int64(r.RestartThreshold),
 			RestartPeriod: ms(r.RestartPeriod), RestartDelay: ms(r.RestartDelay),
-			ArbitrationTimeout:   ms(r.ArbitrationTimeout),
 			RetryPeriodOnFailure: ms(r.RetryPeriodOnFailure), IgnoreLockedMode: r.IgnoreLockedMode,
 			EmbeddedFailureAction: engine.EmbeddedFailureAction(r.EmbeddedFailureAction),
+			ArbitrationTimeout:    ms(r.ArbitrationTimeout),
 		}
 		if r.Online {
 			e.DesiredState = engine.DesiredOnline

@@ -47,7 +47,10 @@ type Resource struct {
 	// ControlArgs. A change of any other waits for the next Online.
 	Live []string `json:"live,omitempty"`
 	// Dependencies is an AND of OR terms of UIDs (RA section 7.2).
-	Dependencies [][]string   `json:"dependencies,omitempty"`
+	Dependencies [][]string `json:"dependencies,omitempty"`
+	// ReadyTerms are the indexes of those Dependencies that wait for a resource that is
+	// online and whose application is ready (RA section 1.12), instead of online alone.
+	ReadyTerms   []int        `json:"readyTerms,omitempty"`
 	DesiredState DesiredState `json:"desiredState,omitempty"`
 
 	// IgnoreLockedMode lets the resource go offline although it, or what stands on it,
@@ -77,12 +80,12 @@ type Resource struct {
 	// means never.
 	RetryPeriodOnFailure time.Duration `json:"retryPeriodOnFailure,omitempty"`
 
+	// DumpPolicy of the type; nil: on deadlock, without core files.
+	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
 	// ArbitrationTimeout bounds Arbitrate (RA section 6.6, GET_ARB_TIMEOUT). Above 0: the
 	// type is quorum-capable (RA section 8). Unless it is wanted offline, nothing of the
 	// group starts under an epoch before its arbitration was won under that epoch.
 	ArbitrationTimeout time.Duration `json:"arbitrationTimeout,omitempty"`
-	// DumpPolicy of the type; nil: on deadlock, without core files.
-	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
 
 	// Controls are the control codes that the type declares.
 	Controls []ControlSpec `json:"controls,omitempty"`

@@ -77,6 +77,7 @@ func (e *Engine) due() {
 		if r.waitSince != 0 && add(r.waitSince, r.spec.PendingTimeout) <= e.now.Boot {
 			e.stuck(r)
 		}
+		e.saveNodeLocal(r)
 	}
 }
 
@@ -114,6 +115,7 @@ func (e *Engine) next() int64 {
 // nextOf tells the times of one resource.
 func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	sooner(r.pendingBy)
+	sooner(r.localDue)
 	r.nextDump(sooner)
 	if r.setting != nil {
 		sooner(r.setting.deadline)
@@ -127,7 +129,7 @@ func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	if !r.opened && r.c.callable() {
 		sooner(r.openAt)
 	}
-	if e.phase == Owner && r.claimant() && !r.defended {
+	if e.phase == Owner && r.claimant() && !r.held {
 		sooner(r.arbitrateAt)
 	}
 	if e.phase == Owner && r.state == Failed {

@@ -89,6 +89,9 @@ type Resource struct {
 	Live []string `json:"live,omitempty"`
 	// Dependencies are terms of resource UIDs: all terms, any of each.
 	Dependencies [][]string `json:"dependencies,omitempty"`
+	// ReadyTerms are the indexes of those terms that wait for a resource whose
+	// application is ready, and not for one that is online alone.
+	ReadyTerms []int `json:"readyTerms,omitempty"`
 
 	LooksAlivePollInterval int64 `json:"looksAlivePollIntervalMilliseconds"`
 	IsAlivePollInterval    int64 `json:"isAlivePollIntervalMilliseconds"`
@@ -104,10 +107,10 @@ type Resource struct {
 	// RetryPeriodOnFailure is 0 for never.
 	RetryPeriodOnFailure int64 `json:"retryPeriodOnFailureMilliseconds"`
 
-	// ArbitrationTimeout bounds Arbitrate; above 0, the type is quorum-capable.
-	ArbitrationTimeout int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
 	// DumpPolicy is nil for the default: at a deadlock, without core files.
 	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+	// ArbitrationTimeout bounds Arbitrate; above 0, the type is quorum-capable.
+	ArbitrationTimeout int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
 
 	Controls []Control `json:"controls,omitempty"`
 }
