@@ -55,17 +55,8 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 	case !r.down() || r.next != nil:
 		return ReasonWaitingStop, nil
 	}
-	if r.state == Failed {
-		switch {
-		case r.verdict == VerdictStay && r.failover:
-			return ReasonNeedsFailover, nil
-		case r.verdict == VerdictStay:
-			return ReasonFailedForGood, nil
-		case r.verdict == VerdictRetry && r.nextTry.Boot > e.now.Boot:
-			return ReasonWaitingRetry, nil
-		case r.verdict == VerdictRestart && r.nextTry.Boot > e.now.Boot:
-			return ReasonWaitingRestart, nil
-		}
+	if why := e.judged(r); why != "" {
+		return why, nil
 	}
 	unheld := e.unheld()
 	if len(unheld) > 0 && !slices.Contains(unheld, r.spec.UID) {
@@ -95,6 +86,22 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 		return ReasonWaitingDependents, who
 	}
 	return "", nil
+}
+
+// judged is what the verdict on its last failure keeps it waiting for.
+func (e *Engine) judged(r *resource) Reason {
+	switch {
+	case r.state != Failed:
+	case r.verdict == VerdictStay && r.failover:
+		return ReasonNeedsFailover
+	case r.verdict == VerdictStay:
+		return ReasonFailedForGood
+	case r.verdict == VerdictRetry && r.nextTry.Boot > e.now.Boot:
+		return ReasonWaitingRetry
+	case r.verdict == VerdictRestart && r.nextTry.Boot > e.now.Boot:
+		return ReasonWaitingRestart
+	}
+	return ""
 }
 
 // waitingFor is what the snapshot shows: why it is not as the plan wants.

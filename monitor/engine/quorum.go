@@ -205,7 +205,7 @@ func (e *Engine) halt(why Reason) {
 	if e.phase == Owner {
 		regrant = e.epoch
 	}
-	e.revoked(Revoked{Mode: Emergency, Reason: string(why)})
+	e.revoked(Revoked{Mode: Emergency, Reason: string(why), Cause: StateChangeRundown})
 	e.regrant, e.halted = regrant, true
 }
 

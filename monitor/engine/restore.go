@@ -114,7 +114,8 @@ func Restore(cfg Config, s Snapshot) *Engine {
 	}
 	if held && s.Halted {
 		// Whoever owns the group now: this stop is carried through.
-		e.phase, e.mode, e.cause, e.halted = Stopping, Emergency, Revoked{Mode: Emergency, Reason: string(ReasonQuorumLost)}, true
+		e.phase, e.mode, e.halted = Stopping, Emergency, true
+		e.cause = Revoked{Mode: Emergency, Reason: string(ReasonQuorumLost), Cause: StateChangeRundown}
 	}
 	for _, c := range s.Containers {
 		x := e.container(c.Name)
