@@ -191,7 +191,8 @@ var healthCases = []Case{
 			t.wantMessage("what failed", resp.GetMessage())
 		}},
 	{Name: "LooksAlive/IsTrueWhileOnline",
-		Rule: "LooksAlive answers true for what probably works; it is not asked if Online gave an event handle (RA 2.1, RA 2.3).",
+		Rule: "LooksAlive answers true for what probably works; it is not asked if Online gave an event " +
+			"handle (RA 2.1, RA 2.3).",
 		run: func(t *trial) {
 			r := t.makeOpen(nil)
 			resp := r.online()

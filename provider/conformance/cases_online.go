@@ -82,7 +82,8 @@ var onlineCases = []Case{
 			r.mustBeUp("under the largest epoch")
 		}},
 	{Name: "Online/ReadsThePropertiesOfTheCall",
-		Rule: "Online brings the private properties as they are now; those of Open may be old (RA 2.1).", Needs: []Need{failing},
+		Rule:  "Online brings the private properties as they are now; those of Open may be old (RA 2.1).",
+		Needs: []Need{failing},
 		run: func(t *trial) {
 			r := t.makeOpen(nil)
 			r.properties = r.names().properties(t.typ.FailingProperties)
@@ -143,7 +144,8 @@ var onlineCases = []Case{
 			r.mustBeGone("after Online of a closed resource")
 		}},
 	{Name: "Online/FailsWithAStatus",
-		Rule:  "An Online that cannot succeed answers an error, or 997 and then reports FAILED or a CANNOT_COME_ONLINE (RA 2.1, RA 3.1).",
+		Rule: "An Online that cannot succeed answers an error, or 997 and then reports FAILED or a " +
+			"CANNOT_COME_ONLINE (RA 2.1, RA 3.1).",
 		Needs: []Need{failing},
 		run: func(t *trial) {
 			r := t.makeOpen(t.typ.FailingProperties)
@@ -156,7 +158,8 @@ var onlineCases = []Case{
 			t.wantMessage("the failure", t.mustFail(r))
 		}},
 	{Name: "Online/AfterAFailureTerminateLeavesNothing",
-		Rule: "After an Online that failed, Terminate follows, and answers 0 once nothing is left (RA 2.1).", Needs: []Need{failing},
+		Rule:  "After an Online that failed, Terminate follows, and answers 0 once nothing is left (RA 2.1).",
+		Needs: []Need{failing},
 		run: func(t *trial) {
 			r := t.makeOpen(t.typ.FailingProperties)
 			t.mustFail(r)
@@ -234,7 +237,8 @@ func offlineFlag(name string, flag uint32) Case {
 
 var offlineCases = []Case{
 	{Name: "Offline/LeavesNothing",
-		Rule: "Offline answers 0, or 997 and reports OFFLINE, once it checked that nothing is left running (proto; RA 2.1).",
+		Rule: "Offline answers 0, or 997 and reports OFFLINE, once it checked that nothing is left " +
+			"running (proto; RA 2.1).",
 		run: func(t *trial) {
 			r := t.makeOnline(nil)
 			r.offline()
