@@ -47,6 +47,16 @@ type ControlCallSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Destination string `json:"destination,omitempty"`
 
+	// ignoreLockedMode moves the group although a resource of it is in locked mode; else
+	// MOVE is refused with 5960. RA section 4.6; default false.
+	// +optional
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+
+	// queue lets MOVE wait until no resource of the group is in locked mode, up to its
+	// timeout. RA section 4.6; default false.
+	// +optional
+	Queue bool `json:"queue,omitempty"`
+
 	// input is given to the provider as JSON text: at most 64 KiB. A call with
 	// more is refused before it is claimed.
 	// +optional
@@ -159,6 +169,8 @@ type ControlCallOwner struct {
 // +kubebuilder:validation:XValidation:rule="has(self.spec.resourceName) || self.spec.code == 'MOVE'",message="a group has the code MOVE only; name a resource for other codes",fieldPath=".spec.code"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.resourceName) || self.spec.code != 'MOVE'",message="MOVE is the code of a group: leave spec.resourceName out",fieldPath=".spec.resourceName"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.destination) || self.spec.code == 'MOVE'",message="only MOVE has a destination",fieldPath=".spec.destination"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.ignoreLockedMode) || self.spec.code == 'MOVE'",message="only MOVE looks at locked mode",fieldPath=".spec.ignoreLockedMode"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.queue) || self.spec.code == 'MOVE'",message="only MOVE can wait in a queue",fieldPath=".spec.queue"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.access) || self.spec.access == 'Write' || self.spec.code != 'MOVE'",message="MOVE changes something: leave spec.access out",fieldPath=".spec.access"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.completionTime) || (has(self.status) && self.status == oldSelf.status)",message="a finished call does not change",fieldPath=".status"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && (self.status.owner == oldSelf.status.owner || self.status.owner.epoch > oldSelf.status.owner.epoch))",message="a claimed call is its claimer's, until an owner with a larger epoch finishes it",fieldPath=".status.owner"

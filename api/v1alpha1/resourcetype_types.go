@@ -75,6 +75,11 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:Maximum=4000
 	TerminateTimeoutMilliseconds int64 `json:"terminateTimeoutMilliseconds,omitempty"`
 
+	// dumpPolicy says when dumps of the type's resources are collected, and of what.
+	// RA section 5.2 DumpPolicy, whose bits are not published.
+	// +optional
+	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+
 	// controlCodes are the user-defined control codes of this type. RA section 6.2.
 	// +optional
 	// +listType=map
@@ -83,6 +88,48 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.code == c.code))",message="each control code has a number of its own"
 	ControlCodes []ControlCode `json:"controlCodes,omitempty"`
+}
+
+// DumpCause is what a dump is collected at.
+//
+// +kubebuilder:validation:Enum=Deadlock;Failure
+type DumpCause string
+
+const (
+	// DumpDeadlock collects a dump when a call into the provider did not return in time,
+	// before its container is killed.
+	DumpDeadlock DumpCause = "Deadlock"
+	// DumpFailure collects a dump when a resource failed, before it is terminated.
+	DumpFailure DumpCause = "Failure"
+)
+
+// CoreFiles says whether a dump has the memory of the processes.
+//
+// +kubebuilder:validation:Enum=Never;Always
+type CoreFiles string
+
+const (
+	// CoreFilesNever leaves memory out.
+	CoreFilesNever CoreFiles = "Never"
+	// CoreFilesAlways writes a core file besides each dump. It holds whatever secrets
+	// the processes have in memory.
+	CoreFilesAlways CoreFiles = "Always"
+)
+
+// DumpPolicy says when dumps are collected, and of what.
+type DumpPolicy struct {
+	// collectOn are the causes at which a dump is collected without being asked for.
+	// Default Deadlock; an empty list means only when somebody asks.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=2
+	CollectOn []DumpCause `json:"collectOn,omitzero"`
+
+	// coreFiles is Never or Always: whether each dump has a core file besides the text,
+	// 64 MiB at most. Default Never.
+	// +optional
+	CoreFiles CoreFiles `json:"coreFiles,omitempty"`
 }
 
 // UpdateMode says when a change of a property takes effect.

@@ -39,7 +39,11 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out := planv1.Resource{
 		UID: string(r.UID), Name: r.Name, Generation: r.Generation,
 		Type:   r.Spec.TypeName,
-		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline,
+		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline, IgnoreLockedMode: r.Spec.IgnoreLockedMode,
+	}
+	// The default is left out, so that a plan of before stays the same.
+	if a := r.Spec.EmbeddedFailureAction; a != understudyv1alpha1.EmbeddedRecover {
+		out.EmbeddedFailureAction = string(a)
 	}
 	restart(&out, &r.Spec, say)
 	out.Dependencies = b.dependencies(r)
@@ -57,6 +61,7 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out.DeadlockTimeout = first(
 		own.DeadlockTimeoutMilliseconds, common.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
 	out.TerminateTimeout = t.terminateTimeout
+	out.DumpPolicy = dumpPolicy(t.spec.DumpPolicy)
 	for _, c := range t.spec.ControlCodes {
 		out.Controls = append(out.Controls, planv1.Control{
 			Name: c.Name, Code: uint32(c.Code), Write: c.Access != understudyv1alpha1.ControlRead,
@@ -78,6 +83,22 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out.Container = b.container(r, t)
 	out.Live = updated(t.spec.PropertyUpdates, understudyv1alpha1.UpdateLive)
 	b.plan.Resources = append(b.plan.Resources, out)
+}
+
+// dumpPolicy is nil for the default, so that a plan of before it is the same plan.
+func dumpPolicy(p *understudyv1alpha1.DumpPolicy) *planv1.DumpPolicy {
+	if p == nil {
+		return nil
+	}
+	out := planv1.DumpPolicy{
+		OnDeadlock: p.CollectOn == nil || slices.Contains(p.CollectOn, understudyv1alpha1.DumpDeadlock),
+		OnFailure:  slices.Contains(p.CollectOn, understudyv1alpha1.DumpFailure),
+		CoreFiles:  p.CoreFiles == understudyv1alpha1.CoreFilesAlways,
+	}
+	if out == (planv1.DumpPolicy{OnDeadlock: true}) {
+		return nil
+	}
+	return &out
 }
 
 // poll is first of a poll interval, of which the largest number is the type's (RA section 5.1).

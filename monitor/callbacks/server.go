@@ -40,8 +40,13 @@ const (
 	// characters for a line of the log.
 	maxText    = 1024
 	maxLogText = 500
-	// maxOutput bounds the result of a control call.
+	// maxOutput bounds the result of a control call in bytes.
 	maxOutput = 64 << 10
+	// maxProperties bounds node-local properties in bytes of JSON, maxPayload a
+	// notification, maxName the name of a process.
+	maxProperties = 16 << 10
+	maxPayload    = 4 << 10
+	maxName       = 255
 	// replyTimeout bounds how long a callback waits for the engine.
 	replyTimeout = 5 * time.Second
 )
@@ -53,13 +58,26 @@ type Sink func(ctx context.Context, cb engine.Callback) (engine.Reply, error)
 // Server serves the callback socket of one container.
 type Server struct {
 	providerv1.UnimplementedMonitorServiceServer
-	container string
-	sink      Sink
+	container, group string
+	sink             Sink
+	others           Lister
+}
+
+// Config says for whom the socket is.
+type Config struct {
+	// Container whose socket it is, and Dir in which it is.
+	Container, Dir string
+	// Group is the name of the group.
+	Group string
+	// Sink takes what providers say, and Lister finds resources of other groups.
+	Sink   Sink
+	Lister Lister
 }
 
 // Serve listens on DIR/monitor.sock until ctx ends; the returned function waits
 // for its end.
-func Serve(ctx context.Context, container, dir string, sink Sink) (wait func(), err error) {
+func Serve(ctx context.Context, config Config) (wait func(), err error) {
+	container, dir := config.Container, config.Dir
 	path := filepath.Join(dir, SocketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("callback socket of container %s: %w", container, err)
@@ -79,7 +97,9 @@ func Serve(ctx context.Context, container, dir string, sink Sink) (wait func(), 
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
-	providerv1.RegisterMonitorServiceServer(server, &Server{container: container, sink: sink})
+	providerv1.RegisterMonitorServiceServer(server, &Server{
+		container: container, group: config.Group, sink: config.Sink, others: config.Lister,
+	})
 	stop := context.AfterFunc(ctx, server.Stop)
 	done := make(chan struct{})
 	go func() {
@@ -143,17 +163,6 @@ func (s *Server) LogEvent(ctx context.Context, r *providerv1.LogEventRequest) (*
 		Level: engine.Level(max(r.GetLogLevel(), 1) - 1), Text: clip(r.GetMessage(), maxLogText),
 	}})
 	return &providerv1.LogEventResponse{}, err
-}
-
-// EndControlCall is RA section 1.5.
-func (s *Server) EndControlCall(
-	ctx context.Context, r *providerv1.EndControlCallRequest,
-) (*providerv1.EndControlCallResponse, error) {
-	reply, err := s.call(ctx, engine.Callback{EndControlCall: &engine.EndControlCall{
-		Context: r.GetContext(), Status: engine.Code(r.GetStatus()),
-		Output: r.GetOutBuffer()[:min(len(r.GetOutBuffer()), maxOutput)],
-	}})
-	return &providerv1.EndControlCallResponse{Status: uint32(reply.Code)}, err
 }
 
 func exitState(r engine.Reply) providerv1.ResourceExitState {

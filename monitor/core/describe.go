@@ -47,7 +47,7 @@ func (c *Core) describe() {
 		return
 	}
 	for _, r := range c.snapshot.Resources {
-		if !r.Removed {
+		if !r.Removed || r.Held { // its object is there as long as it runs
 			c.describeResource(r)
 		}
 	}
@@ -90,6 +90,12 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	if f := r.LastFailure; f != nil {
 		o.LastFailure = &v1alpha1.ResourceFailure{
 			Time: micro(f.Time), Reason: string(f.Reason), Code: int64(f.Code), Message: f.Message,
+			ApplicationErrorCode: int64(f.ApplicationErrorCode),
+		}
+	}
+	if m := r.LockedMode; m != nil {
+		o.LockedMode = &v1alpha1.LockedMode{
+			Locked: m.Locked, Reason: int64(m.Reason), Flags: int64(m.Flags), Time: micro(m.Time),
 		}
 	}
 	for _, t := range r.Transitions {
@@ -103,16 +109,18 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
 		})
 	}
+	o.DumpProcesses, o.LastDump = dumpsOf(r)
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
 	applied := propertiesApplied(r)
+	// A provider may enter and leave locked mode all the time: that is not urgent.
 	mark := asJSON([]any{
-		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
-		applied.Reason,
+		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation,
+		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason, o.LastDump,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: append([]Condition{online, applied, resourceLocked(r)}, signalled(r)...),
 	}}, mark)
 }
 
@@ -123,6 +131,8 @@ func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
 		names = append(names, c.resourceName(uid))
 	}
 	switch {
+	case r.Held:
+		return notOffline(names)
 	case len(names) > 0:
 		return "waits for " + strings.Join(names, ", ")
 	case r.State == engine.Failed && r.LastFailure != nil:
@@ -140,6 +150,9 @@ func (c *Core) describeGroup() {
 			o.Message = "cannot fail over: " + s.NotReleased
 		}
 	}
+	if kept := c.keptOnline(); o.Message == "" && len(kept) > 0 {
+		o.Message = "The group " + notOffline(kept)
+	}
 	ready := Condition{
 		Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message,
 	}
@@ -155,9 +168,16 @@ func (c *Core) describeGroup() {
 		failed.Message = strings.Join(left, ", ") + " may still run: the lease is kept. Look at the host pod " +
 			c.config.PodName + "; if its node is off, fence it"
 	}
+	// As with a resource, locked mode alone is not urgent.
+	information := c.snapshot.StatusInformation()
+	mark := asJSON([]any{o, ready, failed, information &^ engine.GroupLockedMode})
+	if c.movesQueued() {
+		information |= engine.GroupInMoveQueue
+	}
+	o.StatusInformation = int64(information)
 	c.documents.set(groupKey, Write{Group: &GroupDocument{
-		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed},
-	}}, urgent)
+		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed, c.groupLocked()},
+	}}, mark)
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one

@@ -256,6 +256,7 @@ func (r *rig) writeCall(d core.CallDocument) core.WriteOutcome {
 	if k.Owner == nil {
 		k.Owner = &d.Owner
 	}
+	r.queued[d.Name] = d.Queued
 	if d.Finish != nil {
 		k.Finished, r.finish[d.Name] = true, d.Finish
 	}

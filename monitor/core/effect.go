@@ -20,10 +20,11 @@ type Effect struct {
 	Get    *ownership.Get    `json:"get,omitempty"`
 	// Journal makes the state durable.
 	Journal *Journal `json:"journal,omitempty"`
-	// Guard, Kill and Exit go to the inits.
-	Guard *Guard `json:"guard,omitempty"`
-	Kill  *Kill  `json:"kill,omitempty"`
-	Exit  *Exit  `json:"exit,omitempty"`
+	// Guard, Kill, Exit and Dump go to the inits.
+	Guard *Guard       `json:"guard,omitempty"`
+	Kill  *Kill        `json:"kill,omitempty"`
+	Exit  *Exit        `json:"exit,omitempty"`
+	Dump  *engine.Dump `json:"dump,omitempty"`
 	// Stuck tells kubelet, by way of the container's liveness probe.
 	Stuck *Stuck `json:"stuck,omitempty"`
 	// Expect tells the provider client of a container which process to talk to.
@@ -65,6 +66,8 @@ type Guard struct {
 type Kill struct {
 	Container string `json:"container"`
 	Reason    string `json:"reason,omitempty"`
+	// AfterDump lets it wait a moment for a dump that is under way.
+	AfterDump bool `json:"afterDump,omitempty"`
 }
 
 // Exit has init end the container.
@@ -159,6 +162,8 @@ type CallDocument struct {
 	Owner v1alpha1.ControlCallOwner `json:"owner"`
 	// Start is when it was claimed.
 	Start time.Time `json:"start"`
+	// Queued says for whom a claimed move waits; empty: for nobody.
+	Queued string `json:"queued,omitempty"`
 	// Finish is nil for a claim.
 	Finish *CallFinish `json:"finish,omitempty"`
 }

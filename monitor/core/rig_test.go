@@ -33,6 +33,7 @@ type rig struct {
 	status  v1alpha1.ResourceGroupStatus
 	calls   map[string]*core.ControlCall
 	finish  map[string]*core.CallFinish
+	queued  map[string]string // for whom a call waits
 	hosts   []*host
 	// deleting: the group is being deleted.
 	deleting bool
@@ -45,6 +46,7 @@ func newRig(t *testing.T, names ...string) *rig {
 	r := &rig{
 		t: t, now: instant.Instant{Boot: 1e12, Raw: 1e12, Wall: 1.9e18},
 		calls: map[string]*core.ControlCall{}, finish: map[string]*core.CallFinish{},
+		queued: map[string]string{},
 	}
 	r.plan = planv1.Plan{
 		Version: 1, Namespace: "ns", Group: "db", GroupUID: "group-uid", Online: true, LeaseDurationSeconds: 6,

@@ -22,6 +22,7 @@ func (c *Core) settle() bool {
 		c.snapshot = c.engine.Snapshot(c.now)
 		c.story.seen(c.now, c.snapshot, c.resourceName)
 		c.tellStuck()
+		c.seeLocks()
 	}
 	c.moves()
 	c.callOutcomes()
@@ -80,10 +81,11 @@ func (c *Core) wishNow() ownership.Wish {
 	return w
 }
 
-// wantOnline is what the plan says, until the group is deleted. In a namespace that is
-// being deleted no plan can say that, and where kubelet is dead nobody asks the pod to end.
+// wantOnline is what the plan says, or locked mode keeps, until the group is deleted. In
+// a namespace that is being deleted no plan can say that, and where kubelet is dead nobody
+// asks the pod to end.
 func (c *Core) wantOnline() bool {
-	return c.plan.Online && (c.group == nil || !c.group.Gone && !c.group.Deleting)
+	return (c.plan.Online || len(c.keptOnline()) > 0) && (c.group == nil || !c.group.Gone && !c.group.Deleting)
 }
 
 // wishRelease is a release as it was first wished: when it was detected does not

@@ -10,6 +10,7 @@ type Action struct {
 	Call    *Call    `json:"call,omitempty"`
 	Reply   *Reply   `json:"reply,omitempty"`
 	Restart *Restart `json:"restart,omitempty"`
+	Dump    *Dump    `json:"dump,omitempty"`
 	Need    *Need    `json:"need,omitempty"`
 	Proven  *Proven  `json:"proven,omitempty"`
 	Claim   *Claim   `json:"claim,omitempty"`
@@ -56,6 +57,11 @@ type Call struct {
 	Properties json.RawMessage `json:"properties,omitempty"`
 	// Flags of Open, Online, Offline (RA section 2.4).
 	Flags uint32 `json:"flags,omitempty"`
+	// Destination is the host that is to have the resource after Offline, if known.
+	Destination string `json:"destination,omitempty"`
+	// Reason of Offline and Terminate, Context of Online and Offline.
+	Reason  StateChangeReason `json:"reason,omitempty"`
+	Context OperationContext  `json:"context,omitempty"`
 	// Epoch of Online: announce it to the store before reading state.
 	Epoch int64 `json:"epoch,omitempty"`
 	// Control is set for BeginResourceControl.
@@ -83,6 +89,15 @@ type Reply struct {
 	Code Code `json:"code,omitempty"`
 	// ExitState answers SetResourceStatus(Ex).
 	ExitState ExitState `json:"exitState,omitempty"`
+	// Resources answers EnumResources.
+	Resources []EnumeratedResource `json:"resources,omitempty"`
+}
+
+// EnumeratedResource is one resource that EnumResources found: hEnum of RA section 1.16.
+type EnumeratedResource struct {
+	Name     string `json:"name"`
+	TypeName string `json:"typeName"`
+	State    State  `json:"state"`
 }
 
 // Restart asks init to kill all in the container, if Nonce is still the process
@@ -91,6 +106,24 @@ type Restart struct {
 	Container string `json:"container"`
 	Nonce     string `json:"nonce,omitempty"`
 	Reason    Reason `json:"reason"`
+	// AfterDump lets it wait for a dump that is under way, for 150 ms at most.
+	AfterDump bool `json:"afterDump,omitempty"`
+}
+
+// Dump asks init to write down what processes of a container are doing, if Nonce is
+// still the process there. Dumped answers it, or nothing does.
+type Dump struct {
+	Container string `json:"container"`
+	Nonce     string `json:"nonce,omitempty"`
+	// Resource is the UID of the resource that it is about, Name its name.
+	Resource string `json:"resource"`
+	Name     string `json:"name"`
+	Reason   Reason `json:"reason"`
+	// Processes to look at, 32 at most; none: all of the container. More were left out.
+	Processes []DumpProcess `json:"processes,omitempty"`
+	More      int           `json:"more,omitempty"`
+	// Core asks for core files besides.
+	Core bool `json:"core,omitempty"`
 }
 
 // Need says whether this host should give the group up. It is a level: each

@@ -146,7 +146,9 @@ func (w *world) serveOnline(k *wContainer, c Call, alive func() bool, answer fun
 		w.in(time.Duration(w.rnd.IntN(30_000))*ms, func() {
 			if alive() && k.running[u] && k.ops[u] == op {
 				delete(k.running, u)
-				w.callback(Callback{Container: k.name, Handle: u, SignalFailure: &SignalFailure{Exited: w.rnd.IntN(2) == 0}})
+				w.callback(Callback{Container: k.name, Handle: u, SignalFailure: &SignalFailure{
+					Exited: w.rnd.IntN(2) == 0, Type: FailureType(w.rnd.IntN(3)),
+				}})
 			}
 		})
 	}

@@ -5,43 +5,103 @@ package engine
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
 // callback serves the callback functions of RA section 1.
 func (e *Engine) callback(cb Callback) {
+	if cb.kinds() != 1 {
+		e.reply(cb, CodeInvalidParameter, ExitContinue)
+		return
+	}
+	switch {
+	case cb.EndControlCall != nil:
+		e.endControlCall(cb)
+	case cb.ExtendControlCall != nil:
+		e.reply(cb, e.extendControlCall(*cb.ExtendControlCall, cb.Container), ExitContinue)
+	case cb.EnumResources != nil:
+		e.enumResources(cb)
+	case cb.TypeName != "":
+		e.typeCallback(cb)
+	default:
+		e.resourceCallback(cb)
+	}
+}
+
+// kinds counts the fields that are set.
+func (cb Callback) kinds() int {
 	n := 0
 	for _, set := range []bool{
-		cb.SetResourceStatus != nil, cb.SignalFailure != nil, cb.LogEvent != nil, cb.EndControlCall != nil,
+		cb.SetResourceStatus != nil, cb.SignalFailure != nil, cb.LogEvent != nil, cb.QuorumResourceLost != nil,
+		cb.SetLockedMode != nil, cb.SetNodeLocalProperties != nil, cb.SetInternalState != nil, cb.RequestDump != nil,
+		cb.ChangeProcessForDumps != nil, cb.RaiseNotification != nil, cb.EndControlCall != nil,
+		cb.ExtendControlCall != nil, cb.EnumResources != nil,
 	} {
 		if set {
 			n++
 		}
 	}
-	if n != 1 {
-		e.reply(cb, CodeInvalidParameter, ExitContinue)
-		return
-	}
-	if cb.EndControlCall != nil {
-		e.endControlCall(cb)
-		return
-	}
+	return n
+}
+
+// resourceCallback serves what concerns one resource.
+func (e *Engine) resourceCallback(cb Callback) {
 	r := e.find(cb.Handle)
 	if r == nil || r.c.name != cb.Container {
 		// The workers of such a handle have nothing to do here.
 		e.reply(cb, CodeInvalidHandle, ExitTerminate)
 		return
 	}
+	code, exit := CodeSuccess, ExitContinue
 	switch {
 	case cb.SetResourceStatus != nil:
-		code, exit := e.status(r, *cb.SetResourceStatus)
-		e.reply(cb, code, exit)
+		code, exit = e.status(r, *cb.SetResourceStatus)
 	case cb.SignalFailure != nil:
-		e.reply(cb, e.signalled(r, *cb.SignalFailure), ExitContinue)
+		code = e.signalled(r, *cb.SignalFailure)
 	case cb.LogEvent != nil:
 		e.logEvent(r, *cb.LogEvent)
-		e.reply(cb, CodeSuccess, ExitContinue)
+	case cb.QuorumResourceLost != nil:
+		code = e.quorumResourceLost(r)
+	case cb.SetLockedMode != nil:
+		code = e.setLockedMode(r, *cb.SetLockedMode)
+	case cb.SetNodeLocalProperties != nil:
+		code = e.setNodeLocalProperties(r, *cb.SetNodeLocalProperties)
+	case cb.SetInternalState != nil:
+		code = e.setInternalState(r, *cb.SetInternalState)
+	case cb.RequestDump != nil:
+		code = e.requestDump(r, *cb.RequestDump)
+	case cb.ChangeProcessForDumps != nil:
+		code = e.changeProcessForDumps(r, *cb.ChangeProcessForDumps)
+	default:
+		code = CodeInvalidParameter // it concerns a type, and none is named
 	}
+	if e.barrier { // what it relies on is durable before it is told so
+		e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
+		return
+	}
+	e.reply(cb, code, exit)
+}
+
+// typeCallback serves what concerns a type. Its name is that of a resource of the
+// container: a provider speaks for no other.
+func (e *Engine) typeCallback(cb Callback) {
+	name := ""
+	for _, r := range e.resources {
+		if r.c.name == cb.Container && strings.EqualFold(r.spec.TypeName, cb.TypeName) {
+			name = r.spec.TypeName
+		}
+	}
+	code := CodeInvalidParameter
+	switch {
+	case name == "":
+		code = CodeTypeNotFound
+	case cb.RaiseNotification != nil:
+		code = e.raiseNotification(name, *cb.RaiseNotification)
+	case cb.ChangeProcessForDumps != nil:
+		code = e.changeTypeProcessForDumps(name, cb.Container, *cb.ChangeProcessForDumps)
+	}
+	e.reply(cb, code, ExitContinue)
 }
 
 func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
@@ -98,6 +158,9 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 		r.checkPoint, r.checked = s.CheckPoint, true
 		e.touch(r, false)
 	}
+	if s.Ex && s.Flags&^r.statusFlags&FlagDumpNow != 0 {
+		e.dumpAsked(r, ReasonDumpRequested)
+	}
 	if s.Ex && (s.ApplicationErrorCode != r.appCode || s.Flags != r.statusFlags) {
 		r.appCode, r.statusFlags = s.ApplicationErrorCode, s.Flags
 		e.touch(r, false)
@@ -106,7 +169,8 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 }
 
 func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
-	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true}
+	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true,
+		noDump: s.Ex && s.Flags&FlagNoReport != 0}
 	switch s.State {
 	case ReportedOnlinePending:
 		return ExitContinue
@@ -125,7 +189,9 @@ func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
 	if f.message == "" {
 		f.message = "the provider reported it"
 	}
+	f.lack(s)
 	e.fail(r, f)
+	r.information |= f.information
 	return ExitTerminate
 }
 
@@ -143,7 +209,9 @@ func (e *Engine) reportStopping(r *resource, s SetResourceStatus) ExitState {
 	if s.State != ReportedFailed {
 		f.reason, f.message = ReasonWrongDirection, fmt.Sprintf("state %d was reported while it was going offline", s.State)
 	}
+	f.lack(s)
 	e.forced(r, f)
+	r.information |= f.information
 	return ExitTerminate
 }
 
@@ -154,58 +222,6 @@ func (e *Engine) noteReport(r *resource, why Reason, s SetResourceStatus) {
 	}
 	r.noted = true
 	e.note(LevelWarning, r, why, fmt.Sprintf("%s reported state %d while it is %s", r.spec.Name, s.State, r.state), false)
-}
-
-// signalled is SignalFailure (RA section 1.3). What the provider saw end needs no
-// verification; anything else is verified by IsAlive and counts unless that says
-// alive.
-func (e *Engine) signalled(r *resource, s SignalFailure) Code {
-	if !r.up() || r.terminating || r.kill {
-		return CodeInvalidState
-	}
-	s.Message = clip(s.Message, maxMessage)
-	if !s.Exited {
-		switch s.Type {
-		case FailureGeneral:
-		case FailureEmbedded:
-			e.inform(r, StatusEmbeddedFailure, ReasonEmbeddedFailure, s)
-			return CodeSuccess
-		case FailureNetworkLoss:
-			e.inform(r, StatusNetworkFailure, ReasonNetworkLoss, s)
-			return CodeSuccess
-		default:
-			return CodeInvalidParameter
-		}
-	}
-	if s.Message == "" {
-		s.Message = "the provider signalled a failure"
-	}
-	f := failure{reason: ReasonSignalled, code: CodeResourceFailed, message: s.Message,
-		appCode: s.ApplicationErrorCode, verified: s.Exited}
-	if s.Exited {
-		f.reason = ReasonExited
-	}
-	switch {
-	case s.Exited || r.state == OnlinePending:
-		// There is no IsAlive of what is not online yet.
-		e.fail(r, f)
-	case r.verify != nil || r.verifyAt > e.now.Boot || !r.polls():
-		r.signal, r.verifyAgain = s, true
-	default:
-		r.signal = s
-		e.verify(r)
-	}
-	return CodeSuccess
-}
-
-// inform sets a bit of StatusInformation: seen, and acted upon by nobody yet.
-func (e *Engine) inform(r *resource, bit uint64, why Reason, s SignalFailure) {
-	if r.information&bit == 0 {
-		r.information |= bit
-		e.touch(r, true)
-		e.note(LevelWarning, r, why,
-			fmt.Sprintf("%s: application error %d: %s", r.spec.Name, s.ApplicationErrorCode, s.Message), true)
-	}
 }
 
 // The bounds of LogEvent: RA section 1.4 has the size, the rate is ours.

@@ -16,8 +16,11 @@ const (
 	CodeInvalidHandle        Code = 6
 	CodeInvalidData          Code = 13
 	CodeInvalidParameter     Code = 87
+	CodeNotImplemented       Code = 120
+	CodeMoreData             Code = 234
 	CodeOperationAborted     Code = 995
 	CodeIOPending            Code = 997
+	CodeRevisionMismatch     Code = 1306
 	CodeResourceNotOnline    Code = 5004
 	CodeResourceNotAvailable Code = 5006
 	CodeResourceNotFound     Code = 5007
@@ -26,6 +29,7 @@ const (
 	CodePropertiesStored     Code = 5024
 	CodeResourceFailed       Code = 5038
 	CodeCannotHostResource   Code = 5071
+	CodeTypeNotFound         Code = 5078
 	CodeTypeNotSupported     Code = 5079
 	CodeMonitorInvalidState  Code = 5084
 	CodeTypeBusy             Code = 5909
@@ -33,11 +37,15 @@ const (
 	CodeExceptionInCall      Code = 5930
 	CodeProviderFailed       Code = 5942
 	CodeGroupBusy            Code = 5944
+	CodeResourcesLacking     Code = 5956
+	CodeGroupQueued          Code = 5959
+	CodeLocked               Code = 5960
 )
 
 var codeNames = map[Code]string{
 	0: "ERROR_SUCCESS", 1: "ERROR_INVALID_FUNCTION", 5: "ERROR_ACCESS_DENIED", 6: "ERROR_INVALID_HANDLE",
-	13: "ERROR_INVALID_DATA", 87: "ERROR_INVALID_PARAMETER", 122: "ERROR_INSUFFICIENT_BUFFER", 234: "ERROR_MORE_DATA",
+	13: "ERROR_INVALID_DATA", 87: "ERROR_INVALID_PARAMETER", 120: "ERROR_CALL_NOT_IMPLEMENTED",
+	122: "ERROR_INSUFFICIENT_BUFFER", 234: "ERROR_MORE_DATA",
 	259: "ERROR_NO_MORE_ITEMS", 995: "ERROR_OPERATION_ABORTED", 997: "ERROR_IO_PENDING",
 	1059: "ERROR_CIRCULAR_DEPENDENCY", 1306: "ERROR_REVISION_MISMATCH", 1783: "RPC_X_BAD_STUB_DATA",
 	5001: "ERROR_DEPENDENT_RESOURCE_EXISTS", 5002: "ERROR_DEPENDENCY_NOT_FOUND",

@@ -162,6 +162,10 @@ func (e *Engine) controlReturned(k *control, a Returned) {
 // provider may forget the result.
 func (e *Engine) endControlCall(cb Callback) {
 	a := cb.EndControlCall
+	if a.Type {
+		e.reply(cb, CodeInvalidParameter, ExitContinue)
+		return
+	}
 	for _, k := range e.controls {
 		if k.phase == ControlRunning && k.context == a.Context && k.c != nil && k.c.name == cb.Container {
 			e.finishControl(k, FinishCompleted, a.Status, "", a.Output)

@@ -63,7 +63,7 @@ func (e *Engine) link() {
 // no dependent lives through the failure of what it stands on.
 func (e *Engine) keeps() {
 	for _, r := range e.resources {
-		r.keep = r.up() && !r.doomed && e.phase == Owner && r.wanted() && satisfied(r)
+		r.keep = r.up() && !r.doomed && !r.recovering && e.phase == Owner && (r.wanted() || r.held) && satisfied(r)
 	}
 }
 

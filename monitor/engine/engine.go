@@ -33,9 +33,11 @@ type Engine struct {
 	phase Phase
 	// epoch last granted; it never shrinks.
 	epoch int64
-	// mode and why of the stop that is under way (phase Stopping).
-	mode RevokeMode
-	why  string
+	// mode and cause of the stop that is under way (phase Stopping).
+	mode  RevokeMode
+	cause Revoked
+	// grant is the one that began the epoch.
+	grant Granted
 	// regrant is the epoch that was granted while a stop was under way.
 	regrant int64
 	// fresh: made by New and never granted. Until the first grant the engine
@@ -43,6 +45,8 @@ type Engine struct {
 	fresh bool
 
 	revision string
+	// ignoreLocked: the plan's IgnoreLockedMode.
+	ignoreLocked bool
 	// resources in topological order: dependencies before dependents.
 	resources   []*resource
 	containers  []*container
@@ -51,6 +55,7 @@ type Engine struct {
 	controls    []*control
 	ended       []endedContext
 	lastContext int64
+	typeDumps   []typeDumps
 	// need and armed as last said.
 	need  Need
 	armed int64
@@ -107,7 +112,7 @@ func (e *Engine) dispatch(ev Event) {
 	}
 	switch {
 	case ev.Granted != nil:
-		e.granted(ev.Granted.Epoch)
+		e.granted(*ev.Granted)
 	case ev.Revoked != nil:
 		e.revoked(*ev.Revoked)
 	case ev.PlanChanged != nil:
@@ -122,6 +127,8 @@ func (e *Engine) dispatch(ev Event) {
 		e.initGone(ev.InitGone.Container)
 	case ev.Guarded != nil:
 		e.guarded(*ev.Guarded)
+	case ev.Dumped != nil:
+		e.dumped(*ev.Dumped)
 	case ev.Returned != nil:
 		e.returned(*ev.Returned)
 	case ev.Callback != nil:
@@ -144,7 +151,7 @@ func (ev Event) kinds() int {
 	n := 0
 	for _, set := range []bool{
 		ev.Granted != nil, ev.Revoked != nil, ev.PlanChanged != nil, ev.ProviderUp != nil,
-		ev.ProviderDown != nil, ev.Emptied != nil, ev.InitGone != nil, ev.Guarded != nil,
+		ev.ProviderDown != nil, ev.Emptied != nil, ev.InitGone != nil, ev.Guarded != nil, ev.Dumped != nil,
 		ev.Returned != nil, ev.Callback != nil, ev.Control != nil, ev.Claimed != nil,
 		ev.Recorded != nil, ev.Timer != nil, ev.Tick != nil,
 	} {

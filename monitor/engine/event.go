@@ -3,7 +3,10 @@
 
 package engine
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Event is one thing that happened. Exactly one field is set; anything else is
 // noted and ignored. The JSON form is what a recording holds.
@@ -16,6 +19,7 @@ type Event struct {
 	Emptied      *Emptied      `json:"emptied,omitempty"`
 	InitGone     *InitGone     `json:"initGone,omitempty"`
 	Guarded      *Guarded      `json:"guarded,omitempty"`
+	Dumped       *Dumped       `json:"dumped,omitempty"`
 	Returned     *Returned     `json:"returned,omitempty"`
 	Callback     *Callback     `json:"callback,omitempty"`
 	Control      *Control      `json:"control,omitempty"`
@@ -33,6 +37,9 @@ type Event struct {
 // without counting a failure.
 type Granted struct {
 	Epoch int64 `json:"epoch"`
+	// Context and Flags of the first Online of each resource under a larger epoch.
+	Context OperationContext `json:"context,omitempty"`
+	Flags   uint32           `json:"flags,omitempty"`
 }
 
 // RevokeMode is how hard a stop is.
@@ -55,6 +62,13 @@ type Revoked struct {
 	Mode RevokeMode `json:"mode"`
 	// Reason is for people and for the ring of transitions.
 	Reason string `json:"reason,omitempty"`
+	// Cause, Context, Destination and Flags are what Offline and Terminate are told:
+	// why, what it is part of, which host is to own the group next (empty: not known),
+	// and OfflineFlags besides those that follow from the resource itself.
+	Cause       StateChangeReason `json:"cause,omitempty"`
+	Context     OperationContext  `json:"context,omitempty"`
+	Destination string            `json:"destination,omitempty"`
+	Flags       uint32            `json:"flags,omitempty"`
 }
 
 // PlanChanged: a plan was accepted. A plan that contradicts itself (two
@@ -111,6 +125,18 @@ type Guarded struct {
 	Epoch     int64  `json:"epoch"`
 }
 
+// Dumped answers a Dump.
+type Dumped struct {
+	Container string `json:"container"`
+	// Resource is the UID that the Dump had.
+	Resource string `json:"resource"`
+	// File is the name of what was written, empty if nothing was; Bytes its size.
+	File  string `json:"file,omitempty"`
+	Bytes int64  `json:"bytes,omitempty"`
+	// Message says why that is nothing, or not all.
+	Message string `json:"message,omitempty"`
+}
+
 // Outcome of a call as the edge saw it.
 type Outcome string
 
@@ -162,13 +188,30 @@ type Callback struct {
 	// resources of its own container: another or an unknown handle is answered
 	// with CodeInvalidHandle and ExitTerminate.
 	Container string `json:"container"`
-	// Handle is the UID of the resource (not for EndControlCall).
+	// Handle is the UID of the resource, for what concerns one.
 	Handle string `json:"handle,omitempty"`
+	// TypeName is the type, for what concerns one, in any case: a type that no
+	// resource of the container has is answered with CodeTypeNotFound.
+	TypeName string `json:"typeName,omitempty"`
 
-	SetResourceStatus *SetResourceStatus `json:"setResourceStatus,omitempty"`
-	SignalFailure     *SignalFailure     `json:"signalFailure,omitempty"`
-	LogEvent          *LogEvent          `json:"logEvent,omitempty"`
+	// Of a resource.
+	SetResourceStatus      *SetResourceStatus      `json:"setResourceStatus,omitempty"`
+	SignalFailure          *SignalFailure          `json:"signalFailure,omitempty"`
+	LogEvent               *LogEvent               `json:"logEvent,omitempty"`
+	QuorumResourceLost     *QuorumResourceLost     `json:"quorumResourceLost,omitempty"`
+	SetLockedMode          *SetLockedMode          `json:"setLockedMode,omitempty"`
+	SetNodeLocalProperties *SetNodeLocalProperties `json:"setNodeLocalProperties,omitempty"`
+	SetInternalState       *SetInternalState       `json:"setInternalState,omitempty"`
+	RequestDump            *RequestDump            `json:"requestDump,omitempty"`
+	// Of a resource, or of a type.
+	ChangeProcessForDumps *ChangeProcessForDumps `json:"changeProcessForDumps,omitempty"`
+	// Of a type.
+	RaiseNotification *RaiseNotification `json:"raiseNotification,omitempty"`
+	// Of a control call.
 	EndControlCall    *EndControlCall    `json:"endControlCall,omitempty"`
+	ExtendControlCall *ExtendControlCall `json:"extendControlCall,omitempty"`
+	// Of the group.
+	EnumResources *EnumResources `json:"enumResources,omitempty"`
 }
 
 // SetResourceStatus and its Ex form (RA sections 1.1, 1.2, 3.1, 3.2).
@@ -199,11 +242,73 @@ type LogEvent struct {
 	Text  string `json:"text"`
 }
 
-// EndControlCall (RA section 1.5).
+// EndControlCall and EndTypeControlCall (RA sections 1.5, 1.6).
 type EndControlCall struct {
+	// Type tells the two apart: a context of the other kind is unknown.
+	Type    bool   `json:"type,omitempty"`
 	Context int64  `json:"context"`
 	Status  Code   `json:"status"`
 	Output  []byte `json:"output,omitempty"`
+	// BytesReturned is what the output needs, with CodeMoreData.
+	BytesReturned uint32 `json:"bytesReturned,omitempty"`
+}
+
+// ExtendControlCall and ExtendResTypeControlCall (RA sections 1.7, 1.8).
+type ExtendControlCall struct {
+	Type    bool  `json:"type,omitempty"`
+	Context int64 `json:"context"`
+	// Timeout counts from now.
+	Timeout time.Duration `json:"timeout"`
+}
+
+// QuorumResourceLost (RA section 1.9).
+type QuorumResourceLost struct{}
+
+// SetLockedMode is SetResourceLockedMode and its Ex form (RA sections 1.10, 1.19).
+type SetLockedMode struct {
+	Enabled bool   `json:"enabled,omitempty"`
+	Reason  uint32 `json:"reason,omitempty"`
+	Flags   uint32 `json:"flags,omitempty"`
+}
+
+// SetNodeLocalProperties is SetResourceInMemoryNodeLocalProperties (RA section 1.11).
+type SetNodeLocalProperties struct {
+	// Properties is a JSON object.
+	Properties json.RawMessage `json:"properties,omitempty"`
+}
+
+// SetInternalState (RA section 1.12).
+type SetInternalState struct {
+	State  ApplicationState `json:"state"`
+	Active bool             `json:"active,omitempty"`
+}
+
+// RaiseNotification is RaiseResTypeNotification (RA section 1.13).
+type RaiseNotification struct {
+	Payload []byte `json:"payload,omitempty"`
+}
+
+// ChangeProcessForDumps is ChangeResourceProcessForDumps with a Handle, and
+// ChangeResTypeProcessForDumps with a TypeName (RA sections 1.14, 1.15).
+type ChangeProcessForDumps struct {
+	Name string `json:"name,omitempty"`
+	PID  uint32 `json:"pid,omitempty"`
+	Add  bool   `json:"add,omitempty"`
+}
+
+// RequestDump (RA section 1.19).
+type RequestDump struct {
+	// DueToCallInProgress: a call that ends in time cancels the dump.
+	DueToCallInProgress bool          `json:"dueToCallInProgress,omitempty"`
+	Delay               time.Duration `json:"delay,omitempty"`
+}
+
+// EnumResources is ResUtilEnumResources (RA section 1.16) over the resources of the group.
+type EnumResources struct {
+	// Self is the handle of the resource that is left out; it may be empty.
+	Self string `json:"self,omitempty"`
+	// TypeName is the filter, in any case; empty: all.
+	TypeName string `json:"typeName,omitempty"`
 }
 
 // Control asks for one control call. The same ID again, while it is known, is

@@ -165,6 +165,25 @@ func TestEveryKindIsDispatched(t *testing.T) {
 	g.want(g.noted(ReasonBadEvent) && !slices.ContainsFunc(g.last, func(a Action) bool { return a.Tock != nil }), "two kinds")
 }
 
+// everywhere adds an event to the tables: what it does in each state, in the order of
+// States. What is rare stands with the tests of its own file.
+func everywhere(kind string, stimulus Event, want ...string) struct{} {
+	stimuli[kind] = stimulus
+	for i, s := range States {
+		outcomes[string(s)][kind] = want[i]
+	}
+	return struct{}{}
+}
+
+// everySame is everywhere for what changes nothing, whatever the state.
+func everySame(kind string, stimulus Event, want string) struct{} {
+	var all []string
+	for _, s := range States {
+		all = append(all, strings.TrimSpace(string(s)+": "+want))
+	}
+	return everywhere(kind, stimulus, all...)
+}
+
 // outcomes is what each event does to a resource in each state, on its owner: the
 // state after it, and the actions. Revoked is an ordered one, Emptied and InitGone
 // are unasked for, PlanChanged removes the resource, SetResourceStatus says Online,

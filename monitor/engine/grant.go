@@ -6,13 +6,17 @@ package engine
 import "fmt"
 
 // granted: this host owns the group, or goes on owning it.
-func (e *Engine) granted(epoch int64) {
+func (e *Engine) granted(g Granted) {
+	epoch := g.Epoch
 	if epoch <= 0 || epoch < e.epoch || epoch < e.regrant {
 		e.note(LevelError, nil, ReasonBadEvent,
 			fmt.Sprintf("granted epoch %d is ignored: epoch %d was granted before", epoch, max(e.epoch, e.regrant)), false)
 		return
 	}
 	e.group, e.journal, e.again = true, true, true
+	if epoch != e.grant.Epoch {
+		e.grant = g
+	}
 	if e.phase == Stopping {
 		e.regrant = epoch // the stop is finished first (ownership section 6, SELF-STOP)
 		return
@@ -46,7 +50,7 @@ func (e *Engine) own(epoch int64) {
 			e.touch(r, false)
 		}
 	}
-	e.phase, e.mode, e.why, e.regrant = Owner, "", "", 0
+	e.phase, e.mode, e.cause, e.regrant = Owner, "", Revoked{}, 0
 	e.journal, e.group, e.again = true, true, true
 }
 
@@ -73,7 +77,7 @@ func (e *Engine) revoked(a Revoked) {
 	if e.phase == Stopping && a.Mode.hardness() < e.mode.hardness() {
 		a.Mode = e.mode
 	}
-	e.phase, e.mode, e.why, e.regrant = Stopping, a.Mode, clip(a.Reason, maxMessage), 0
+	e.phase, e.mode, e.cause, e.regrant = Stopping, a.Mode, a, 0
 	e.journal, e.group, e.urgent, e.again = true, true, true, true
 	if a.Mode == Kill {
 		// No call is of interest any more: the caller has all killed.
@@ -120,7 +124,7 @@ func (e *Engine) prove() {
 		e.own(e.regrant)
 		return
 	}
-	e.phase, e.mode, e.why = Observer, "", ""
+	e.phase, e.mode, e.cause = Observer, "", Revoked{}
 	e.out = append(e.out, Action{Proven: &Proven{Epoch: e.epoch}})
 }
 

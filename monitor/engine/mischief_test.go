@@ -56,6 +56,9 @@ func (w *world) mischief() {
 			w.confuse(c, cb.Handle)
 		case 1:
 			cb.SignalFailure = &SignalFailure{Type: FailureType(w.rnd.IntN(4)), Exited: w.rnd.IntN(2) == 0}
+			if w.rnd.IntN(2) == 0 {
+				cb.SignalFailure, cb.SetLockedMode = nil, &SetLockedMode{Enabled: w.rnd.IntN(2) == 0, Flags: w.rnd.Uint32()}
+			}
 		default:
 			cb.EndControlCall = &EndControlCall{Context: w.rnd.Int64()}
 		}

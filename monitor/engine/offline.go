@@ -18,7 +18,9 @@ func (e *Engine) stop(r *resource) {
 		e.emergency(r)
 	}
 	if r.kill {
-		e.terminate(r)
+		if e.phase != Owner || !r.dumping(e.now.Boot) {
+			e.terminate(r)
+		}
 		return
 	}
 	if !r.up() || r.keep {
@@ -36,7 +38,7 @@ func (e *Engine) stop(r *resource) {
 		return
 	}
 	e.setState(r, OfflinePending, ReasonStopping)
-	r.op = e.begin(r, OpOffline, r.spec.DeadlockTimeout, Call{})
+	r.op = e.begin(r, OpOffline, r.spec.DeadlockTimeout, e.offlineCall(r))
 }
 
 // emergency terminates whatever runs, regardless of order and of running calls.
@@ -83,7 +85,7 @@ func (e *Engine) terminate(r *resource) {
 	r.overlap = r.op != nil && r.op.op == OpOnline
 	r.pendingBy = 0
 	r.resetHealth()
-	r.term = e.begin(r, OpTerminate, r.spec.TerminateTimeout, Call{})
+	r.term = e.begin(r, OpTerminate, r.spec.TerminateTimeout, Call{Reason: e.terminateReason(r)})
 	e.again = true
 }
 
@@ -109,7 +111,7 @@ func (e *Engine) terminated(r *resource) {
 	case r.term != nil || r.op != nil || r.setting != nil:
 	case r.overlap && left > 0:
 		r.overlap = false
-		r.term = e.begin(r, OpTerminate, left, Call{})
+		r.term = e.begin(r, OpTerminate, left, Call{Reason: e.terminateReason(r)})
 	case r.overlap:
 		e.stopOut(r)
 	default:
@@ -132,7 +134,12 @@ func (e *Engine) stopped(r *resource) {
 	}
 	r.kill, r.terminating, r.doomed, r.overlap = false, false, false, false
 	r.stopBy, r.pendingBy = 0, 0
-	if r.state == OfflinePending {
+	switch {
+	case r.state != OfflinePending:
+	case r.recovering && e.counts(r):
+		e.setState(r, Failed, ReasonEmbeddedFailure)
+		e.recoverEmbedded(r)
+	default:
 		e.setState(r, Offline, ReasonStopped)
 	}
 	e.again = true
@@ -161,9 +168,13 @@ func (e *Engine) offlineReturned(r *resource, a Returned) {
 // not to run.
 func (e *Engine) forced(r *resource, f failure) {
 	f.verified = true
+	recovering := r.recovering && e.counts(r)
 	r.record(e, f)
 	e.setState(r, Failed, f.reason)
 	r.verdict = VerdictNone
+	if recovering {
+		e.recoverEmbedded(r)
+	}
 	r.kill = r.run
 	e.note(LevelError, r, f.reason, r.spec.Name+" did not go offline in order and is terminated: "+f.message, true)
 }

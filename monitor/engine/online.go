@@ -9,6 +9,7 @@ func (e *Engine) start(r *resource) {
 	if why, _ := e.obstacle(r); why != "" {
 		return
 	}
+	context, flags := e.onlineContext(r)
 	if r.verdict == VerdictRetry {
 		r.resetSeries() // RA section 4.7 step 8: a new series of restarts
 	}
@@ -26,7 +27,7 @@ func (e *Engine) start(r *resource) {
 	e.setState(r, OnlinePending, ReasonStarting)
 	r.op = e.begin(r, OpOnline, r.spec.DeadlockTimeout, Call{
 		Name: r.spec.Name, TypeName: r.spec.TypeName, Generation: r.spec.Generation,
-		Properties: r.spec.Properties, Epoch: e.epoch,
+		Properties: r.spec.Properties, Epoch: e.epoch, Context: context, Flags: flags,
 	})
 }
 
@@ -83,6 +84,8 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 // waitingFor is what the snapshot shows: why it is not as the plan wants.
 func (e *Engine) waitingFor(r *resource) (Reason, []string) {
 	switch {
+	case r.held:
+		return ReasonLocked, e.holders(r)
 	case r.state == Online && r.doomed:
 		return ReasonWaitingDependents, e.staying(r)
 	case r.state == Online:

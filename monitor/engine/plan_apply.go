@@ -22,6 +22,7 @@ func (e *Engine) planChanged(p Plan) {
 	if p.KillBound > 0 {
 		e.cfg.KillBound = p.KillBound
 	}
+	e.ignoreLocked = p.IgnoreLockedMode
 	e.group, e.journal, e.again = true, true, true
 	planned := map[string]bool{}
 	var fresh []*resource
@@ -156,6 +157,9 @@ func (s Resource) normalise() Resource {
 	}
 	if s.RestartAction != DontRestart && s.RestartAction != RestartNoNotify {
 		s.RestartAction = RestartNotify
+	}
+	if s.EmbeddedFailureAction != EmbeddedNone && s.EmbeddedFailureAction != EmbeddedLogOnly {
+		s.EmbeddedFailureAction = EmbeddedRecover
 	}
 	s.Properties, s.Live = bytes.Clone(s.Properties), slices.Clone(s.Live)
 	s.Controls = slices.Clone(s.Controls)

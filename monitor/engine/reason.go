@@ -23,7 +23,9 @@ const (
 	ReasonForcedOffline   Reason = "ForcedOffline"   // Offline failed or hung: stopped by force
 	ReasonCannotOnThis    Reason = "CannotComeOnlineOnThisHost"
 	ReasonCannotOnAny     Reason = "CannotComeOnlineOnAnyHost"
-	ReasonVanished        Reason = "Vanished" // found stopped after the monitor was away
+	ReasonVanished        Reason = "Vanished"        // found stopped after the monitor was away
+	ReasonEmbeddedFailure Reason = "EmbeddedFailure" // SignalFailure: what it hosts failed
+	ReasonNetworkLoss     Reason = "NetworkLoss"     // SignalFailure: no network, and IsAlive did not answer alive
 )
 
 // Why a resource changed its state otherwise.
@@ -56,6 +58,7 @@ const (
 	ReasonNeedsFailover     Reason = "NeedsFailover"
 	ReasonFailedForGood     Reason = "FailedForGood"    // policy does not try again
 	ReasonWaitingOnline     Reason = "WaitingForOnline" // Online is under way
+	ReasonLocked            Reason = "Locked"           // wanted offline, and kept online by locked mode
 )
 
 // How far the planned properties are those of what runs.
@@ -78,11 +81,12 @@ const (
 	ReasonPlanRefused      Reason = "PlanRefused"      // the plan contradicts itself
 	ReasonBadEvent         Reason = "BadEvent"         // an event that does not hold exactly one kind
 	ReasonFalseAlarm       Reason = "FalseAlarm"       // SignalFailure, and IsAlive answered alive
-	ReasonEmbeddedFailure  Reason = "EmbeddedFailure"
-	ReasonNetworkLoss      Reason = "NetworkLoss"
-	ReasonLog              Reason = "Log"           // LogEvent of a provider
-	ReasonLogDropped       Reason = "LogDropped"    // more log lines than the rate allows
-	ReasonTypeMissing      Reason = "TypeNotServed" // the provider does not serve the type
+	ReasonLog              Reason = "Log"              // LogEvent of a provider
+	ReasonLogDropped       Reason = "LogDropped"       // more log lines than the rate allows
+	ReasonDumpRequested    Reason = "DumpRequested"    // RequestDump, or the status flag DUMP_NOW
+	ReasonDumped           Reason = "DumpCollected"    // a dump is in the dump volume
+	ReasonNoDump           Reason = "DumpFailed"       // there is none
+	ReasonTypeMissing      Reason = "TypeNotServed"    // the provider does not serve the type
 	ReasonRestarting       Reason = "Restarting"
 	ReasonControlTimedOut  Reason = "ControlTimedOut"
 	ReasonDisowned         Reason = "OtherEpoch" // found running under another epoch

@@ -20,8 +20,13 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 	s := Snapshot{
 		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
 	}
+	s.Types = e.typeSnapshots()
 	if n := e.need; n.Failover {
 		s.Need = &n
+	}
+	s.IgnoreLockedMode = e.ignoreLocked
+	if g := e.grant; g.Context != ContextNone || g.Flags != 0 {
+		s.Grant = &g
 	}
 	for _, c := range e.containers {
 		s.Containers = append(s.Containers, ContainerSnapshot{
@@ -62,7 +67,16 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		Verdict: r.verdict, Failover: r.failover, Immediate: r.immediate,
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),
 	}
+	if m := r.mode; m != nil {
+		c := *m
+		s.LockedMode = &c
+		if c.Locked {
+			s.StatusInformation |= StatusLockedMode
+		}
+	}
+	s.Held, s.Recovering = r.refused, r.recovering
 	s.Properties = r.propertiesSnapshot()
+	r.dumps.snapshot(&s)
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
 		s.Was = &Where{Container: r.spec.Container, TypeName: r.spec.TypeName}
@@ -90,6 +104,10 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 func Restore(cfg Config, s Snapshot) *Engine {
 	e := New(cfg)
 	e.epoch, e.revision, e.lastContext, e.fresh = max(s.Epoch, 0), s.PlanRevision, max(s.LastContext, 0), false
+	e.ignoreLocked = s.IgnoreLockedMode
+	if s.Grant != nil {
+		e.grant = *s.Grant
+	}
 	held := s.Phase != Observer && e.epoch > 0
 	if held {
 		e.phase = Undecided
@@ -110,6 +128,7 @@ func Restore(cfg Config, s Snapshot) *Engine {
 		}
 		e.resources = append(e.resources, e.restoreResource(rs, held))
 	}
+	e.restoreTypes(s.Types)
 	e.link()
 	for _, k := range s.Controls {
 		e.restoreControl(k)
@@ -126,7 +145,8 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		spec: spec, removed: s.Removed, since: s.Since, state: s.State,
 		transitions:       slices.Clone(s.Transitions[max(0, len(s.Transitions)-maxTransitions):]),
 		runningGeneration: s.RunningGeneration, checkPoint: s.CheckPoint, appCode: s.ApplicationErrorCode,
-		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode, information: s.StatusInformation,
+		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode,
+		information: s.StatusInformation &^ StatusLockedMode, recovering: s.Recovering,
 		results: slices.Clone(s.ControlResults[max(0, len(s.ControlResults)-maxResults):]), touched: true,
 	}
 	if w := s.Was; w != nil {
@@ -136,7 +156,12 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	if !slices.Contains(States, r.state) {
 		r.state = Initializing
 	}
+	if m := s.LockedMode; m != nil && r.state == Online {
+		c := *m
+		r.mode, r.refused = &c, s.Held
+	}
 	r.restoreProperties(s.Properties)
+	r.dumps.restore(s)
 	r.c = e.container(r.spec.Container)
 	r.eventHandle = s.EventHandle
 	r.failures = slices.Clone(s.Failures[max(0, len(s.Failures)-maxFailures):])

@@ -16,7 +16,7 @@ func (e *Engine) settle() {
 	e.again = true
 	for n := 0; e.again && n < maxPasses; n++ {
 		e.again = false
-		e.keeps()
+		e.hold()
 		// Down from the dependents, up from the dependencies.
 		for _, r := range slices.Backward(slices.Clone(e.resources)) {
 			e.stop(r)
@@ -30,6 +30,7 @@ func (e *Engine) settle() {
 		}
 		e.prove()
 	}
+	e.tellHeld()
 }
 
 // patience counts how long a resource has waited for its provider.
@@ -65,6 +66,7 @@ func (e *Engine) due() {
 		if r.setting != nil && r.setting.call == nil && r.setting.deadline <= e.now.Boot {
 			e.setEnded(r, CodeCallTimedOut)
 		}
+		e.dueDump(r)
 		if r.pendingBy != 0 && r.pendingBy <= e.now.Boot {
 			e.pendingOut(r)
 		}
@@ -111,6 +113,7 @@ func (e *Engine) next() int64 {
 // nextOf tells the times of one resource.
 func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	sooner(r.pendingBy)
+	r.nextDump(sooner)
 	if r.setting != nil {
 		sooner(r.setting.deadline)
 	}

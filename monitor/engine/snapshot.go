@@ -23,6 +23,12 @@ type Snapshot struct {
 	Resources  []ResourceSnapshot  `json:"resources,omitempty"`
 	// Controls under way, and finished ones that are not Recorded yet.
 	Controls []ControlSnapshot `json:"controls,omitempty"`
+	// Types of which there is something to say, sorted by name.
+	Types []TypeSnapshot `json:"types,omitempty"`
+	// Grant began the epoch, nil if it said nothing for Online.
+	Grant *Granted `json:"grant,omitempty"`
+	// IgnoreLockedMode of the plan.
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
 	// LastContext is the largest context given to a control call.
 	LastContext int64 `json:"lastContext,omitempty"`
 }
@@ -80,6 +86,12 @@ type ResourceSnapshot struct {
 	// LastOperationStatusCode of Open, Online, Offline, Terminate or the failure.
 	LastOperationStatusCode Code   `json:"lastOperationStatusCode,omitempty"`
 	StatusInformation       uint64 `json:"statusInformation,omitempty"`
+	// LockedMode as reported last, nil if never since it came online.
+	LockedMode *LockedMode `json:"lockedMode,omitempty"`
+	// Held: the plan does not want it online, and locked mode keeps it so.
+	Held bool `json:"held,omitempty"`
+	// Recovering: it is taken down because of an embedded failure.
+	Recovering bool `json:"recovering,omitempty"`
 	// UnexpectedlyActive: found running without ownership, and not gone yet.
 	UnexpectedlyActive bool `json:"unexpectedlyActive,omitempty"`
 
@@ -100,6 +112,10 @@ type ResourceSnapshot struct {
 	NextTry *instant.Instant `json:"nextTry,omitempty"`
 	// Transitions: the last 16, oldest first.
 	Transitions []Transition `json:"transitions,omitempty"`
+	// DumpProcesses are those of ChangeResourceProcessForDumps, LastDump the latest
+	// dump, nil if there was none.
+	DumpProcesses []DumpProcess `json:"dumpProcesses,omitempty"`
+	LastDump      *LastDump     `json:"lastDump,omitempty"`
 	// ControlResults: the last 4 finished control calls, oldest first.
 	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }

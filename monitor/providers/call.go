@@ -33,7 +33,7 @@ func (c *Client) Call(call engine.Call) engine.Returned {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, time.Duration(call.Deadline-clock.Now().Boot))
 	defer cancel()
-	answer, err := invoke(ctx, conn, call)
+	answer, err := c.carryOut(ctx, conn, call)
 	answer.Call = call.ID
 	switch {
 	case status.Code(err) == codes.Unimplemented:
@@ -43,6 +43,18 @@ func (c *Client) Call(call engine.Call) engine.Returned {
 		answer.Outcome, answer.Message = outcome(err)
 	}
 	return answer
+}
+
+func (c *Client) carryOut(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engine.Returned, error) {
+	if call.Op == engine.OpOpen {
+		if refused, err := c.startup(ctx, conn, call); err != nil || refused != nil {
+			if refused == nil {
+				refused = &engine.Returned{}
+			}
+			return *refused, err
+		}
+	}
+	return invoke(ctx, conn, call)
 }
 
 func invoke(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engine.Returned, error) {
@@ -71,15 +83,22 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engin
 		}
 		r, err := api.Online(ctx, &providerv1.OnlineRequest{
 			ResourceId: call.ResourceID, OnlineFlags: call.Flags, Properties: props, Epoch: call.Epoch,
+			OperationContext: providerv1.OperationContext(call.Context),
 		})
 		return engine.Returned{
 			Status: engine.Code(r.GetStatus()), Message: r.GetMessage(), EventHandle: r.GetEventHandle(),
 		}, err
 	case engine.OpOffline:
-		r, err := api.Offline(ctx, &providerv1.OfflineRequest{ResourceId: call.ResourceID, OfflineFlags: call.Flags})
+		r, err := api.Offline(ctx, &providerv1.OfflineRequest{
+			ResourceId: call.ResourceID, OfflineFlags: call.Flags, DestinationNodeName: call.Destination,
+			StateChangeReason: providerv1.StateChangeReason(call.Reason),
+			OperationContext:  providerv1.OperationContext(call.Context),
+		})
 		return engine.Returned{Status: engine.Code(r.GetStatus()), Message: r.GetMessage()}, err
 	case engine.OpTerminate:
-		r, err := api.Terminate(ctx, &providerv1.TerminateRequest{ResourceId: call.ResourceID})
+		r, err := api.Terminate(ctx, &providerv1.TerminateRequest{
+			ResourceId: call.ResourceID, StateChangeReason: providerv1.StateChangeReason(call.Reason),
+		})
 		return engine.Returned{Status: engine.Code(r.GetStatus()), Message: r.GetMessage()}, err
 	case engine.OpLooksAlive:
 		r, err := api.LooksAlive(ctx, &providerv1.LooksAliveRequest{ResourceId: call.ResourceID})

@@ -357,6 +357,193 @@ func (ApplicationState) EnumDescriptor() ([]byte, []int) {
 	return file_provider_v1_provider_proto_rawDescGZIP(), []int{4}
 }
 
+// StateChangeReason is CLUSTER_RESOURCE_STATE_CHANGE_REASON, RA 3.5, with RA's values.
+type StateChangeReason int32
+
+const (
+	// RA value 0, Unknown: nothing is said.
+	StateChangeReason_STATE_CHANGE_REASON_UNSPECIFIED StateChangeReason = 0
+	// The group moves to another host.
+	StateChangeReason_STATE_CHANGE_REASON_MOVE StateChangeReason = 1
+	// The group fails over.
+	StateChangeReason_STATE_CHANGE_REASON_FAILOVER StateChangeReason = 2
+	// A move failed.
+	StateChangeReason_STATE_CHANGE_REASON_FAILED_MOVE StateChangeReason = 3
+	// The host goes away in order.
+	StateChangeReason_STATE_CHANGE_REASON_SHUTDOWN StateChangeReason = 4
+	// The host stops because its ownership ended unexpectedly.
+	StateChangeReason_STATE_CHANGE_REASON_RUNDOWN StateChangeReason = 5
+)
+
+// Enum value maps for StateChangeReason.
+var (
+	StateChangeReason_name = map[int32]string{
+		0: "STATE_CHANGE_REASON_UNSPECIFIED",
+		1: "STATE_CHANGE_REASON_MOVE",
+		2: "STATE_CHANGE_REASON_FAILOVER",
+		3: "STATE_CHANGE_REASON_FAILED_MOVE",
+		4: "STATE_CHANGE_REASON_SHUTDOWN",
+		5: "STATE_CHANGE_REASON_RUNDOWN",
+	}
+	StateChangeReason_value = map[string]int32{
+		"STATE_CHANGE_REASON_UNSPECIFIED": 0,
+		"STATE_CHANGE_REASON_MOVE":        1,
+		"STATE_CHANGE_REASON_FAILOVER":    2,
+		"STATE_CHANGE_REASON_FAILED_MOVE": 3,
+		"STATE_CHANGE_REASON_SHUTDOWN":    4,
+		"STATE_CHANGE_REASON_RUNDOWN":     5,
+	}
+)
+
+func (x StateChangeReason) Enum() *StateChangeReason {
+	p := new(StateChangeReason)
+	*p = x
+	return p
+}
+
+func (x StateChangeReason) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StateChangeReason) Descriptor() protoreflect.EnumDescriptor {
+	return file_provider_v1_provider_proto_enumTypes[5].Descriptor()
+}
+
+func (StateChangeReason) Type() protoreflect.EnumType {
+	return &file_provider_v1_provider_proto_enumTypes[5]
+}
+
+func (x StateChangeReason) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StateChangeReason.Descriptor instead.
+func (StateChangeReason) EnumDescriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{5}
+}
+
+// OperationContext is RESDLL_CONTEXT_OPERATION_TYPE, RA 3.5: what an operation is part of.
+type OperationContext int32
+
+const (
+	// Nothing is said.
+	OperationContext_OPERATION_CONTEXT_UNSPECIFIED OperationContext = 0
+	// RA value 0: the group goes back to a preferred host.
+	OperationContext_OPERATION_CONTEXT_FAILBACK OperationContext = 1
+	// RA value 1: the host is drained.
+	OperationContext_OPERATION_CONTEXT_DRAIN OperationContext = 2
+	// RA value 2: a drain failed.
+	OperationContext_OPERATION_CONTEXT_DRAIN_FAILURE OperationContext = 3
+	// RA value 3: recovery of an embedded failure.
+	OperationContext_OPERATION_CONTEXT_EMBEDDED_FAILURE OperationContext = 4
+	// RA value 4: another group needs the room.
+	OperationContext_OPERATION_CONTEXT_PREEMPTION OperationContext = 5
+	// RA value 5: the network was lost.
+	OperationContext_OPERATION_CONTEXT_NETWORK_DISCONNECT OperationContext = 6
+	// RA value 6: a move because of it is tried again.
+	OperationContext_OPERATION_CONTEXT_NETWORK_DISCONNECT_MOVE_RETRY OperationContext = 7
+)
+
+// Enum value maps for OperationContext.
+var (
+	OperationContext_name = map[int32]string{
+		0: "OPERATION_CONTEXT_UNSPECIFIED",
+		1: "OPERATION_CONTEXT_FAILBACK",
+		2: "OPERATION_CONTEXT_DRAIN",
+		3: "OPERATION_CONTEXT_DRAIN_FAILURE",
+		4: "OPERATION_CONTEXT_EMBEDDED_FAILURE",
+		5: "OPERATION_CONTEXT_PREEMPTION",
+		6: "OPERATION_CONTEXT_NETWORK_DISCONNECT",
+		7: "OPERATION_CONTEXT_NETWORK_DISCONNECT_MOVE_RETRY",
+	}
+	OperationContext_value = map[string]int32{
+		"OPERATION_CONTEXT_UNSPECIFIED":                   0,
+		"OPERATION_CONTEXT_FAILBACK":                      1,
+		"OPERATION_CONTEXT_DRAIN":                         2,
+		"OPERATION_CONTEXT_DRAIN_FAILURE":                 3,
+		"OPERATION_CONTEXT_EMBEDDED_FAILURE":              4,
+		"OPERATION_CONTEXT_PREEMPTION":                    5,
+		"OPERATION_CONTEXT_NETWORK_DISCONNECT":            6,
+		"OPERATION_CONTEXT_NETWORK_DISCONNECT_MOVE_RETRY": 7,
+	}
+)
+
+func (x OperationContext) Enum() *OperationContext {
+	p := new(OperationContext)
+	*p = x
+	return p
+}
+
+func (x OperationContext) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OperationContext) Descriptor() protoreflect.EnumDescriptor {
+	return file_provider_v1_provider_proto_enumTypes[6].Descriptor()
+}
+
+func (OperationContext) Type() protoreflect.EnumType {
+	return &file_provider_v1_provider_proto_enumTypes[6]
+}
+
+func (x OperationContext) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OperationContext.Descriptor instead.
+func (OperationContext) EnumDescriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{6}
+}
+
+// EnumScope says which resources EnumResources lists. Ours.
+type EnumScope int32
+
+const (
+	// Those of the caller's group.
+	EnumScope_ENUM_SCOPE_UNSPECIFIED EnumScope = 0
+	// Those of one type in the namespace: resource_type is needed then.
+	EnumScope_ENUM_SCOPE_NAMESPACE EnumScope = 1
+)
+
+// Enum value maps for EnumScope.
+var (
+	EnumScope_name = map[int32]string{
+		0: "ENUM_SCOPE_UNSPECIFIED",
+		1: "ENUM_SCOPE_NAMESPACE",
+	}
+	EnumScope_value = map[string]int32{
+		"ENUM_SCOPE_UNSPECIFIED": 0,
+		"ENUM_SCOPE_NAMESPACE":   1,
+	}
+)
+
+func (x EnumScope) Enum() *EnumScope {
+	p := new(EnumScope)
+	*p = x
+	return p
+}
+
+func (x EnumScope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EnumScope) Descriptor() protoreflect.EnumDescriptor {
+	return file_provider_v1_provider_proto_enumTypes[7].Descriptor()
+}
+
+func (EnumScope) Type() protoreflect.EnumType {
+	return &file_provider_v1_provider_proto_enumTypes[7]
+}
+
+func (x EnumScope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EnumScope.Descriptor instead.
+func (EnumScope) EnumDescriptor() ([]byte, []int) {
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{7}
+}
+
 // Capability names an optional part of the protocol. Ours.
 type Capability int32
 
@@ -406,11 +593,11 @@ func (x Capability) String() string {
 }
 
 func (Capability) Descriptor() protoreflect.EnumDescriptor {
-	return file_provider_v1_provider_proto_enumTypes[5].Descriptor()
+	return file_provider_v1_provider_proto_enumTypes[8].Descriptor()
 }
 
 func (Capability) Type() protoreflect.EnumType {
-	return &file_provider_v1_provider_proto_enumTypes[5]
+	return &file_provider_v1_provider_proto_enumTypes[8]
 }
 
 func (x Capability) Number() protoreflect.EnumNumber {
@@ -419,7 +606,7 @@ func (x Capability) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Capability.Descriptor instead.
 func (Capability) EnumDescriptor() ([]byte, []int) {
-	return file_provider_v1_provider_proto_rawDescGZIP(), []int{5}
+	return file_provider_v1_provider_proto_rawDescGZIP(), []int{8}
 }
 
 // GetInfoRequest names what the monitor speaks.
@@ -1102,9 +1289,11 @@ type OnlineRequest struct {
 	Properties *structpb.Struct `protobuf:"bytes,4,opt,name=properties,proto3" json:"properties,omitempty"`
 	// Epoch of ownership: larger than that of every owner before. A store that
 	// compares it refuses a late writer. Ours.
-	Epoch         int64 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Epoch int64 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	// What the start is part of: GET_OPERATION_CONTEXT of RA 6.5, without its call.
+	OperationContext OperationContext `protobuf:"varint,6,opt,name=operation_context,json=operationContext,proto3,enum=understudy.provider.v1.OperationContext" json:"operation_context,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *OnlineRequest) Reset() {
@@ -1170,6 +1359,13 @@ func (x *OnlineRequest) GetEpoch() int64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *OnlineRequest) GetOperationContext() OperationContext {
+	if x != nil {
+		return x.OperationContext
+	}
+	return OperationContext_OPERATION_CONTEXT_UNSPECIFIED
 }
 
 // OnlineResponse answers Online.
@@ -1251,9 +1447,13 @@ type OfflineRequest struct {
 	// 0x40 DO_NOT_UPDATE_PERSISTENT_STATE.
 	OfflineFlags uint32 `protobuf:"varint,3,opt,name=offline_flags,json=offlineFlags,proto3" json:"offline_flags,omitempty"`
 	// InBuffer: instructions for the resource from the client; not used today.
-	InBuffer      *structpb.Struct `protobuf:"bytes,4,opt,name=in_buffer,json=inBuffer,proto3" json:"in_buffer,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	InBuffer *structpb.Struct `protobuf:"bytes,4,opt,name=in_buffer,json=inBuffer,proto3" json:"in_buffer,omitempty"`
+	// Why: STATE_CHANGE_REASON of RA 6.5, without its call.
+	StateChangeReason StateChangeReason `protobuf:"varint,5,opt,name=state_change_reason,json=stateChangeReason,proto3,enum=understudy.provider.v1.StateChangeReason" json:"state_change_reason,omitempty"`
+	// What the stop is part of: GET_OPERATION_CONTEXT of RA 6.5, without its call.
+	OperationContext OperationContext `protobuf:"varint,6,opt,name=operation_context,json=operationContext,proto3,enum=understudy.provider.v1.OperationContext" json:"operation_context,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *OfflineRequest) Reset() {
@@ -1312,6 +1512,20 @@ func (x *OfflineRequest) GetInBuffer() *structpb.Struct {
 		return x.InBuffer
 	}
 	return nil
+}
+
+func (x *OfflineRequest) GetStateChangeReason() StateChangeReason {
+	if x != nil {
+		return x.StateChangeReason
+	}
+	return StateChangeReason_STATE_CHANGE_REASON_UNSPECIFIED
+}
+
+func (x *OfflineRequest) GetOperationContext() OperationContext {
+	if x != nil {
+		return x.OperationContext
+	}
+	return OperationContext_OPERATION_CONTEXT_UNSPECIFIED
 }
 
 // OfflineResponse answers Offline.
@@ -1374,9 +1588,11 @@ func (x *OfflineResponse) GetMessage() string {
 type TerminateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Resource: from Open.
-	ResourceId    string `protobuf:"bytes,1,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ResourceId string `protobuf:"bytes,1,opt,name=resource_id,json=resourceId,proto3" json:"resource_id,omitempty"`
+	// Why: STATE_CHANGE_REASON of RA 6.5, without its call.
+	StateChangeReason StateChangeReason `protobuf:"varint,2,opt,name=state_change_reason,json=stateChangeReason,proto3,enum=understudy.provider.v1.StateChangeReason" json:"state_change_reason,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *TerminateRequest) Reset() {
@@ -1414,6 +1630,13 @@ func (x *TerminateRequest) GetResourceId() string {
 		return x.ResourceId
 	}
 	return ""
+}
+
+func (x *TerminateRequest) GetStateChangeReason() StateChangeReason {
+	if x != nil {
+		return x.StateChangeReason
+	}
+	return StateChangeReason_STATE_CHANGE_REASON_UNSPECIFIED
 }
 
 // TerminateResponse answers Terminate, which returns nothing in RA 2.1.
@@ -1725,8 +1948,10 @@ func (x *ArbitrateRequest) GetEpoch() int64 {
 // ArbitrateResponse answers Arbitrate.
 type ArbitrateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0: won and being defended. Else lost.
-	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	// 0: won and being defended. Else lost: 5006 says that another system won.
+	Status uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	// A sentence for people when it is lost; at most 1 024 bytes; no secrets. Ours.
+	Message       string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1766,6 +1991,13 @@ func (x *ArbitrateResponse) GetStatus() uint32 {
 		return x.Status
 	}
 	return 0
+}
+
+func (x *ArbitrateResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
 }
 
 // ReleaseRequest carries the argument of Release. RA 2.1.
@@ -4052,7 +4284,7 @@ func (x *SetResourceLockedModeRequest) GetLockedModeReason() uint32 {
 // SetResourceLockedModeResponse answers SetResourceLockedMode.
 type SetResourceLockedModeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// 0; 6 for a wrong handle; 5023 when the resource is not online.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4171,7 +4403,7 @@ func (x *SetResourceLockedModeExRequest) GetLockedModeFlags() uint32 {
 // SetResourceLockedModeExResponse answers SetResourceLockedModeEx.
 type SetResourceLockedModeExResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// As in SetResourceLockedModeResponse; 87 for an unknown flag.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4273,7 +4505,7 @@ func (x *SetResourceInMemoryNodeLocalPropertiesRequest) GetPropertyList() *struc
 // SetResourceInMemoryNodeLocalPropertiesResponse answers it.
 type SetResourceInMemoryNodeLocalPropertiesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// 0; 6 for a wrong handle; 87 beyond the bounds; 5023 when the group is not owned here.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4383,7 +4615,7 @@ func (x *SetInternalStateRequest) GetActive() bool {
 // SetInternalStateResponse answers SetInternalState.
 type SetInternalStateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// 0; 6 for a wrong handle; 87 for an unknown state; 5023 when the resource is not online.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4484,7 +4716,8 @@ func (x *RaiseResTypeNotificationRequest) GetPayload() []byte {
 // RaiseResTypeNotificationResponse answers RaiseResTypeNotification.
 type RaiseResTypeNotificationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// 0; 87 beyond the bounds; 5078 for a type that is not served there; 5023 when the group is
+	// not owned here; 5909 while the notifications before it are not stored yet: try again.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4604,7 +4837,7 @@ func (x *ChangeResourceProcessForDumpsRequest) GetIsAdd() bool {
 // ChangeResourceProcessForDumpsResponse answers it.
 type ChangeResourceProcessForDumpsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// 0; 6 for a wrong handle; 87 without a name or process; 5956 when there are too many.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4724,7 +4957,7 @@ func (x *ChangeResTypeProcessForDumpsRequest) GetIsAdd() bool {
 // ChangeResTypeProcessForDumpsResponse answers it.
 type ChangeResTypeProcessForDumpsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// As in ChangeResourceProcessForDumpsResponse; 5078 for a type that is not served there.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4773,7 +5006,9 @@ type EnumResourcesRequest struct {
 	// hSelf: the handle of the resource that is left out; may be empty.
 	SelfHandle string `protobuf:"bytes,1,opt,name=self_handle,json=selfHandle,proto3" json:"self_handle,omitempty"`
 	// The optional filter: only resources of this type.
-	ResourceType  string `protobuf:"bytes,2,opt,name=resource_type,json=resourceType,proto3" json:"resource_type,omitempty"`
+	ResourceType string `protobuf:"bytes,2,opt,name=resource_type,json=resourceType,proto3" json:"resource_type,omitempty"`
+	// Which resources: the group's, or a type's in the namespace. Ours.
+	Scope         EnumScope `protobuf:"varint,3,opt,name=scope,proto3,enum=understudy.provider.v1.EnumScope" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4822,6 +5057,13 @@ func (x *EnumResourcesRequest) GetResourceType() string {
 	return ""
 }
 
+func (x *EnumResourcesRequest) GetScope() EnumScope {
+	if x != nil {
+		return x.Scope
+	}
+	return EnumScope_ENUM_SCOPE_UNSPECIFIED
+}
+
 // EnumResourcesResponse is one resource: hEnum of RA 1.16.
 type EnumResourcesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -4829,8 +5071,10 @@ type EnumResourcesResponse struct {
 	ResourceName string `protobuf:"bytes,1,opt,name=resource_name,json=resourceName,proto3" json:"resource_name,omitempty"`
 	// Name of its type.
 	ResourceType string `protobuf:"bytes,2,opt,name=resource_type,json=resourceType,proto3" json:"resource_type,omitempty"`
-	// Its state in the monitor's view.
+	// Its state in the monitor's view; of another group, as the API server has it.
 	ResourceState ResourceState `protobuf:"varint,3,opt,name=resource_state,json=resourceState,proto3,enum=understudy.provider.v1.ResourceState" json:"resource_state,omitempty"`
+	// Name of its group. Ours.
+	GroupName     string `protobuf:"bytes,4,opt,name=group_name,json=groupName,proto3" json:"group_name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4884,6 +5128,13 @@ func (x *EnumResourcesResponse) GetResourceState() ResourceState {
 		return x.ResourceState
 	}
 	return ResourceState_RESOURCE_STATE_UNSPECIFIED
+}
+
+func (x *EnumResourcesResponse) GetGroupName() string {
+	if x != nil {
+		return x.GroupName
+	}
+	return ""
 }
 
 // RequestDumpRequest carries the arguments of RequestDump. RA 1.19.
@@ -4953,7 +5204,7 @@ func (x *RequestDumpRequest) GetDumpDelayInMs() uint32 {
 // RequestDumpResponse answers RequestDump.
 type RequestDumpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0 or an error.
+	// 0; 6 for a wrong handle; 5023 when no call is in progress and it was for that.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5346,7 +5597,7 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\vresource_id\x18\x01 \x01(\tR\n" +
 	"resourceId\"'\n" +
 	"\rCloseResponse\x12\x16\n" +
-	"\x06status\x18\x01 \x01(\rR\x06status\"\xd8\x01\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\"\xaf\x02\n" +
 	"\rOnlineRequest\x12\x1f\n" +
 	"\vresource_id\x18\x01 \x01(\tR\n" +
 	"resourceId\x12!\n" +
@@ -5355,23 +5606,27 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\n" +
 	"properties\x18\x04 \x01(\v2\x17.google.protobuf.StructR\n" +
 	"properties\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x03R\x05epoch\"e\n" +
+	"\x05epoch\x18\x05 \x01(\x03R\x05epoch\x12U\n" +
+	"\x11operation_context\x18\x06 \x01(\x0e2(.understudy.provider.v1.OperationContextR\x10operationContext\"e\n" +
 	"\x0eOnlineResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12!\n" +
 	"\fevent_handle\x18\x02 \x01(\bR\veventHandle\x12\x18\n" +
-	"\amessage\x18\x03 \x01(\tR\amessage\"\xc0\x01\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\"\xf2\x02\n" +
 	"\x0eOfflineRequest\x12\x1f\n" +
 	"\vresource_id\x18\x01 \x01(\tR\n" +
 	"resourceId\x122\n" +
 	"\x15destination_node_name\x18\x02 \x01(\tR\x13destinationNodeName\x12#\n" +
 	"\roffline_flags\x18\x03 \x01(\rR\fofflineFlags\x124\n" +
-	"\tin_buffer\x18\x04 \x01(\v2\x17.google.protobuf.StructR\binBuffer\"C\n" +
+	"\tin_buffer\x18\x04 \x01(\v2\x17.google.protobuf.StructR\binBuffer\x12Y\n" +
+	"\x13state_change_reason\x18\x05 \x01(\x0e2).understudy.provider.v1.StateChangeReasonR\x11stateChangeReason\x12U\n" +
+	"\x11operation_context\x18\x06 \x01(\x0e2(.understudy.provider.v1.OperationContextR\x10operationContext\"C\n" +
 	"\x0fOfflineResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"3\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\x8e\x01\n" +
 	"\x10TerminateRequest\x12\x1f\n" +
 	"\vresource_id\x18\x01 \x01(\tR\n" +
-	"resourceId\"E\n" +
+	"resourceId\x12Y\n" +
+	"\x13state_change_reason\x18\x02 \x01(\x0e2).understudy.provider.v1.StateChangeReasonR\x11stateChangeReason\"E\n" +
 	"\x11TerminateResponse\x12\x16\n" +
 	"\x06status\x18\x01 \x01(\rR\x06status\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\"4\n" +
@@ -5389,9 +5644,10 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x10ArbitrateRequest\x12\x1f\n" +
 	"\vresource_id\x18\x01 \x01(\tR\n" +
 	"resourceId\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\"+\n" +
+	"\x05epoch\x18\x02 \x01(\x03R\x05epoch\"E\n" +
 	"\x11ArbitrateResponse\x12\x16\n" +
-	"\x06status\x18\x01 \x01(\rR\x06status\"1\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"1\n" +
 	"\x0eReleaseRequest\x12\x1f\n" +
 	"\vresource_id\x18\x01 \x01(\tR\n" +
 	"resourceId\")\n" +
@@ -5573,15 +5829,18 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"process_id\x18\x03 \x01(\rR\tprocessId\x12\x15\n" +
 	"\x06is_add\x18\x04 \x01(\bR\x05isAdd\">\n" +
 	"$ChangeResTypeProcessForDumpsResponse\x12\x16\n" +
-	"\x06status\x18\x01 \x01(\rR\x06status\"\\\n" +
+	"\x06status\x18\x01 \x01(\rR\x06status\"\x95\x01\n" +
 	"\x14EnumResourcesRequest\x12\x1f\n" +
 	"\vself_handle\x18\x01 \x01(\tR\n" +
 	"selfHandle\x12#\n" +
-	"\rresource_type\x18\x02 \x01(\tR\fresourceType\"\xaf\x01\n" +
+	"\rresource_type\x18\x02 \x01(\tR\fresourceType\x127\n" +
+	"\x05scope\x18\x03 \x01(\x0e2!.understudy.provider.v1.EnumScopeR\x05scope\"\xce\x01\n" +
 	"\x15EnumResourcesResponse\x12#\n" +
 	"\rresource_name\x18\x01 \x01(\tR\fresourceName\x12#\n" +
 	"\rresource_type\x18\x02 \x01(\tR\fresourceType\x12L\n" +
-	"\x0eresource_state\x18\x03 \x01(\x0e2%.understudy.provider.v1.ResourceStateR\rresourceState\"\xa5\x01\n" +
+	"\x0eresource_state\x18\x03 \x01(\x0e2%.understudy.provider.v1.ResourceStateR\rresourceState\x12\x1d\n" +
+	"\n" +
+	"group_name\x18\x04 \x01(\tR\tgroupName\"\xa5\x01\n" +
 	"\x12RequestDumpRequest\x12'\n" +
 	"\x0fresource_handle\x18\x01 \x01(\tR\x0eresourceHandle\x12=\n" +
 	"\x1cdump_due_to_call_in_progress\x18\x02 \x01(\bR\x17dumpDueToCallInProgress\x12'\n" +
@@ -5633,7 +5892,26 @@ const file_provider_v1_provider_proto_rawDesc = "" +
 	"\x1dAPPLICATION_STATE_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19APPLICATION_STATE_UNKNOWN\x10\x01\x12\"\n" +
 	"\x1eAPPLICATION_STATE_OS_HEARTBEAT\x10\x02\x12\x1b\n" +
-	"\x17APPLICATION_STATE_READY\x10\x03*\xb5\x01\n" +
+	"\x17APPLICATION_STATE_READY\x10\x03*\xe0\x01\n" +
+	"\x11StateChangeReason\x12#\n" +
+	"\x1fSTATE_CHANGE_REASON_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18STATE_CHANGE_REASON_MOVE\x10\x01\x12 \n" +
+	"\x1cSTATE_CHANGE_REASON_FAILOVER\x10\x02\x12#\n" +
+	"\x1fSTATE_CHANGE_REASON_FAILED_MOVE\x10\x03\x12 \n" +
+	"\x1cSTATE_CHANGE_REASON_SHUTDOWN\x10\x04\x12\x1f\n" +
+	"\x1bSTATE_CHANGE_REASON_RUNDOWN\x10\x05*\xc0\x02\n" +
+	"\x10OperationContext\x12!\n" +
+	"\x1dOPERATION_CONTEXT_UNSPECIFIED\x10\x00\x12\x1e\n" +
+	"\x1aOPERATION_CONTEXT_FAILBACK\x10\x01\x12\x1b\n" +
+	"\x17OPERATION_CONTEXT_DRAIN\x10\x02\x12#\n" +
+	"\x1fOPERATION_CONTEXT_DRAIN_FAILURE\x10\x03\x12&\n" +
+	"\"OPERATION_CONTEXT_EMBEDDED_FAILURE\x10\x04\x12 \n" +
+	"\x1cOPERATION_CONTEXT_PREEMPTION\x10\x05\x12(\n" +
+	"$OPERATION_CONTEXT_NETWORK_DISCONNECT\x10\x06\x123\n" +
+	"/OPERATION_CONTEXT_NETWORK_DISCONNECT_MOVE_RETRY\x10\a*A\n" +
+	"\tEnumScope\x12\x1a\n" +
+	"\x16ENUM_SCOPE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14ENUM_SCOPE_NAMESPACE\x10\x01*\xb5\x01\n" +
 	"\n" +
 	"Capability\x12\x1a\n" +
 	"\x16CAPABILITY_UNSPECIFIED\x10\x00\x12\x1f\n" +
@@ -5699,7 +5977,7 @@ func file_provider_v1_provider_proto_rawDescGZIP() []byte {
 	return file_provider_v1_provider_proto_rawDescData
 }
 
-var file_provider_v1_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_provider_v1_provider_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
 var file_provider_v1_provider_proto_msgTypes = make([]protoimpl.MessageInfo, 87)
 var file_provider_v1_provider_proto_goTypes = []any{
 	(ResourceState)(0),                                     // 0: understudy.provider.v1.ResourceState
@@ -5707,216 +5985,224 @@ var file_provider_v1_provider_proto_goTypes = []any{
 	(FailureType)(0),                                       // 2: understudy.provider.v1.FailureType
 	(LogLevel)(0),                                          // 3: understudy.provider.v1.LogLevel
 	(ApplicationState)(0),                                  // 4: understudy.provider.v1.ApplicationState
-	(Capability)(0),                                        // 5: understudy.provider.v1.Capability
-	(*GetInfoRequest)(nil),                                 // 6: understudy.provider.v1.GetInfoRequest
-	(*GetInfoResponse)(nil),                                // 7: understudy.provider.v1.GetInfoResponse
-	(*GetCapabilitiesRequest)(nil),                         // 8: understudy.provider.v1.GetCapabilitiesRequest
-	(*GetCapabilitiesResponse)(nil),                        // 9: understudy.provider.v1.GetCapabilitiesResponse
-	(*ProbeRequest)(nil),                                   // 10: understudy.provider.v1.ProbeRequest
-	(*ProbeResponse)(nil),                                  // 11: understudy.provider.v1.ProbeResponse
-	(*StartupRequest)(nil),                                 // 12: understudy.provider.v1.StartupRequest
-	(*StartupResponse)(nil),                                // 13: understudy.provider.v1.StartupResponse
-	(*OpenRequest)(nil),                                    // 14: understudy.provider.v1.OpenRequest
-	(*OpenResponse)(nil),                                   // 15: understudy.provider.v1.OpenResponse
-	(*CloseRequest)(nil),                                   // 16: understudy.provider.v1.CloseRequest
-	(*CloseResponse)(nil),                                  // 17: understudy.provider.v1.CloseResponse
-	(*OnlineRequest)(nil),                                  // 18: understudy.provider.v1.OnlineRequest
-	(*OnlineResponse)(nil),                                 // 19: understudy.provider.v1.OnlineResponse
-	(*OfflineRequest)(nil),                                 // 20: understudy.provider.v1.OfflineRequest
-	(*OfflineResponse)(nil),                                // 21: understudy.provider.v1.OfflineResponse
-	(*TerminateRequest)(nil),                               // 22: understudy.provider.v1.TerminateRequest
-	(*TerminateResponse)(nil),                              // 23: understudy.provider.v1.TerminateResponse
-	(*LooksAliveRequest)(nil),                              // 24: understudy.provider.v1.LooksAliveRequest
-	(*LooksAliveResponse)(nil),                             // 25: understudy.provider.v1.LooksAliveResponse
-	(*IsAliveRequest)(nil),                                 // 26: understudy.provider.v1.IsAliveRequest
-	(*IsAliveResponse)(nil),                                // 27: understudy.provider.v1.IsAliveResponse
-	(*ArbitrateRequest)(nil),                               // 28: understudy.provider.v1.ArbitrateRequest
-	(*ArbitrateResponse)(nil),                              // 29: understudy.provider.v1.ArbitrateResponse
-	(*ReleaseRequest)(nil),                                 // 30: understudy.provider.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),                                // 31: understudy.provider.v1.ReleaseResponse
-	(*ControlInput)(nil),                                   // 32: understudy.provider.v1.ControlInput
-	(*ControlOutput)(nil),                                  // 33: understudy.provider.v1.ControlOutput
-	(*ResourceControlRequest)(nil),                         // 34: understudy.provider.v1.ResourceControlRequest
-	(*ResourceControlResponse)(nil),                        // 35: understudy.provider.v1.ResourceControlResponse
-	(*ResourceTypeControlRequest)(nil),                     // 36: understudy.provider.v1.ResourceTypeControlRequest
-	(*ResourceTypeControlResponse)(nil),                    // 37: understudy.provider.v1.ResourceTypeControlResponse
-	(*CancelRequest)(nil),                                  // 38: understudy.provider.v1.CancelRequest
-	(*CancelResponse)(nil),                                 // 39: understudy.provider.v1.CancelResponse
-	(*BeginResourceControlRequest)(nil),                    // 40: understudy.provider.v1.BeginResourceControlRequest
-	(*BeginResourceControlResponse)(nil),                   // 41: understudy.provider.v1.BeginResourceControlResponse
-	(*BeginResourceTypeControlRequest)(nil),                // 42: understudy.provider.v1.BeginResourceTypeControlRequest
-	(*BeginResourceTypeControlResponse)(nil),               // 43: understudy.provider.v1.BeginResourceTypeControlResponse
-	(*UserIdentity)(nil),                                   // 44: understudy.provider.v1.UserIdentity
-	(*BeginResourceControlAsUserRequest)(nil),              // 45: understudy.provider.v1.BeginResourceControlAsUserRequest
-	(*BeginResourceControlAsUserResponse)(nil),             // 46: understudy.provider.v1.BeginResourceControlAsUserResponse
-	(*BeginResourceTypeControlAsUserRequest)(nil),          // 47: understudy.provider.v1.BeginResourceTypeControlAsUserRequest
-	(*BeginResourceTypeControlAsUserResponse)(nil),         // 48: understudy.provider.v1.BeginResourceTypeControlAsUserResponse
-	(*ResourceStatus)(nil),                                 // 49: understudy.provider.v1.ResourceStatus
-	(*SetResourceStatusRequest)(nil),                       // 50: understudy.provider.v1.SetResourceStatusRequest
-	(*SetResourceStatusResponse)(nil),                      // 51: understudy.provider.v1.SetResourceStatusResponse
-	(*ResourceStatusEx)(nil),                               // 52: understudy.provider.v1.ResourceStatusEx
-	(*SetResourceStatusExRequest)(nil),                     // 53: understudy.provider.v1.SetResourceStatusExRequest
-	(*SetResourceStatusExResponse)(nil),                    // 54: understudy.provider.v1.SetResourceStatusExResponse
-	(*SignalFailureRequest)(nil),                           // 55: understudy.provider.v1.SignalFailureRequest
-	(*SignalFailureResponse)(nil),                          // 56: understudy.provider.v1.SignalFailureResponse
-	(*LogEventRequest)(nil),                                // 57: understudy.provider.v1.LogEventRequest
-	(*LogEventResponse)(nil),                               // 58: understudy.provider.v1.LogEventResponse
-	(*EndControlCallRequest)(nil),                          // 59: understudy.provider.v1.EndControlCallRequest
-	(*EndControlCallResponse)(nil),                         // 60: understudy.provider.v1.EndControlCallResponse
-	(*EndTypeControlCallRequest)(nil),                      // 61: understudy.provider.v1.EndTypeControlCallRequest
-	(*EndTypeControlCallResponse)(nil),                     // 62: understudy.provider.v1.EndTypeControlCallResponse
-	(*ExtendControlCallRequest)(nil),                       // 63: understudy.provider.v1.ExtendControlCallRequest
-	(*ExtendControlCallResponse)(nil),                      // 64: understudy.provider.v1.ExtendControlCallResponse
-	(*ExtendResTypeControlCallRequest)(nil),                // 65: understudy.provider.v1.ExtendResTypeControlCallRequest
-	(*ExtendResTypeControlCallResponse)(nil),               // 66: understudy.provider.v1.ExtendResTypeControlCallResponse
-	(*QuorumResourceLostRequest)(nil),                      // 67: understudy.provider.v1.QuorumResourceLostRequest
-	(*QuorumResourceLostResponse)(nil),                     // 68: understudy.provider.v1.QuorumResourceLostResponse
-	(*SetResourceLockedModeRequest)(nil),                   // 69: understudy.provider.v1.SetResourceLockedModeRequest
-	(*SetResourceLockedModeResponse)(nil),                  // 70: understudy.provider.v1.SetResourceLockedModeResponse
-	(*SetResourceLockedModeExRequest)(nil),                 // 71: understudy.provider.v1.SetResourceLockedModeExRequest
-	(*SetResourceLockedModeExResponse)(nil),                // 72: understudy.provider.v1.SetResourceLockedModeExResponse
-	(*SetResourceInMemoryNodeLocalPropertiesRequest)(nil),  // 73: understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
-	(*SetResourceInMemoryNodeLocalPropertiesResponse)(nil), // 74: understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
-	(*SetInternalStateRequest)(nil),                        // 75: understudy.provider.v1.SetInternalStateRequest
-	(*SetInternalStateResponse)(nil),                       // 76: understudy.provider.v1.SetInternalStateResponse
-	(*RaiseResTypeNotificationRequest)(nil),                // 77: understudy.provider.v1.RaiseResTypeNotificationRequest
-	(*RaiseResTypeNotificationResponse)(nil),               // 78: understudy.provider.v1.RaiseResTypeNotificationResponse
-	(*ChangeResourceProcessForDumpsRequest)(nil),           // 79: understudy.provider.v1.ChangeResourceProcessForDumpsRequest
-	(*ChangeResourceProcessForDumpsResponse)(nil),          // 80: understudy.provider.v1.ChangeResourceProcessForDumpsResponse
-	(*ChangeResTypeProcessForDumpsRequest)(nil),            // 81: understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
-	(*ChangeResTypeProcessForDumpsResponse)(nil),           // 82: understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
-	(*EnumResourcesRequest)(nil),                           // 83: understudy.provider.v1.EnumResourcesRequest
-	(*EnumResourcesResponse)(nil),                          // 84: understudy.provider.v1.EnumResourcesResponse
-	(*RequestDumpRequest)(nil),                             // 85: understudy.provider.v1.RequestDumpRequest
-	(*RequestDumpResponse)(nil),                            // 86: understudy.provider.v1.RequestDumpResponse
-	(*SetResourceWprPolicyRequest)(nil),                    // 87: understudy.provider.v1.SetResourceWprPolicyRequest
-	(*SetResourceWprPolicyResponse)(nil),                   // 88: understudy.provider.v1.SetResourceWprPolicyResponse
-	(*ArmWprWatchdogForCurrentResourceCallRequest)(nil),    // 89: understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
-	(*ArmWprWatchdogForCurrentResourceCallResponse)(nil),   // 90: understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
-	(*ReportRequest)(nil),                                  // 91: understudy.provider.v1.ReportRequest
-	(*ReportResponse)(nil),                                 // 92: understudy.provider.v1.ReportResponse
-	(*structpb.Struct)(nil),                                // 93: google.protobuf.Struct
+	(StateChangeReason)(0),                                 // 5: understudy.provider.v1.StateChangeReason
+	(OperationContext)(0),                                  // 6: understudy.provider.v1.OperationContext
+	(EnumScope)(0),                                         // 7: understudy.provider.v1.EnumScope
+	(Capability)(0),                                        // 8: understudy.provider.v1.Capability
+	(*GetInfoRequest)(nil),                                 // 9: understudy.provider.v1.GetInfoRequest
+	(*GetInfoResponse)(nil),                                // 10: understudy.provider.v1.GetInfoResponse
+	(*GetCapabilitiesRequest)(nil),                         // 11: understudy.provider.v1.GetCapabilitiesRequest
+	(*GetCapabilitiesResponse)(nil),                        // 12: understudy.provider.v1.GetCapabilitiesResponse
+	(*ProbeRequest)(nil),                                   // 13: understudy.provider.v1.ProbeRequest
+	(*ProbeResponse)(nil),                                  // 14: understudy.provider.v1.ProbeResponse
+	(*StartupRequest)(nil),                                 // 15: understudy.provider.v1.StartupRequest
+	(*StartupResponse)(nil),                                // 16: understudy.provider.v1.StartupResponse
+	(*OpenRequest)(nil),                                    // 17: understudy.provider.v1.OpenRequest
+	(*OpenResponse)(nil),                                   // 18: understudy.provider.v1.OpenResponse
+	(*CloseRequest)(nil),                                   // 19: understudy.provider.v1.CloseRequest
+	(*CloseResponse)(nil),                                  // 20: understudy.provider.v1.CloseResponse
+	(*OnlineRequest)(nil),                                  // 21: understudy.provider.v1.OnlineRequest
+	(*OnlineResponse)(nil),                                 // 22: understudy.provider.v1.OnlineResponse
+	(*OfflineRequest)(nil),                                 // 23: understudy.provider.v1.OfflineRequest
+	(*OfflineResponse)(nil),                                // 24: understudy.provider.v1.OfflineResponse
+	(*TerminateRequest)(nil),                               // 25: understudy.provider.v1.TerminateRequest
+	(*TerminateResponse)(nil),                              // 26: understudy.provider.v1.TerminateResponse
+	(*LooksAliveRequest)(nil),                              // 27: understudy.provider.v1.LooksAliveRequest
+	(*LooksAliveResponse)(nil),                             // 28: understudy.provider.v1.LooksAliveResponse
+	(*IsAliveRequest)(nil),                                 // 29: understudy.provider.v1.IsAliveRequest
+	(*IsAliveResponse)(nil),                                // 30: understudy.provider.v1.IsAliveResponse
+	(*ArbitrateRequest)(nil),                               // 31: understudy.provider.v1.ArbitrateRequest
+	(*ArbitrateResponse)(nil),                              // 32: understudy.provider.v1.ArbitrateResponse
+	(*ReleaseRequest)(nil),                                 // 33: understudy.provider.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),                                // 34: understudy.provider.v1.ReleaseResponse
+	(*ControlInput)(nil),                                   // 35: understudy.provider.v1.ControlInput
+	(*ControlOutput)(nil),                                  // 36: understudy.provider.v1.ControlOutput
+	(*ResourceControlRequest)(nil),                         // 37: understudy.provider.v1.ResourceControlRequest
+	(*ResourceControlResponse)(nil),                        // 38: understudy.provider.v1.ResourceControlResponse
+	(*ResourceTypeControlRequest)(nil),                     // 39: understudy.provider.v1.ResourceTypeControlRequest
+	(*ResourceTypeControlResponse)(nil),                    // 40: understudy.provider.v1.ResourceTypeControlResponse
+	(*CancelRequest)(nil),                                  // 41: understudy.provider.v1.CancelRequest
+	(*CancelResponse)(nil),                                 // 42: understudy.provider.v1.CancelResponse
+	(*BeginResourceControlRequest)(nil),                    // 43: understudy.provider.v1.BeginResourceControlRequest
+	(*BeginResourceControlResponse)(nil),                   // 44: understudy.provider.v1.BeginResourceControlResponse
+	(*BeginResourceTypeControlRequest)(nil),                // 45: understudy.provider.v1.BeginResourceTypeControlRequest
+	(*BeginResourceTypeControlResponse)(nil),               // 46: understudy.provider.v1.BeginResourceTypeControlResponse
+	(*UserIdentity)(nil),                                   // 47: understudy.provider.v1.UserIdentity
+	(*BeginResourceControlAsUserRequest)(nil),              // 48: understudy.provider.v1.BeginResourceControlAsUserRequest
+	(*BeginResourceControlAsUserResponse)(nil),             // 49: understudy.provider.v1.BeginResourceControlAsUserResponse
+	(*BeginResourceTypeControlAsUserRequest)(nil),          // 50: understudy.provider.v1.BeginResourceTypeControlAsUserRequest
+	(*BeginResourceTypeControlAsUserResponse)(nil),         // 51: understudy.provider.v1.BeginResourceTypeControlAsUserResponse
+	(*ResourceStatus)(nil),                                 // 52: understudy.provider.v1.ResourceStatus
+	(*SetResourceStatusRequest)(nil),                       // 53: understudy.provider.v1.SetResourceStatusRequest
+	(*SetResourceStatusResponse)(nil),                      // 54: understudy.provider.v1.SetResourceStatusResponse
+	(*ResourceStatusEx)(nil),                               // 55: understudy.provider.v1.ResourceStatusEx
+	(*SetResourceStatusExRequest)(nil),                     // 56: understudy.provider.v1.SetResourceStatusExRequest
+	(*SetResourceStatusExResponse)(nil),                    // 57: understudy.provider.v1.SetResourceStatusExResponse
+	(*SignalFailureRequest)(nil),                           // 58: understudy.provider.v1.SignalFailureRequest
+	(*SignalFailureResponse)(nil),                          // 59: understudy.provider.v1.SignalFailureResponse
+	(*LogEventRequest)(nil),                                // 60: understudy.provider.v1.LogEventRequest
+	(*LogEventResponse)(nil),                               // 61: understudy.provider.v1.LogEventResponse
+	(*EndControlCallRequest)(nil),                          // 62: understudy.provider.v1.EndControlCallRequest
+	(*EndControlCallResponse)(nil),                         // 63: understudy.provider.v1.EndControlCallResponse
+	(*EndTypeControlCallRequest)(nil),                      // 64: understudy.provider.v1.EndTypeControlCallRequest
+	(*EndTypeControlCallResponse)(nil),                     // 65: understudy.provider.v1.EndTypeControlCallResponse
+	(*ExtendControlCallRequest)(nil),                       // 66: understudy.provider.v1.ExtendControlCallRequest
+	(*ExtendControlCallResponse)(nil),                      // 67: understudy.provider.v1.ExtendControlCallResponse
+	(*ExtendResTypeControlCallRequest)(nil),                // 68: understudy.provider.v1.ExtendResTypeControlCallRequest
+	(*ExtendResTypeControlCallResponse)(nil),               // 69: understudy.provider.v1.ExtendResTypeControlCallResponse
+	(*QuorumResourceLostRequest)(nil),                      // 70: understudy.provider.v1.QuorumResourceLostRequest
+	(*QuorumResourceLostResponse)(nil),                     // 71: understudy.provider.v1.QuorumResourceLostResponse
+	(*SetResourceLockedModeRequest)(nil),                   // 72: understudy.provider.v1.SetResourceLockedModeRequest
+	(*SetResourceLockedModeResponse)(nil),                  // 73: understudy.provider.v1.SetResourceLockedModeResponse
+	(*SetResourceLockedModeExRequest)(nil),                 // 74: understudy.provider.v1.SetResourceLockedModeExRequest
+	(*SetResourceLockedModeExResponse)(nil),                // 75: understudy.provider.v1.SetResourceLockedModeExResponse
+	(*SetResourceInMemoryNodeLocalPropertiesRequest)(nil),  // 76: understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
+	(*SetResourceInMemoryNodeLocalPropertiesResponse)(nil), // 77: understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
+	(*SetInternalStateRequest)(nil),                        // 78: understudy.provider.v1.SetInternalStateRequest
+	(*SetInternalStateResponse)(nil),                       // 79: understudy.provider.v1.SetInternalStateResponse
+	(*RaiseResTypeNotificationRequest)(nil),                // 80: understudy.provider.v1.RaiseResTypeNotificationRequest
+	(*RaiseResTypeNotificationResponse)(nil),               // 81: understudy.provider.v1.RaiseResTypeNotificationResponse
+	(*ChangeResourceProcessForDumpsRequest)(nil),           // 82: understudy.provider.v1.ChangeResourceProcessForDumpsRequest
+	(*ChangeResourceProcessForDumpsResponse)(nil),          // 83: understudy.provider.v1.ChangeResourceProcessForDumpsResponse
+	(*ChangeResTypeProcessForDumpsRequest)(nil),            // 84: understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
+	(*ChangeResTypeProcessForDumpsResponse)(nil),           // 85: understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
+	(*EnumResourcesRequest)(nil),                           // 86: understudy.provider.v1.EnumResourcesRequest
+	(*EnumResourcesResponse)(nil),                          // 87: understudy.provider.v1.EnumResourcesResponse
+	(*RequestDumpRequest)(nil),                             // 88: understudy.provider.v1.RequestDumpRequest
+	(*RequestDumpResponse)(nil),                            // 89: understudy.provider.v1.RequestDumpResponse
+	(*SetResourceWprPolicyRequest)(nil),                    // 90: understudy.provider.v1.SetResourceWprPolicyRequest
+	(*SetResourceWprPolicyResponse)(nil),                   // 91: understudy.provider.v1.SetResourceWprPolicyResponse
+	(*ArmWprWatchdogForCurrentResourceCallRequest)(nil),    // 92: understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
+	(*ArmWprWatchdogForCurrentResourceCallResponse)(nil),   // 93: understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
+	(*ReportRequest)(nil),                                  // 94: understudy.provider.v1.ReportRequest
+	(*ReportResponse)(nil),                                 // 95: understudy.provider.v1.ReportResponse
+	(*structpb.Struct)(nil),                                // 96: google.protobuf.Struct
 }
 var file_provider_v1_provider_proto_depIdxs = []int32{
-	5,  // 0: understudy.provider.v1.GetCapabilitiesResponse.capabilities:type_name -> understudy.provider.v1.Capability
-	93, // 1: understudy.provider.v1.OpenRequest.properties:type_name -> google.protobuf.Struct
+	8,  // 0: understudy.provider.v1.GetCapabilitiesResponse.capabilities:type_name -> understudy.provider.v1.Capability
+	96, // 1: understudy.provider.v1.OpenRequest.properties:type_name -> google.protobuf.Struct
 	0,  // 2: understudy.provider.v1.OpenResponse.state:type_name -> understudy.provider.v1.ResourceState
-	93, // 3: understudy.provider.v1.OnlineRequest.in_buffer:type_name -> google.protobuf.Struct
-	93, // 4: understudy.provider.v1.OnlineRequest.properties:type_name -> google.protobuf.Struct
-	93, // 5: understudy.provider.v1.OfflineRequest.in_buffer:type_name -> google.protobuf.Struct
-	32, // 6: understudy.provider.v1.ResourceControlRequest.input:type_name -> understudy.provider.v1.ControlInput
-	33, // 7: understudy.provider.v1.ResourceControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
-	32, // 8: understudy.provider.v1.ResourceTypeControlRequest.input:type_name -> understudy.provider.v1.ControlInput
-	33, // 9: understudy.provider.v1.ResourceTypeControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
-	32, // 10: understudy.provider.v1.BeginResourceControlRequest.input:type_name -> understudy.provider.v1.ControlInput
-	33, // 11: understudy.provider.v1.BeginResourceControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
-	32, // 12: understudy.provider.v1.BeginResourceTypeControlRequest.input:type_name -> understudy.provider.v1.ControlInput
-	33, // 13: understudy.provider.v1.BeginResourceTypeControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
-	44, // 14: understudy.provider.v1.BeginResourceControlAsUserRequest.user:type_name -> understudy.provider.v1.UserIdentity
-	32, // 15: understudy.provider.v1.BeginResourceControlAsUserRequest.input:type_name -> understudy.provider.v1.ControlInput
-	33, // 16: understudy.provider.v1.BeginResourceControlAsUserResponse.output:type_name -> understudy.provider.v1.ControlOutput
-	44, // 17: understudy.provider.v1.BeginResourceTypeControlAsUserRequest.user:type_name -> understudy.provider.v1.UserIdentity
-	32, // 18: understudy.provider.v1.BeginResourceTypeControlAsUserRequest.input:type_name -> understudy.provider.v1.ControlInput
-	33, // 19: understudy.provider.v1.BeginResourceTypeControlAsUserResponse.output:type_name -> understudy.provider.v1.ControlOutput
-	0,  // 20: understudy.provider.v1.ResourceStatus.resource_state:type_name -> understudy.provider.v1.ResourceState
-	49, // 21: understudy.provider.v1.SetResourceStatusRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatus
-	1,  // 22: understudy.provider.v1.SetResourceStatusResponse.exit_state:type_name -> understudy.provider.v1.ResourceExitState
-	0,  // 23: understudy.provider.v1.ResourceStatusEx.resource_state:type_name -> understudy.provider.v1.ResourceState
-	52, // 24: understudy.provider.v1.SetResourceStatusExRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatusEx
-	1,  // 25: understudy.provider.v1.SetResourceStatusExResponse.exit_state:type_name -> understudy.provider.v1.ResourceExitState
-	2,  // 26: understudy.provider.v1.SignalFailureRequest.failure_type:type_name -> understudy.provider.v1.FailureType
-	3,  // 27: understudy.provider.v1.LogEventRequest.log_level:type_name -> understudy.provider.v1.LogLevel
-	93, // 28: understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest.property_list:type_name -> google.protobuf.Struct
-	4,  // 29: understudy.provider.v1.SetInternalStateRequest.state_type:type_name -> understudy.provider.v1.ApplicationState
-	0,  // 30: understudy.provider.v1.EnumResourcesResponse.resource_state:type_name -> understudy.provider.v1.ResourceState
-	52, // 31: understudy.provider.v1.ReportRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatusEx
-	6,  // 32: understudy.provider.v1.ProviderService.GetInfo:input_type -> understudy.provider.v1.GetInfoRequest
-	8,  // 33: understudy.provider.v1.ProviderService.GetCapabilities:input_type -> understudy.provider.v1.GetCapabilitiesRequest
-	10, // 34: understudy.provider.v1.ProviderService.Probe:input_type -> understudy.provider.v1.ProbeRequest
-	12, // 35: understudy.provider.v1.ProviderService.Startup:input_type -> understudy.provider.v1.StartupRequest
-	14, // 36: understudy.provider.v1.ProviderService.Open:input_type -> understudy.provider.v1.OpenRequest
-	16, // 37: understudy.provider.v1.ProviderService.Close:input_type -> understudy.provider.v1.CloseRequest
-	18, // 38: understudy.provider.v1.ProviderService.Online:input_type -> understudy.provider.v1.OnlineRequest
-	20, // 39: understudy.provider.v1.ProviderService.Offline:input_type -> understudy.provider.v1.OfflineRequest
-	22, // 40: understudy.provider.v1.ProviderService.Terminate:input_type -> understudy.provider.v1.TerminateRequest
-	24, // 41: understudy.provider.v1.ProviderService.LooksAlive:input_type -> understudy.provider.v1.LooksAliveRequest
-	26, // 42: understudy.provider.v1.ProviderService.IsAlive:input_type -> understudy.provider.v1.IsAliveRequest
-	28, // 43: understudy.provider.v1.ProviderService.Arbitrate:input_type -> understudy.provider.v1.ArbitrateRequest
-	30, // 44: understudy.provider.v1.ProviderService.Release:input_type -> understudy.provider.v1.ReleaseRequest
-	34, // 45: understudy.provider.v1.ProviderService.ResourceControl:input_type -> understudy.provider.v1.ResourceControlRequest
-	36, // 46: understudy.provider.v1.ProviderService.ResourceTypeControl:input_type -> understudy.provider.v1.ResourceTypeControlRequest
-	38, // 47: understudy.provider.v1.ProviderService.Cancel:input_type -> understudy.provider.v1.CancelRequest
-	40, // 48: understudy.provider.v1.ProviderService.BeginResourceControl:input_type -> understudy.provider.v1.BeginResourceControlRequest
-	42, // 49: understudy.provider.v1.ProviderService.BeginResourceTypeControl:input_type -> understudy.provider.v1.BeginResourceTypeControlRequest
-	45, // 50: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:input_type -> understudy.provider.v1.BeginResourceControlAsUserRequest
-	47, // 51: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:input_type -> understudy.provider.v1.BeginResourceTypeControlAsUserRequest
-	50, // 52: understudy.provider.v1.MonitorService.SetResourceStatus:input_type -> understudy.provider.v1.SetResourceStatusRequest
-	53, // 53: understudy.provider.v1.MonitorService.SetResourceStatusEx:input_type -> understudy.provider.v1.SetResourceStatusExRequest
-	55, // 54: understudy.provider.v1.MonitorService.SignalFailure:input_type -> understudy.provider.v1.SignalFailureRequest
-	57, // 55: understudy.provider.v1.MonitorService.LogEvent:input_type -> understudy.provider.v1.LogEventRequest
-	59, // 56: understudy.provider.v1.MonitorService.EndControlCall:input_type -> understudy.provider.v1.EndControlCallRequest
-	61, // 57: understudy.provider.v1.MonitorService.EndTypeControlCall:input_type -> understudy.provider.v1.EndTypeControlCallRequest
-	63, // 58: understudy.provider.v1.MonitorService.ExtendControlCall:input_type -> understudy.provider.v1.ExtendControlCallRequest
-	65, // 59: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:input_type -> understudy.provider.v1.ExtendResTypeControlCallRequest
-	67, // 60: understudy.provider.v1.MonitorService.QuorumResourceLost:input_type -> understudy.provider.v1.QuorumResourceLostRequest
-	69, // 61: understudy.provider.v1.MonitorService.SetResourceLockedMode:input_type -> understudy.provider.v1.SetResourceLockedModeRequest
-	71, // 62: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:input_type -> understudy.provider.v1.SetResourceLockedModeExRequest
-	73, // 63: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:input_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
-	75, // 64: understudy.provider.v1.MonitorService.SetInternalState:input_type -> understudy.provider.v1.SetInternalStateRequest
-	77, // 65: understudy.provider.v1.MonitorService.RaiseResTypeNotification:input_type -> understudy.provider.v1.RaiseResTypeNotificationRequest
-	79, // 66: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:input_type -> understudy.provider.v1.ChangeResourceProcessForDumpsRequest
-	81, // 67: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:input_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
-	83, // 68: understudy.provider.v1.MonitorService.EnumResources:input_type -> understudy.provider.v1.EnumResourcesRequest
-	85, // 69: understudy.provider.v1.MonitorService.RequestDump:input_type -> understudy.provider.v1.RequestDumpRequest
-	87, // 70: understudy.provider.v1.MonitorService.SetResourceWprPolicy:input_type -> understudy.provider.v1.SetResourceWprPolicyRequest
-	89, // 71: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:input_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
-	91, // 72: understudy.provider.v1.MonitorService.Report:input_type -> understudy.provider.v1.ReportRequest
-	7,  // 73: understudy.provider.v1.ProviderService.GetInfo:output_type -> understudy.provider.v1.GetInfoResponse
-	9,  // 74: understudy.provider.v1.ProviderService.GetCapabilities:output_type -> understudy.provider.v1.GetCapabilitiesResponse
-	11, // 75: understudy.provider.v1.ProviderService.Probe:output_type -> understudy.provider.v1.ProbeResponse
-	13, // 76: understudy.provider.v1.ProviderService.Startup:output_type -> understudy.provider.v1.StartupResponse
-	15, // 77: understudy.provider.v1.ProviderService.Open:output_type -> understudy.provider.v1.OpenResponse
-	17, // 78: understudy.provider.v1.ProviderService.Close:output_type -> understudy.provider.v1.CloseResponse
-	19, // 79: understudy.provider.v1.ProviderService.Online:output_type -> understudy.provider.v1.OnlineResponse
-	21, // 80: understudy.provider.v1.ProviderService.Offline:output_type -> understudy.provider.v1.OfflineResponse
-	23, // 81: understudy.provider.v1.ProviderService.Terminate:output_type -> understudy.provider.v1.TerminateResponse
-	25, // 82: understudy.provider.v1.ProviderService.LooksAlive:output_type -> understudy.provider.v1.LooksAliveResponse
-	27, // 83: understudy.provider.v1.ProviderService.IsAlive:output_type -> understudy.provider.v1.IsAliveResponse
-	29, // 84: understudy.provider.v1.ProviderService.Arbitrate:output_type -> understudy.provider.v1.ArbitrateResponse
-	31, // 85: understudy.provider.v1.ProviderService.Release:output_type -> understudy.provider.v1.ReleaseResponse
-	35, // 86: understudy.provider.v1.ProviderService.ResourceControl:output_type -> understudy.provider.v1.ResourceControlResponse
-	37, // 87: understudy.provider.v1.ProviderService.ResourceTypeControl:output_type -> understudy.provider.v1.ResourceTypeControlResponse
-	39, // 88: understudy.provider.v1.ProviderService.Cancel:output_type -> understudy.provider.v1.CancelResponse
-	41, // 89: understudy.provider.v1.ProviderService.BeginResourceControl:output_type -> understudy.provider.v1.BeginResourceControlResponse
-	43, // 90: understudy.provider.v1.ProviderService.BeginResourceTypeControl:output_type -> understudy.provider.v1.BeginResourceTypeControlResponse
-	46, // 91: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:output_type -> understudy.provider.v1.BeginResourceControlAsUserResponse
-	48, // 92: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:output_type -> understudy.provider.v1.BeginResourceTypeControlAsUserResponse
-	51, // 93: understudy.provider.v1.MonitorService.SetResourceStatus:output_type -> understudy.provider.v1.SetResourceStatusResponse
-	54, // 94: understudy.provider.v1.MonitorService.SetResourceStatusEx:output_type -> understudy.provider.v1.SetResourceStatusExResponse
-	56, // 95: understudy.provider.v1.MonitorService.SignalFailure:output_type -> understudy.provider.v1.SignalFailureResponse
-	58, // 96: understudy.provider.v1.MonitorService.LogEvent:output_type -> understudy.provider.v1.LogEventResponse
-	60, // 97: understudy.provider.v1.MonitorService.EndControlCall:output_type -> understudy.provider.v1.EndControlCallResponse
-	62, // 98: understudy.provider.v1.MonitorService.EndTypeControlCall:output_type -> understudy.provider.v1.EndTypeControlCallResponse
-	64, // 99: understudy.provider.v1.MonitorService.ExtendControlCall:output_type -> understudy.provider.v1.ExtendControlCallResponse
-	66, // 100: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:output_type -> understudy.provider.v1.ExtendResTypeControlCallResponse
-	68, // 101: understudy.provider.v1.MonitorService.QuorumResourceLost:output_type -> understudy.provider.v1.QuorumResourceLostResponse
-	70, // 102: understudy.provider.v1.MonitorService.SetResourceLockedMode:output_type -> understudy.provider.v1.SetResourceLockedModeResponse
-	72, // 103: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:output_type -> understudy.provider.v1.SetResourceLockedModeExResponse
-	74, // 104: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:output_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
-	76, // 105: understudy.provider.v1.MonitorService.SetInternalState:output_type -> understudy.provider.v1.SetInternalStateResponse
-	78, // 106: understudy.provider.v1.MonitorService.RaiseResTypeNotification:output_type -> understudy.provider.v1.RaiseResTypeNotificationResponse
-	80, // 107: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:output_type -> understudy.provider.v1.ChangeResourceProcessForDumpsResponse
-	82, // 108: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:output_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
-	84, // 109: understudy.provider.v1.MonitorService.EnumResources:output_type -> understudy.provider.v1.EnumResourcesResponse
-	86, // 110: understudy.provider.v1.MonitorService.RequestDump:output_type -> understudy.provider.v1.RequestDumpResponse
-	88, // 111: understudy.provider.v1.MonitorService.SetResourceWprPolicy:output_type -> understudy.provider.v1.SetResourceWprPolicyResponse
-	90, // 112: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:output_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
-	92, // 113: understudy.provider.v1.MonitorService.Report:output_type -> understudy.provider.v1.ReportResponse
-	73, // [73:114] is the sub-list for method output_type
-	32, // [32:73] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	96, // 3: understudy.provider.v1.OnlineRequest.in_buffer:type_name -> google.protobuf.Struct
+	96, // 4: understudy.provider.v1.OnlineRequest.properties:type_name -> google.protobuf.Struct
+	6,  // 5: understudy.provider.v1.OnlineRequest.operation_context:type_name -> understudy.provider.v1.OperationContext
+	96, // 6: understudy.provider.v1.OfflineRequest.in_buffer:type_name -> google.protobuf.Struct
+	5,  // 7: understudy.provider.v1.OfflineRequest.state_change_reason:type_name -> understudy.provider.v1.StateChangeReason
+	6,  // 8: understudy.provider.v1.OfflineRequest.operation_context:type_name -> understudy.provider.v1.OperationContext
+	5,  // 9: understudy.provider.v1.TerminateRequest.state_change_reason:type_name -> understudy.provider.v1.StateChangeReason
+	35, // 10: understudy.provider.v1.ResourceControlRequest.input:type_name -> understudy.provider.v1.ControlInput
+	36, // 11: understudy.provider.v1.ResourceControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
+	35, // 12: understudy.provider.v1.ResourceTypeControlRequest.input:type_name -> understudy.provider.v1.ControlInput
+	36, // 13: understudy.provider.v1.ResourceTypeControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
+	35, // 14: understudy.provider.v1.BeginResourceControlRequest.input:type_name -> understudy.provider.v1.ControlInput
+	36, // 15: understudy.provider.v1.BeginResourceControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
+	35, // 16: understudy.provider.v1.BeginResourceTypeControlRequest.input:type_name -> understudy.provider.v1.ControlInput
+	36, // 17: understudy.provider.v1.BeginResourceTypeControlResponse.output:type_name -> understudy.provider.v1.ControlOutput
+	47, // 18: understudy.provider.v1.BeginResourceControlAsUserRequest.user:type_name -> understudy.provider.v1.UserIdentity
+	35, // 19: understudy.provider.v1.BeginResourceControlAsUserRequest.input:type_name -> understudy.provider.v1.ControlInput
+	36, // 20: understudy.provider.v1.BeginResourceControlAsUserResponse.output:type_name -> understudy.provider.v1.ControlOutput
+	47, // 21: understudy.provider.v1.BeginResourceTypeControlAsUserRequest.user:type_name -> understudy.provider.v1.UserIdentity
+	35, // 22: understudy.provider.v1.BeginResourceTypeControlAsUserRequest.input:type_name -> understudy.provider.v1.ControlInput
+	36, // 23: understudy.provider.v1.BeginResourceTypeControlAsUserResponse.output:type_name -> understudy.provider.v1.ControlOutput
+	0,  // 24: understudy.provider.v1.ResourceStatus.resource_state:type_name -> understudy.provider.v1.ResourceState
+	52, // 25: understudy.provider.v1.SetResourceStatusRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatus
+	1,  // 26: understudy.provider.v1.SetResourceStatusResponse.exit_state:type_name -> understudy.provider.v1.ResourceExitState
+	0,  // 27: understudy.provider.v1.ResourceStatusEx.resource_state:type_name -> understudy.provider.v1.ResourceState
+	55, // 28: understudy.provider.v1.SetResourceStatusExRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatusEx
+	1,  // 29: understudy.provider.v1.SetResourceStatusExResponse.exit_state:type_name -> understudy.provider.v1.ResourceExitState
+	2,  // 30: understudy.provider.v1.SignalFailureRequest.failure_type:type_name -> understudy.provider.v1.FailureType
+	3,  // 31: understudy.provider.v1.LogEventRequest.log_level:type_name -> understudy.provider.v1.LogLevel
+	96, // 32: understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest.property_list:type_name -> google.protobuf.Struct
+	4,  // 33: understudy.provider.v1.SetInternalStateRequest.state_type:type_name -> understudy.provider.v1.ApplicationState
+	7,  // 34: understudy.provider.v1.EnumResourcesRequest.scope:type_name -> understudy.provider.v1.EnumScope
+	0,  // 35: understudy.provider.v1.EnumResourcesResponse.resource_state:type_name -> understudy.provider.v1.ResourceState
+	55, // 36: understudy.provider.v1.ReportRequest.resource_status:type_name -> understudy.provider.v1.ResourceStatusEx
+	9,  // 37: understudy.provider.v1.ProviderService.GetInfo:input_type -> understudy.provider.v1.GetInfoRequest
+	11, // 38: understudy.provider.v1.ProviderService.GetCapabilities:input_type -> understudy.provider.v1.GetCapabilitiesRequest
+	13, // 39: understudy.provider.v1.ProviderService.Probe:input_type -> understudy.provider.v1.ProbeRequest
+	15, // 40: understudy.provider.v1.ProviderService.Startup:input_type -> understudy.provider.v1.StartupRequest
+	17, // 41: understudy.provider.v1.ProviderService.Open:input_type -> understudy.provider.v1.OpenRequest
+	19, // 42: understudy.provider.v1.ProviderService.Close:input_type -> understudy.provider.v1.CloseRequest
+	21, // 43: understudy.provider.v1.ProviderService.Online:input_type -> understudy.provider.v1.OnlineRequest
+	23, // 44: understudy.provider.v1.ProviderService.Offline:input_type -> understudy.provider.v1.OfflineRequest
+	25, // 45: understudy.provider.v1.ProviderService.Terminate:input_type -> understudy.provider.v1.TerminateRequest
+	27, // 46: understudy.provider.v1.ProviderService.LooksAlive:input_type -> understudy.provider.v1.LooksAliveRequest
+	29, // 47: understudy.provider.v1.ProviderService.IsAlive:input_type -> understudy.provider.v1.IsAliveRequest
+	31, // 48: understudy.provider.v1.ProviderService.Arbitrate:input_type -> understudy.provider.v1.ArbitrateRequest
+	33, // 49: understudy.provider.v1.ProviderService.Release:input_type -> understudy.provider.v1.ReleaseRequest
+	37, // 50: understudy.provider.v1.ProviderService.ResourceControl:input_type -> understudy.provider.v1.ResourceControlRequest
+	39, // 51: understudy.provider.v1.ProviderService.ResourceTypeControl:input_type -> understudy.provider.v1.ResourceTypeControlRequest
+	41, // 52: understudy.provider.v1.ProviderService.Cancel:input_type -> understudy.provider.v1.CancelRequest
+	43, // 53: understudy.provider.v1.ProviderService.BeginResourceControl:input_type -> understudy.provider.v1.BeginResourceControlRequest
+	45, // 54: understudy.provider.v1.ProviderService.BeginResourceTypeControl:input_type -> understudy.provider.v1.BeginResourceTypeControlRequest
+	48, // 55: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:input_type -> understudy.provider.v1.BeginResourceControlAsUserRequest
+	50, // 56: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:input_type -> understudy.provider.v1.BeginResourceTypeControlAsUserRequest
+	53, // 57: understudy.provider.v1.MonitorService.SetResourceStatus:input_type -> understudy.provider.v1.SetResourceStatusRequest
+	56, // 58: understudy.provider.v1.MonitorService.SetResourceStatusEx:input_type -> understudy.provider.v1.SetResourceStatusExRequest
+	58, // 59: understudy.provider.v1.MonitorService.SignalFailure:input_type -> understudy.provider.v1.SignalFailureRequest
+	60, // 60: understudy.provider.v1.MonitorService.LogEvent:input_type -> understudy.provider.v1.LogEventRequest
+	62, // 61: understudy.provider.v1.MonitorService.EndControlCall:input_type -> understudy.provider.v1.EndControlCallRequest
+	64, // 62: understudy.provider.v1.MonitorService.EndTypeControlCall:input_type -> understudy.provider.v1.EndTypeControlCallRequest
+	66, // 63: understudy.provider.v1.MonitorService.ExtendControlCall:input_type -> understudy.provider.v1.ExtendControlCallRequest
+	68, // 64: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:input_type -> understudy.provider.v1.ExtendResTypeControlCallRequest
+	70, // 65: understudy.provider.v1.MonitorService.QuorumResourceLost:input_type -> understudy.provider.v1.QuorumResourceLostRequest
+	72, // 66: understudy.provider.v1.MonitorService.SetResourceLockedMode:input_type -> understudy.provider.v1.SetResourceLockedModeRequest
+	74, // 67: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:input_type -> understudy.provider.v1.SetResourceLockedModeExRequest
+	76, // 68: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:input_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesRequest
+	78, // 69: understudy.provider.v1.MonitorService.SetInternalState:input_type -> understudy.provider.v1.SetInternalStateRequest
+	80, // 70: understudy.provider.v1.MonitorService.RaiseResTypeNotification:input_type -> understudy.provider.v1.RaiseResTypeNotificationRequest
+	82, // 71: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:input_type -> understudy.provider.v1.ChangeResourceProcessForDumpsRequest
+	84, // 72: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:input_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsRequest
+	86, // 73: understudy.provider.v1.MonitorService.EnumResources:input_type -> understudy.provider.v1.EnumResourcesRequest
+	88, // 74: understudy.provider.v1.MonitorService.RequestDump:input_type -> understudy.provider.v1.RequestDumpRequest
+	90, // 75: understudy.provider.v1.MonitorService.SetResourceWprPolicy:input_type -> understudy.provider.v1.SetResourceWprPolicyRequest
+	92, // 76: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:input_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallRequest
+	94, // 77: understudy.provider.v1.MonitorService.Report:input_type -> understudy.provider.v1.ReportRequest
+	10, // 78: understudy.provider.v1.ProviderService.GetInfo:output_type -> understudy.provider.v1.GetInfoResponse
+	12, // 79: understudy.provider.v1.ProviderService.GetCapabilities:output_type -> understudy.provider.v1.GetCapabilitiesResponse
+	14, // 80: understudy.provider.v1.ProviderService.Probe:output_type -> understudy.provider.v1.ProbeResponse
+	16, // 81: understudy.provider.v1.ProviderService.Startup:output_type -> understudy.provider.v1.StartupResponse
+	18, // 82: understudy.provider.v1.ProviderService.Open:output_type -> understudy.provider.v1.OpenResponse
+	20, // 83: understudy.provider.v1.ProviderService.Close:output_type -> understudy.provider.v1.CloseResponse
+	22, // 84: understudy.provider.v1.ProviderService.Online:output_type -> understudy.provider.v1.OnlineResponse
+	24, // 85: understudy.provider.v1.ProviderService.Offline:output_type -> understudy.provider.v1.OfflineResponse
+	26, // 86: understudy.provider.v1.ProviderService.Terminate:output_type -> understudy.provider.v1.TerminateResponse
+	28, // 87: understudy.provider.v1.ProviderService.LooksAlive:output_type -> understudy.provider.v1.LooksAliveResponse
+	30, // 88: understudy.provider.v1.ProviderService.IsAlive:output_type -> understudy.provider.v1.IsAliveResponse
+	32, // 89: understudy.provider.v1.ProviderService.Arbitrate:output_type -> understudy.provider.v1.ArbitrateResponse
+	34, // 90: understudy.provider.v1.ProviderService.Release:output_type -> understudy.provider.v1.ReleaseResponse
+	38, // 91: understudy.provider.v1.ProviderService.ResourceControl:output_type -> understudy.provider.v1.ResourceControlResponse
+	40, // 92: understudy.provider.v1.ProviderService.ResourceTypeControl:output_type -> understudy.provider.v1.ResourceTypeControlResponse
+	42, // 93: understudy.provider.v1.ProviderService.Cancel:output_type -> understudy.provider.v1.CancelResponse
+	44, // 94: understudy.provider.v1.ProviderService.BeginResourceControl:output_type -> understudy.provider.v1.BeginResourceControlResponse
+	46, // 95: understudy.provider.v1.ProviderService.BeginResourceTypeControl:output_type -> understudy.provider.v1.BeginResourceTypeControlResponse
+	49, // 96: understudy.provider.v1.ProviderService.BeginResourceControlAsUser:output_type -> understudy.provider.v1.BeginResourceControlAsUserResponse
+	51, // 97: understudy.provider.v1.ProviderService.BeginResourceTypeControlAsUser:output_type -> understudy.provider.v1.BeginResourceTypeControlAsUserResponse
+	54, // 98: understudy.provider.v1.MonitorService.SetResourceStatus:output_type -> understudy.provider.v1.SetResourceStatusResponse
+	57, // 99: understudy.provider.v1.MonitorService.SetResourceStatusEx:output_type -> understudy.provider.v1.SetResourceStatusExResponse
+	59, // 100: understudy.provider.v1.MonitorService.SignalFailure:output_type -> understudy.provider.v1.SignalFailureResponse
+	61, // 101: understudy.provider.v1.MonitorService.LogEvent:output_type -> understudy.provider.v1.LogEventResponse
+	63, // 102: understudy.provider.v1.MonitorService.EndControlCall:output_type -> understudy.provider.v1.EndControlCallResponse
+	65, // 103: understudy.provider.v1.MonitorService.EndTypeControlCall:output_type -> understudy.provider.v1.EndTypeControlCallResponse
+	67, // 104: understudy.provider.v1.MonitorService.ExtendControlCall:output_type -> understudy.provider.v1.ExtendControlCallResponse
+	69, // 105: understudy.provider.v1.MonitorService.ExtendResTypeControlCall:output_type -> understudy.provider.v1.ExtendResTypeControlCallResponse
+	71, // 106: understudy.provider.v1.MonitorService.QuorumResourceLost:output_type -> understudy.provider.v1.QuorumResourceLostResponse
+	73, // 107: understudy.provider.v1.MonitorService.SetResourceLockedMode:output_type -> understudy.provider.v1.SetResourceLockedModeResponse
+	75, // 108: understudy.provider.v1.MonitorService.SetResourceLockedModeEx:output_type -> understudy.provider.v1.SetResourceLockedModeExResponse
+	77, // 109: understudy.provider.v1.MonitorService.SetResourceInMemoryNodeLocalProperties:output_type -> understudy.provider.v1.SetResourceInMemoryNodeLocalPropertiesResponse
+	79, // 110: understudy.provider.v1.MonitorService.SetInternalState:output_type -> understudy.provider.v1.SetInternalStateResponse
+	81, // 111: understudy.provider.v1.MonitorService.RaiseResTypeNotification:output_type -> understudy.provider.v1.RaiseResTypeNotificationResponse
+	83, // 112: understudy.provider.v1.MonitorService.ChangeResourceProcessForDumps:output_type -> understudy.provider.v1.ChangeResourceProcessForDumpsResponse
+	85, // 113: understudy.provider.v1.MonitorService.ChangeResTypeProcessForDumps:output_type -> understudy.provider.v1.ChangeResTypeProcessForDumpsResponse
+	87, // 114: understudy.provider.v1.MonitorService.EnumResources:output_type -> understudy.provider.v1.EnumResourcesResponse
+	89, // 115: understudy.provider.v1.MonitorService.RequestDump:output_type -> understudy.provider.v1.RequestDumpResponse
+	91, // 116: understudy.provider.v1.MonitorService.SetResourceWprPolicy:output_type -> understudy.provider.v1.SetResourceWprPolicyResponse
+	93, // 117: understudy.provider.v1.MonitorService.ArmWprWatchdogForCurrentResourceCall:output_type -> understudy.provider.v1.ArmWprWatchdogForCurrentResourceCallResponse
+	95, // 118: understudy.provider.v1.MonitorService.Report:output_type -> understudy.provider.v1.ReportResponse
+	78, // [78:119] is the sub-list for method output_type
+	37, // [37:78] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_provider_v1_provider_proto_init() }
@@ -5929,7 +6215,7 @@ func file_provider_v1_provider_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_provider_v1_provider_proto_rawDesc), len(file_provider_v1_provider_proto_rawDesc)),
-			NumEnums:      6,
+			NumEnums:      9,
 			NumMessages:   87,
 			NumExtensions: 0,
 			NumServices:   2,
