@@ -446,11 +446,12 @@ var callbackCases = []Case{
 			})
 		}),
 	callback("SetResourceInMemoryNodeLocalProperties/AreBounded",
-		"The property list has at most 16 KiB (proto; RA 1.11).",
+		"The property list has at most 16 KiB, as JSON (proto; RA 1.11).",
 		func(t *trial) {
 			heard(t, func(m *pb.SetResourceInMemoryNodeLocalPropertiesRequest, e *event) {
-				if n := proto.Size(m.GetPropertyList()); n > 16<<10 {
-					t.blame(e, "a property list of %d bytes", n)
+				text, err := m.GetPropertyList().MarshalJSON()
+				if err != nil || len(text) > 16<<10 {
+					t.blame(e, "a property list of %d bytes of JSON, %v", len(text), err)
 				}
 			})
 		}),
@@ -500,6 +501,15 @@ var callbackCases = []Case{
 			heard(t, func(m *pb.EnumResourcesRequest, e *event) {
 				if m.GetSelfHandle() != "" && !t.knows(m.GetSelfHandle()) {
 					t.blame(e, "the handle %q was never given to Open", cut(m.GetSelfHandle(), 100))
+				}
+			})
+		}),
+	callback("EnumResources/OfTheNamespaceNamesAType",
+		"EnumResources of the namespace is of one type, which it names (proto).",
+		func(t *trial) {
+			heard(t, func(m *pb.EnumResourcesRequest, e *event) {
+				if m.GetScope() == pb.EnumScope_ENUM_SCOPE_NAMESPACE && m.GetResourceType() == "" {
+					t.blame(e, "EnumResources of the namespace without a type")
 				}
 			})
 		}),

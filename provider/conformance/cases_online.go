@@ -110,6 +110,18 @@ var onlineCases = []Case{
 	onlineFlag("ReturnToSourceNodeOnError", 0x04),
 	onlineFlag("RestoreOnlineState", 0x08),
 	onlineFlag("IgnoreNetworkConnectivity", 0x10),
+	{Name: "Online/InEveryContext",
+		Rule: "What a start is part of is for those who care; unknown values count as unspecified (proto; RA 3.5).",
+		run: func(t *trial) {
+			r := t.makeOpen(nil)
+			for context := range pb.OperationContext(len(pb.OperationContext_name) + 1) {
+				req := r.onlineRequest()
+				req.OperationContext = context
+				r.onlineAs(req)
+				r.mustBeUp("after Online")
+				r.terminate()
+			}
+		}},
 	{Name: "Online/AcceptsAnInBuffer",
 		Rule: "InBuffer holds instructions from the client and is not used today (proto).",
 		run: func(t *trial) {
@@ -281,6 +293,26 @@ var offlineCases = []Case{
 	offlineFlag("DueToEmbeddedFailure", 0x10),
 	offlineFlag("IgnoreNetworkConnectivity", 0x20),
 	offlineFlag("DoNotUpdatePersistentState", 0x40),
+	{Name: "Offline/ForEveryReason",
+		Rule: "Why a resource goes offline is for those who care; unknown values count as unspecified (proto; RA 3.5).",
+		run: func(t *trial) {
+			r := t.makeOpen(nil)
+			for reason := range pb.StateChangeReason(len(pb.StateChangeReason_name) + 1) {
+				r.online()
+				r.offlineAs(&pb.OfflineRequest{ResourceId: r.id, StateChangeReason: reason})
+				r.mustBeDown("after Offline")
+			}
+		}},
+	{Name: "Offline/InEveryContext",
+		Rule: "What a stop is part of is for those who care; unknown values count as unspecified (proto; RA 3.5).",
+		run: func(t *trial) {
+			r := t.makeOpen(nil)
+			for context := range pb.OperationContext(len(pb.OperationContext_name) + 1) {
+				r.online()
+				r.offlineAs(&pb.OfflineRequest{ResourceId: r.id, OperationContext: context})
+				r.mustBeDown("after Offline")
+			}
+		}},
 	{Name: "Offline/IgnoresUnknownFields",
 		Rule: "Unknown fields are ignored (proto).",
 		run: func(t *trial) {

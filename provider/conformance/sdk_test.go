@@ -31,7 +31,15 @@ type file struct {
 	stop context.CancelFunc
 }
 
-func openFile(_ context.Context, args provider.OpenArgs) (provider.Resource, error) {
+// files is the type.
+type files struct{}
+
+// Control serves the codes of the type.
+func (files) Control(ctx context.Context, call provider.ControlCall) ([]byte, provider.ControlWork, error) {
+	return echo(ctx, call, 0x02800005, 0x02800009)
+}
+
+func (files) Open(_ context.Context, args provider.OpenArgs) (provider.Resource, error) {
 	f := &file{handle: args.Handle, props: args.Properties.AsMap(), stop: func() {}}
 	if f.props["refuse"] == true {
 		return nil, provider.Errorf(provider.ErrorInvalidData, "properties.refuse: is set")
@@ -94,7 +102,30 @@ func (f *file) create() error {
 	f.mu.Unlock()
 	f.handle.LogEvent(provider.LogInformation, "made %s", path)
 	go f.watch(ctx, path)
+	go f.callBack(ctx)
 	return nil
+}
+
+// callBack makes every callback that the SDK has.
+func (f *file) callBack(ctx context.Context) {
+	h, process := f.handle, provider.DumpProcess{Name: "file", PID: 1}
+	for _, call := range []func() error{
+		func() error { return h.SetInternalState(ctx, provider.ApplicationReady, true) },
+		func() error { return h.SetLockedMode(ctx, provider.LockedMode{Locked: true}) },
+		func() error { return h.SetNodeLocalProperties(ctx, map[string]any{"ResourceSpecificStatus": "fine"}) },
+		func() error { return h.RaiseTypeNotification(ctx, []byte("made")) },
+		func() error { return h.AddDumpProcess(ctx, process) },
+		func() error { return h.AddTypeDumpProcess(ctx, process) },
+		func() error { return h.RequestDump(ctx, time.Second, false) },
+		func() error {
+			return h.EnumResources(ctx, "", func(provider.EnumeratedResource) error { return nil })
+		},
+		func() error {
+			return h.EnumResourcesEx(ctx, "file", func(provider.EnumeratedResource) error { return nil })
+		},
+	} {
+		_ = call()
+	}
 }
 
 func (f *file) watch(ctx context.Context, path string) {
@@ -156,12 +187,19 @@ func (f *file) SetProperties(_ context.Context, p *structpb.Struct) error {
 	return nil
 }
 
-func (f *file) Control(_ context.Context, call provider.ControlCall) ([]byte, provider.ControlWork, error) {
+func (f *file) Control(ctx context.Context, call provider.ControlCall) ([]byte, provider.ControlWork, error) {
+	return echo(ctx, call, 0x01800005, 0x01800009)
+}
+
+func (f *file) Cancel(context.Context) error { return errors.New("it ends by itself") }
+
+// echo answers one code at once and another one later.
+func echo(_ context.Context, call provider.ControlCall, now, later uint32) ([]byte, provider.ControlWork, error) {
 	switch call.Code {
-	case 0x01800005:
+	case now:
 		return call.In, nil, nil
-	case 0x01800009:
-		return nil, func(context.Context) ([]byte, error) { return call.In, nil }, nil
+	case later:
+		return nil, func(ctx context.Context) ([]byte, error) { return call.In, call.Extend(ctx, time.Minute) }, nil
 	}
 	return nil, nil, provider.Errorf(provider.ErrorInvalidFunction, "")
 }
@@ -173,7 +211,7 @@ func TestConformanceSDK(t *testing.T) {
 	conformance.Test(t, conformance.Config{
 		Serve: func(ctx context.Context, socket, monitor string) error {
 			return provider.Serve(ctx, provider.Provider{
-				Name: "file.example.com", Types: map[string]provider.Type{"file": provider.TypeFunc(openFile)},
+				Name: "file.example.com", Types: map[string]provider.Type{"file": files{}},
 			}, provider.WithSockets(socket, monitor), provider.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))))
 		},
 		Types: []conformance.Type{{
@@ -187,6 +225,9 @@ func TestConformanceSDK(t *testing.T) {
 			Fail:              "rm " + path,
 			Controls: []conformance.Control{
 				{Code: 0x01800005, Input: "now", Output: text("now")}, {Code: 0x01800009, Input: "later", Output: text("later")},
+			},
+			TypeControls: []conformance.Control{
+				{Code: 0x02800005, Input: "now", Output: text("now")}, {Code: 0x02800009, Input: "later", Output: text("later")},
 			},
 		}},
 	})
