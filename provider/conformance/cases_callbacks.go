@@ -42,6 +42,18 @@ func (t *trial) blame(e *event, format string, args ...any) {
 	t.fail(format, args...)
 }
 
+// handleOf is the handle of the resource that a message is about, by any id that Open
+// ever answered.
+func (t *trial) handleOf(m proto.Message) string {
+	var handle string
+	t.monitor.set(func() {
+		if n, ok := m.(named); ok {
+			handle = t.monitor.opened[n.GetResourceId()]
+		}
+	})
+	return handle
+}
+
 func (t *trial) knows(handle string) bool {
 	var known bool
 	t.monitor.set(func() { known = t.monitor.handles[handle] })
@@ -196,9 +208,7 @@ var callbackCases = []Case{
 					delete(closed, r.GetResourceHandle())
 				case *pb.CloseRequest:
 					resp, ok := e.resp.(*pb.CloseResponse)
-					h := ""
-					t.monitor.set(func() { h = t.monitor.ids[r.GetResourceId()] })
-					if ok && e.err == nil && resp.GetStatus() == success && h != "" {
+					if h := t.handleOf(r); ok && e.err == nil && resp.GetStatus() == success && h != "" {
 						closed[h] = e.ended
 					}
 				case handled:
@@ -314,11 +324,7 @@ var callbackCases = []Case{
 			heard(t, func(m *pb.SignalFailureRequest, e *event) {
 				online := t.journal.some(func(o *event) bool {
 					r, ok := o.req.(*pb.OnlineRequest)
-					h := ""
-					if ok {
-						t.monitor.set(func() { h = t.monitor.ids[r.GetResourceId()] })
-					}
-					return ok && o.begun.Before(e.begun) && (h == m.GetResourceHandle() || h == "")
+					return ok && o.begun.Before(e.begun) && t.handleOf(r) == m.GetResourceHandle()
 				})
 				if len(online) == 0 {
 					t.blame(e, "SignalFailure of what Online was never called for")
@@ -333,20 +339,21 @@ var callbackCases = []Case{
 	callback("SignalFailure/OncePerFailure",
 		"A failure that the monitor took is not signalled again: each life of a resource fails once (RA 1.3).",
 		func(t *trial) {
-			last := map[string]*event{}
+			taken := map[string]int{}
 			heard(t, func(m *pb.SignalFailureRequest, e *event) {
-				before := last[m.GetResourceHandle()]
-				last[m.GetResourceHandle()] = e
-				if before == nil || before.err != nil || before.ended.IsZero() || !proto.Equal(before.req, e.req) {
-					return
+				switch m.GetFailureType() {
+				case pb.FailureType_FAILURE_TYPE_EMBEDDED, pb.FailureType_FAILURE_TYPE_NETWORK_LOSS:
+					return // of which the resource itself does not die
 				}
-				answer, _ := before.resp.(*pb.SignalFailureResponse)
 				lives := t.journal.some(func(o *event) bool {
-					_, online := o.req.(*pb.OnlineRequest)
-					return online && o.begun.After(before.begun) && o.begun.Before(e.begun)
+					r, ok := o.req.(*pb.OnlineRequest)
+					return ok && o.begun.Before(e.begun) && t.handleOf(r) == m.GetResourceHandle()
 				})
-				if len(lives) == 0 && answer.GetStatus() == success {
-					t.blame(e, "SignalFailure twice, with nothing between")
+				if taken[m.GetResourceHandle()] >= len(lives) {
+					t.blame(e, "SignalFailure more often than Online was called")
+				}
+				if answer, ok := e.resp.(*pb.SignalFailureResponse); ok && e.err == nil && answer.GetStatus() == success {
+					taken[m.GetResourceHandle()]++
 				}
 			})
 		}),
@@ -407,12 +414,7 @@ var callbackCases = []Case{
 			heard(t, func(m *pb.QuorumResourceLostRequest, e *event) {
 				defended := false
 				for _, o := range t.journal.some(func(o *event) bool { return !o.callback && o.begun.Before(e.begun) }) {
-					n, ok := o.req.(named)
-					h := ""
-					if ok {
-						t.monitor.set(func() { h = t.monitor.ids[n.GetResourceId()] })
-					}
-					if h != m.GetResourceHandle() {
+					if _, ok := o.req.(named); !ok || t.handleOf(o.req) != m.GetResourceHandle() {
 						continue
 					}
 					switch o.req.(type) {

@@ -203,7 +203,10 @@ func (s *suite) record(
 	err := invoke(ctx, method, req, reply, cc, opts...)
 	if open, ok := req.(*pb.OpenRequest); ok && err == nil {
 		if answer, ok := reply.(*pb.OpenResponse); ok && answer.GetResourceId() != "" {
-			s.monitor.set(func() { s.monitor.ids[answer.GetResourceId()] = open.GetResourceHandle() })
+			s.monitor.set(func() {
+				s.monitor.ids[answer.GetResourceId()] = open.GetResourceHandle()
+				s.monitor.opened[answer.GetResourceId()] = open.GetResourceHandle()
+			})
 		}
 	}
 	s.journal.end(e, out, err)
