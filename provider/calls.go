@@ -26,10 +26,14 @@ func (s *service) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoRespo
 
 func (s *service) GetCapabilities(context.Context, *pb.GetCapabilitiesRequest) (*pb.GetCapabilitiesResponse, error) {
 	// What a resource or a type does not implement, its call answers with 1.
-	return &pb.GetCapabilitiesResponse{Capabilities: []pb.Capability{
+	all := []pb.Capability{
 		pb.Capability_CAPABILITY_RESOURCE_CONTROL, pb.Capability_CAPABILITY_RESOURCE_TYPE_CONTROL,
 		pb.Capability_CAPABILITY_CANCEL, pb.Capability_CAPABILITY_AS_USER,
-	}}, nil
+	}
+	if s.quorumCapable() {
+		all = append(all, pb.Capability_CAPABILITY_QUORUM)
+	}
+	return &pb.GetCapabilitiesResponse{Capabilities: all}, nil
 }
 
 func (s *service) Probe(context.Context, *pb.ProbeRequest) (*pb.ProbeResponse, error) {

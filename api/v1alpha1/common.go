@@ -180,6 +180,19 @@ const (
 	// ConditionOnline (monitor of the owner): True while the resource is online.
 	ConditionOnline = "Online"
 
+	// ConditionArbitrated (monitor of the owner): True while the arbitration of a
+	// quorum-capable resource is held under the owner's epoch; absent for other types.
+	ConditionArbitrated = "Arbitrated"
+	// ReasonArbitrationWon says that it was won, and is being defended.
+	ReasonArbitrationWon = "ArbitrationWon"
+	// ReasonArbitrationLost says that it was not won; the message is the provider's.
+	ReasonArbitrationLost = "ArbitrationLost"
+	// ReasonQuorumLost says that it was won, and lost later.
+	ReasonQuorumLost = "QuorumLost"
+	// ReasonNotHeld says that it is not held, because nobody has asked for it yet, it
+	// was released, or the provider that held it is gone.
+	ReasonNotHeld = "NotHeld"
+
 	// ConditionPropertiesApplied (monitor of the owner): True, what runs has the
 	// properties of the plan; absent while the resource is not online.
 	ConditionPropertiesApplied = "PropertiesApplied"

@@ -25,6 +25,7 @@ const (
 	defaultPendingTimeout      = 180_000
 	defaultDeadlockTimeout     = 300_000
 	defaultTerminateTimeout    = 400
+	defaultArbitrationTimeout  = 20_000
 	defaultRestartThreshold    = 1
 	defaultRestartPeriod       = 900_000
 	defaultRestartDelay        = 500
@@ -62,6 +63,14 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 		own.DeadlockTimeoutMilliseconds, common.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
 	out.TerminateTimeout = t.terminateTimeout
 	out.DumpPolicy = dumpPolicy(t.spec.DumpPolicy)
+	if q := t.spec.Quorum; q != nil {
+		out.ArbitrationTimeout = first(nil, q.ArbitrationTimeoutMilliseconds, defaultArbitrationTimeout)
+		if len(r.Spec.Dependencies) > 0 {
+			say.add(spec.Child("dependencies"), understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+				"the type %q is quorum-capable, and such a resource depends on nothing "+
+					"(ERROR_DEPENDENCY_NOT_ALLOWED, 5069): remove the dependencies", r.Spec.TypeName))
+		}
+	}
 	for _, c := range t.spec.ControlCodes {
 		out.Controls = append(out.Controls, planv1.Control{
 			Name: c.Name, Code: uint32(c.Code), Write: c.Access != understudyv1alpha1.ControlRead,

@@ -113,14 +113,15 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
-	applied := propertiesApplied(r)
+	applied, arbitrated := propertiesApplied(r), arbitrated(r)
 	// A provider may enter and leave locked mode all the time: that is not urgent.
 	mark := asJSON([]any{
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation,
-		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason, o.LastDump,
+		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason, o.LastDump, arbitrated,
 	})
+	conditions := append([]Condition{online, applied, resourceLocked(r), arbitrated}, signalled(r)...)
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: append([]Condition{online, applied, resourceLocked(r)}, signalled(r)...),
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: conditions,
 	}}, mark)
 }
 
@@ -135,6 +136,10 @@ func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
 		return notOffline(names)
 	case len(names) > 0:
 		return "waits for " + strings.Join(names, ", ")
+	case r.Waiting == engine.ReasonNotQuorumCapable:
+		return notQuorumCapable(r)
+	case r.Arbitration != nil && r.Arbitration.Lost != "":
+		return r.Arbitration.Message
 	case r.State == engine.Failed && r.LastFailure != nil:
 		return r.LastFailure.Message
 	}
@@ -181,7 +186,7 @@ func (c *Core) describeGroup() {
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one
-// before others, and before one that is offline because it is wanted so. nil if none
+// before others, what was lost next, and before one that is offline because it is wanted so. nil if none
 // says why.
 func (c *Core) unready() *engine.ResourceSnapshot {
 	weight := func(r *engine.ResourceSnapshot) int {
@@ -190,10 +195,12 @@ func (c *Core) unready() *engine.ResourceSnapshot {
 			return 0
 		case r.Spec.DesiredState != engine.DesiredOnline || r.Removed:
 			return 1
-		case r.State != engine.Failed:
-			return 2
+		case r.State == engine.Failed:
+			return 4
+		case r.Arbitration != nil && !r.Arbitration.Held:
+			return 3
 		}
-		return 3
+		return 2
 	}
 	var found *engine.ResourceSnapshot
 	for i := range c.snapshot.Resources {

@@ -25,6 +25,7 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 			RestartPeriod: ms(r.RestartPeriod), RestartDelay: ms(r.RestartDelay),
 			RetryPeriodOnFailure: ms(r.RetryPeriodOnFailure), IgnoreLockedMode: r.IgnoreLockedMode,
 			EmbeddedFailureAction: engine.EmbeddedFailureAction(r.EmbeddedFailureAction),
+			ArbitrationTimeout:    ms(r.ArbitrationTimeout),
 		}
 		if r.Online {
 			e.DesiredState = engine.DesiredOnline

@@ -69,6 +69,9 @@ func (c *Core) wishNow() ownership.Wish {
 	switch {
 	case c.wished != nil:
 		w.Release = c.wishRelease(leasev1.CauseMove, c.wished.to, "MoveRequested", "")
+	case c.need != nil && c.need.Arbitration():
+		// No failure: no threshold counts it. Who took it and lost too hands it on.
+		w.Release = c.wishRelease(leasev1.CauseArbitration, "", string(c.need.Reason), c.need.Resource)
 	case c.need != nil:
 		w.Release = c.wishRelease(leasev1.CauseFailover, "", string(c.need.Reason), c.need.Resource)
 	}

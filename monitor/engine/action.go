@@ -34,6 +34,8 @@ const (
 	OpLooksAlive           Op = "LooksAlive"
 	OpIsAlive              Op = "IsAlive"
 	OpBeginResourceControl Op = "BeginResourceControl"
+	OpArbitrate            Op = "Arbitrate"
+	OpRelease              Op = "Release"
 )
 
 // Call calls an entry point. Returned answers it, exactly once.
@@ -62,7 +64,7 @@ type Call struct {
 	// Reason of Offline and Terminate, Context of Online and Offline.
 	Reason  StateChangeReason `json:"reason,omitempty"`
 	Context OperationContext  `json:"context,omitempty"`
-	// Epoch of Online: announce it to the store before reading state.
+	// Epoch of Arbitrate, and of Online: announce it to the store before reading state.
 	Epoch int64 `json:"epoch,omitempty"`
 	// Control is set for BeginResourceControl.
 	Control *ControlArgs `json:"control,omitempty"`

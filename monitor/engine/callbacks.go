@@ -105,7 +105,14 @@ func (e *Engine) typeCallback(cb Callback) {
 }
 
 func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
-	e.out = append(e.out, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
+	answer := Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}}
+	if cb.QuorumResourceLost != nil && code == CodeSuccess {
+		// It is not said twice: the journal knows first. The stop does not wait for that.
+		e.barrier = true
+		e.held = append(e.held, answer)
+		return
+	}
+	e.out = append(e.out, answer)
 }
 
 // status is SetResourceStatus(Ex): RA sections 1.1, 1.2 and 4.2.

@@ -40,6 +40,9 @@ type Engine struct {
 	grant Granted
 	// regrant is the epoch that was granted while a stop was under way.
 	regrant int64
+	// halted: this stop was the engine's own decision, or became harder by one; the
+	// containers are emptied also if the group comes online again after it.
+	halted bool
 	// fresh: made by New and never granted. Until the first grant the engine
 	// cannot know what an earlier life of the monitor left in a container.
 	fresh bool

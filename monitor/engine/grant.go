@@ -3,7 +3,10 @@
 
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // granted: this host owns the group, or goes on owning it.
 func (e *Engine) granted(g Granted) {
@@ -41,6 +44,7 @@ func (e *Engine) own(epoch int64) {
 		for _, r := range e.resources {
 			// Restart counters start fresh (RA section 4.7 step 6).
 			r.resetSeries()
+			r.forgetArbitration()
 			switch {
 			case r.state == Failed && !r.run:
 				e.setState(r, Offline, ReasonNewEpoch)
@@ -50,7 +54,7 @@ func (e *Engine) own(epoch int64) {
 			e.touch(r, false)
 		}
 	}
-	e.phase, e.mode, e.cause, e.regrant = Owner, "", Revoked{}, 0
+	e.phase, e.mode, e.cause, e.regrant, e.halted = Owner, "", Revoked{}, 0, false
 	e.journal, e.group, e.again = true, true, true
 }
 
@@ -109,7 +113,13 @@ func (e *Engine) prove() {
 			e.proveUnopened(c)
 			continue
 		}
-		if e.regrant == 0 && c.dirty && !e.cfg.TrustProviders {
+		if e.mode == Ordered && slices.ContainsFunc(e.resources, func(r *resource) bool {
+			return r.c == c && (e.releases(r) || r.op != nil && r.op.op == OpRelease)
+		}) {
+			proven = false
+			continue
+		}
+		if (e.regrant == 0 || e.halted) && c.dirty && !e.cfg.TrustProviders {
 			proven = false
 			if e.mode != Kill {
 				e.restart(c, ReasonProveStop, nil)
@@ -124,7 +134,7 @@ func (e *Engine) prove() {
 		e.own(e.regrant)
 		return
 	}
-	e.phase, e.mode, e.cause = Observer, "", Revoked{}
+	e.phase, e.mode, e.cause, e.halted = Observer, "", Revoked{}, false
 	e.out = append(e.out, Action{Proven: &Proven{Epoch: e.epoch}})
 }
 

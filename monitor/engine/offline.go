@@ -46,8 +46,9 @@ func (e *Engine) emergency(r *resource) {
 	if r.kill || r.terminating {
 		return
 	}
-	if r.c.callable() && !r.opened {
-		// Open has not returned, and Terminate must not overtake it.
+	if !r.opened && (r.c.callable() || e.halted) {
+		// Open has not returned, and Terminate must not overtake it; nor does a monitor
+		// that comes back to a halt wait for it.
 		e.restart(r.c, ReasonProveStop, nil)
 		return
 	}

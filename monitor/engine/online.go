@@ -3,6 +3,11 @@
 
 package engine
 
+import (
+	"cmp"
+	"slices"
+)
+
 // start is the part of settle that brings a resource online, if nothing speaks
 // against it.
 func (e *Engine) start(r *resource) {
@@ -62,6 +67,10 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 			return ReasonWaitingRestart, nil
 		}
 	}
+	unheld := e.unheld()
+	if len(unheld) > 0 && !slices.Contains(unheld, r.spec.UID) {
+		return ReasonWaitingArbitration, unheld
+	}
 	if missing := e.missing(r); len(missing) > 0 {
 		return ReasonWaitingDependency, missing
 	}
@@ -72,6 +81,10 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 		return ReasonWaitingOpen, nil
 	case r.c.guard != e.epoch:
 		return ReasonWaitingGuard, nil
+	case len(unheld) > 0 && !r.c.quorum:
+		return ReasonNotQuorumCapable, nil
+	case len(unheld) > 0:
+		return ReasonWaitingArbitration, nil
 	case r.op != nil || r.setting != nil:
 		return ReasonWaitingStop, nil
 	}
@@ -107,6 +120,8 @@ func (e *Engine) onlineReturned(r *resource, a Returned) {
 		if r.state == OnlinePending {
 			r.pendingBy = e.after(r.spec.PendingTimeout)
 		}
+	case a.Status == CodeResourceNotAvailable && r.claimant():
+		e.arbitrationLost(r, ReasonArbitrationLost, a.Status, cmp.Or(a.Message, "Online said so"))
 	default:
 		// Also if a report said Online before: an error is the safer half of
 		// a contradiction.

@@ -79,6 +79,10 @@ type Resource struct {
 
 	// DumpPolicy of the type; nil: on deadlock, without core files.
 	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+	// ArbitrationTimeout bounds Arbitrate (RA section 6.6, GET_ARB_TIMEOUT). Above 0: the
+	// type is quorum-capable (RA section 8). Unless it is wanted offline, nothing of the
+	// group starts under an epoch before its arbitration was won under that epoch.
+	ArbitrationTimeout time.Duration `json:"arbitrationTimeout,omitempty"`
 
 	// Controls are the control codes that the type declares.
 	Controls []ControlSpec `json:"controls,omitempty"`

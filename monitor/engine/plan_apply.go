@@ -75,6 +75,7 @@ func (e *Engine) replan(r *resource, spec Resource) {
 		// Somebody acted: what failed before may work now.
 		r.resetSeries()
 		r.openAt, r.openBackoff = 0, 0
+		r.arbitrateAt, r.arbitratePause, r.lost, r.lostMessage = 0, 0, "", ""
 		if r.state == Failed && !r.run && !r.wanted() {
 			e.setState(r, Offline, ReasonStopped) // RA section 4.2: operator stop
 		}
@@ -151,6 +152,7 @@ func (s Resource) normalise() Resource {
 	orElse(&s.IsAliveInterval, time.Minute)
 	orElse(&s.RestartPeriod, 15*time.Minute)
 	s.RestartDelay = max(s.RestartDelay, 0)
+	s.ArbitrationTimeout = max(s.ArbitrationTimeout, 0)
 	s.RestartThreshold = max(s.RestartThreshold, 0)
 	if s.DesiredState != DesiredOffline {
 		s.DesiredState = DesiredOnline

@@ -59,6 +59,10 @@ const (
 	ReasonFailedForGood     Reason = "FailedForGood"    // policy does not try again
 	ReasonWaitingOnline     Reason = "WaitingForOnline" // Online is under way
 	ReasonLocked            Reason = "Locked"           // wanted offline, and kept online by locked mode
+	// ReasonWaitingArbitration: a quorum resource of the group is not won yet.
+	ReasonWaitingArbitration Reason = "WaitingForArbitration"
+	// ReasonNotQuorumCapable: its provider does not arbitrate, and its type must.
+	ReasonNotQuorumCapable Reason = "NotQuorumCapable"
 )
 
 // How far the planned properties are those of what runs.
@@ -67,6 +71,16 @@ const (
 	ReasonUpdating          Reason = "Updating"   // the provider is being asked to take them over
 	ReasonNextOnline        Reason = "NextOnline" // they wait for it
 	ReasonPropertiesRefused Reason = "PropertiesRefused"
+)
+
+// How a quorum resource stands.
+const (
+	ReasonArbitrationWon      Reason = "ArbitrationWon"
+	ReasonArbitrationLost     Reason = "ArbitrationLost" // another system won, or nobody knows
+	ReasonQuorumLost          Reason = "QuorumLost"      // won, and lost while it was defended
+	ReasonArbitrationReleased Reason = "ArbitrationReleased"
+	ReasonReleaseFailed       Reason = "ReleaseFailed"
+	ReasonNotHeld             Reason = "NotHeld"
 )
 
 // Why a container is killed, a group moves, a note is taken.

@@ -74,6 +74,7 @@ type resource struct {
 	properties
 	dumps dumps
 	lock
+	arbitration
 
 	waiting   Reason
 	waitingOn []string

@@ -193,7 +193,10 @@ func (e *Engine) sayNeed() {
 // another host, or a wanted one in a container that is lost.
 func (e *Engine) needs() Need {
 	var n Need
-	if e.phase != Owner {
+	if e.phase != Owner && (!e.halted || e.regrant == 0) {
+		return n
+	}
+	if n, ok := e.needsArbitration(); ok || e.phase != Owner {
 		return n
 	}
 	for _, r := range e.resources {

@@ -19,6 +19,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 
 	s := Snapshot{
 		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
+		Halted: e.halted,
 	}
 	s.Types = e.typeSnapshots()
 	if n := e.need; n.Failover {
@@ -75,7 +76,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		}
 	}
 	s.Held, s.Recovering = r.refused, r.recovering
-	s.Properties = r.propertiesSnapshot()
+	s.Properties, s.Arbitration = r.propertiesSnapshot(), r.arbitrationSnapshot(&spec)
 	r.dumps.snapshot(&s)
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
@@ -111,6 +112,10 @@ func Restore(cfg Config, s Snapshot) *Engine {
 	held := s.Phase != Observer && e.epoch > 0
 	if held {
 		e.phase = Undecided
+	}
+	if held && s.Halted {
+		// Whoever owns the group now: this stop is carried through.
+		e.phase, e.mode, e.cause, e.halted = Stopping, Emergency, Revoked{Mode: Emergency, Reason: string(ReasonQuorumLost)}, true
 	}
 	for _, c := range s.Containers {
 		x := e.container(c.Name)
@@ -181,6 +186,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	if held {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
+		r.restoreArbitration(s.Arbitration, e.epoch)
 	}
 	return r
 }

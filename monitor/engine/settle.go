@@ -22,6 +22,7 @@ func (e *Engine) settle() {
 			e.stop(r)
 		}
 		for _, r := range slices.Clone(e.resources) {
+			e.arbitrate(r)
 			e.openOrClose(r)
 			e.start(r)
 			e.dueHealth(r)
@@ -125,6 +126,9 @@ func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	}
 	if !r.opened && r.c.callable() {
 		sooner(r.openAt)
+	}
+	if e.phase == Owner && r.claimant() && !r.held {
+		sooner(r.arbitrateAt)
 	}
 	if e.phase == Owner && r.state == Failed {
 		sooner(r.nextTry.Boot)

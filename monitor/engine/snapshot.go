@@ -31,6 +31,8 @@ type Snapshot struct {
 	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
 	// LastContext is the largest context given to a control call.
 	LastContext int64 `json:"lastContext,omitempty"`
+	// Halted: everything is being stopped because a quorum resource was lost.
+	Halted bool `json:"halted,omitempty"`
 }
 
 // ContainerSnapshot is what is known of one supervised container.
@@ -78,6 +80,8 @@ type ResourceSnapshot struct {
 	StartedEpoch      int64 `json:"startedEpoch,omitempty"`
 	RunningGeneration int64 `json:"runningGeneration,omitempty"`
 	EventHandle       bool  `json:"eventHandle,omitempty"`
+	// Arbitration is nil unless the type is quorum-capable.
+	Arbitration *ArbitrationSnapshot `json:"arbitration,omitempty"`
 
 	// What was reported last (RA sections 3.1, 3.2).
 	CheckPoint           uint32 `json:"checkPoint,omitempty"`

@@ -106,6 +106,12 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engin
 	case engine.OpIsAlive:
 		r, err := api.IsAlive(ctx, &providerv1.IsAliveRequest{ResourceId: call.ResourceID})
 		return engine.Returned{Alive: r.GetAlive(), Message: r.GetMessage()}, err
+	case engine.OpArbitrate:
+		r, err := api.Arbitrate(ctx, &providerv1.ArbitrateRequest{ResourceId: call.ResourceID, Epoch: call.Epoch})
+		return engine.Returned{Status: engine.Code(r.GetStatus()), Message: r.GetMessage()}, err
+	case engine.OpRelease:
+		r, err := api.Release(ctx, &providerv1.ReleaseRequest{ResourceId: call.ResourceID})
+		return engine.Returned{Status: engine.Code(r.GetStatus())}, err
 	case engine.OpBeginResourceControl:
 		r, err := api.BeginResourceControl(ctx, &providerv1.BeginResourceControlRequest{
 			ResourceId: call.ResourceID, Context: call.Control.Context,

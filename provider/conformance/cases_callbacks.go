@@ -213,7 +213,7 @@ var callbackCases = []Case{
 					}
 				case handled:
 					n++
-					if at, gone := closed[r.GetResourceHandle()]; gone && e.begun.Sub(at) > slack {
+					if at, gone := closed[r.GetResourceHandle()]; gone && e.begun.Sub(at) > 5*slack {
 						t.blame(e, "%s came %v after Close", e.method, e.begun.Sub(at).Round(time.Millisecond))
 					}
 				}

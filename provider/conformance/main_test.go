@@ -88,6 +88,7 @@ func failures(t *testing.T, c conformance.Config) []string {
 	for _, r := range report.Results {
 		if r.Outcome == conformance.Failed {
 			names = append(names, r.Name)
+			t.Logf("%s\n%s", r.Name, r.Details())
 		}
 	}
 	slices.Sort(names)

@@ -106,6 +106,8 @@ type Resource struct {
 
 	// DumpPolicy is nil for the default: at a deadlock, without core files.
 	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+	// ArbitrationTimeout bounds Arbitrate; above 0, the type is quorum-capable.
+	ArbitrationTimeout int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
 
 	Controls []Control `json:"controls,omitempty"`
 }
