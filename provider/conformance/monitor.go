@@ -58,7 +58,8 @@ type monitor struct {
 func newMonitor(socket string, j *journal) *monitor {
 	return &monitor{
 		socket: socket, journal: j,
-		handles: map[string]bool{}, ids: map[string]string{}, opened: map[string]string{}, pending: map[string]bool{}, contexts: map[int64]bool{},
+		handles: map[string]bool{}, ids: map[string]string{}, opened: map[string]string{},
+		pending: map[string]bool{}, contexts: map[int64]bool{},
 	}
 }
 
