@@ -26,7 +26,7 @@ func heard[M proto.Message](t *trial, judge func(m M, e *event)) {
 	}
 	if n == 0 {
 		var m M
-		t.skip("the provider never called %s", m.ProtoReflect().Descriptor().Name()[:len(m.ProtoReflect().Descriptor().Name())-len("Request")])
+		t.skip("the provider never called %s", strings.TrimSuffix(string(m.ProtoReflect().Descriptor().Name()), "Request"))
 	}
 }
 
@@ -40,6 +40,18 @@ func (t *trial) blame(e *event, format string, args ...any) {
 	}
 	t.story = append(t.story, e.line(start))
 	t.fail(format, args...)
+}
+
+// handleOf is the handle of the resource that a message is about, by any id that Open
+// ever answered.
+func (t *trial) handleOf(m proto.Message) string {
+	var handle string
+	t.monitor.set(func() {
+		if n, ok := m.(named); ok {
+			handle = t.monitor.opened[n.GetResourceId()]
+		}
+	})
+	return handle
 }
 
 func (t *trial) knows(handle string) bool {
@@ -62,81 +74,95 @@ type period struct {
 	over bool
 }
 
-// periods are the operations of a resource in order, with what was reported of them.
-func (t *trial) periods(handle string) []*period {
-	events, _ := t.journal.all()
-	ids := map[string]bool{}
-	var all []*period
-	for i := range events {
-		e := &events[i]
-		var current *period
-		if len(all) > 0 {
-			current = all[len(all)-1]
-		}
-		begin := func(kind pb.ResourceState, status uint32) {
-			if current == nil || current.over || current.kind != kind {
-				current = &period{kind: kind}
-				all = append(all, current)
-			}
-			switch {
-			case e.err != nil, status == ioPending:
-				current.told = true
-			case !current.told:
-				current.over = true
-			}
-		}
-		switch r := e.req.(type) {
-		case *pb.OpenRequest:
-			resp, ok := e.resp.(*pb.OpenResponse)
-			if r.GetResourceHandle() != handle || !ok || e.err != nil {
-				continue
-			}
-			if resp.GetResourceId() != "" {
-				ids[resp.GetResourceId()] = true
-			}
-			if current != nil && underWay(resp.GetState()) {
-				current.told = true
-			}
-		case *pb.OnlineRequest:
-			if ids[r.GetResourceId()] {
-				resp, _ := e.resp.(*pb.OnlineResponse)
-				begin(stateOnline, resp.GetStatus())
-			}
-		case *pb.OfflineRequest:
-			if ids[r.GetResourceId()] {
-				resp, _ := e.resp.(*pb.OfflineResponse)
-				begin(stateOffline, resp.GetStatus())
-			}
-		case *pb.TerminateRequest, *pb.CloseRequest:
-			if n, ok := r.(named); ok && ids[n.GetResourceId()] && current != nil {
-				current.over = true
-			}
-		case handled:
-			st, ok := reportOf(e.req)
-			if !ok || r.GetResourceHandle() != handle {
-				continue
-			}
-			if current == nil {
-				current = &period{}
-				all = append(all, current)
-			}
-			current.reports = append(current.reports, *e)
-			if !underWay(st.state) {
-				current.over = true
-			}
-		}
+// history is what was under way when, for each resource.
+type history struct {
+	ids     map[string]string // handles by id
+	periods map[string][]*period
+}
+
+// current is the last operation of a resource; nil if there was none.
+func (h *history) current(handle string) *period {
+	all := h.periods[handle]
+	if len(all) == 0 {
+		return nil
 	}
-	return all
+	return all[len(all)-1]
+}
+
+func (h *history) add(handle string, p *period) *period {
+	h.periods[handle] = append(h.periods[handle], p)
+	return p
+}
+
+// begin notes an Online or Offline and its answer. A repeated one continues.
+func (h *history) begin(e *event, handle string, kind pb.ResourceState, status uint32) {
+	p := h.current(handle)
+	if p == nil || p.over || p.kind != kind {
+		p = h.add(handle, &period{kind: kind})
+	}
+	switch {
+	case e.err != nil, status == ioPending:
+		p.told = true
+	case !p.told:
+		p.over = true
+	}
+}
+
+// take notes an event.
+func (h *history) take(e *event) {
+	switch r := e.req.(type) {
+	case *pb.OpenRequest:
+		resp, ok := e.resp.(*pb.OpenResponse)
+		if !ok || e.err != nil {
+			return
+		}
+		h.ids[resp.GetResourceId()] = r.GetResourceHandle()
+		if p := h.current(r.GetResourceHandle()); p != nil && underWay(resp.GetState()) {
+			p.told = true
+		}
+	case *pb.OnlineRequest:
+		resp, _ := e.resp.(*pb.OnlineResponse)
+		h.begin(e, h.ids[r.GetResourceId()], stateOnline, resp.GetStatus())
+	case *pb.OfflineRequest:
+		resp, _ := e.resp.(*pb.OfflineResponse)
+		h.begin(e, h.ids[r.GetResourceId()], stateOffline, resp.GetStatus())
+	case *pb.TerminateRequest:
+		h.finish(h.ids[r.GetResourceId()])
+	case *pb.CloseRequest:
+		h.finish(h.ids[r.GetResourceId()])
+	case handled:
+		st, ok := reportOf(e.req)
+		if !ok {
+			return
+		}
+		p := h.current(r.GetResourceHandle())
+		if p == nil {
+			p = h.add(r.GetResourceHandle(), &period{})
+		}
+		p.reports = append(p.reports, *e)
+		p.over = p.over || !underWay(st.state)
+	}
+}
+
+func (h *history) finish(handle string) {
+	if p := h.current(handle); p != nil {
+		p.over = true
+	}
 }
 
 // eachPeriod goes through all operations that something was reported of.
 func eachPeriod(t *trial, judge func(p *period)) {
+	h := &history{ids: map[string]string{}, periods: map[string][]*period{}}
+	events, _ := t.journal.all()
+	for i := range events {
+		h.take(&events[i])
+	}
 	n := 0
 	for handle, r := range t.suite.resources {
 		if r.wild {
 			continue
 		}
-		for _, p := range t.periods(handle) {
+		for _, p := range h.periods[handle] {
 			if len(p.reports) > 0 {
 				n++
 				judge(p)
@@ -182,14 +208,12 @@ var callbackCases = []Case{
 					delete(closed, r.GetResourceHandle())
 				case *pb.CloseRequest:
 					resp, ok := e.resp.(*pb.CloseResponse)
-					h := ""
-					t.monitor.set(func() { h = t.monitor.ids[r.GetResourceId()] })
-					if ok && e.err == nil && resp.GetStatus() == success && h != "" {
+					if h := t.handleOf(r); ok && e.err == nil && resp.GetStatus() == success && h != "" {
 						closed[h] = e.ended
 					}
 				case handled:
 					n++
-					if at, gone := closed[r.GetResourceHandle()]; gone && e.begun.Sub(at) > slack {
+					if at, gone := closed[r.GetResourceHandle()]; gone && e.begun.Sub(at) > 5*slack {
 						t.blame(e, "%s came %v after Close", e.method, e.begun.Sub(at).Round(time.Millisecond))
 					}
 				}
@@ -218,11 +242,13 @@ var callbackCases = []Case{
 			}
 		}),
 	callback("SetResourceStatus/HasAState",
-		"A report's state is ONLINE_PENDING, OFFLINE_PENDING, ONLINE, OFFLINE, FAILED or a CANNOT_COME_ONLINE (proto; RA 3.1).",
+		"A report's state is ONLINE_PENDING, OFFLINE_PENDING, ONLINE, OFFLINE, FAILED or a "+
+			"CANNOT_COME_ONLINE (proto; RA 3.1).",
 		func(t *trial) {
 			eachReport(t, func(st report, e *event) {
 				switch st.state {
-				case stateOnlinePending, stateOfflinePending, stateOnline, stateOffline, stateFailed, stateNotHere, stateNotAnywhere:
+				case stateOnlinePending, stateOfflinePending, stateOnline, stateOffline, stateFailed,
+					stateNotHere, stateNotAnywhere:
 				default:
 					t.blame(e, "%s: no state for a report: %s", e.method, st.state)
 				}
@@ -253,7 +279,8 @@ var callbackCases = []Case{
 			})
 		}),
 	callback("SetResourceStatus/SaysWhatIsUnderWay",
-		"Online reports ONLINE_PENDING and ends ONLINE or failed; Offline reports OFFLINE_PENDING and ends OFFLINE or FAILED (RA 1.1).",
+		"Online reports ONLINE_PENDING and ends ONLINE or failed; Offline reports OFFLINE_PENDING "+
+			"and ends OFFLINE or FAILED (RA 1.1).",
 		func(t *trial) {
 			eachPeriod(t, func(p *period) {
 				for i := range p.reports {
@@ -297,11 +324,7 @@ var callbackCases = []Case{
 			heard(t, func(m *pb.SignalFailureRequest, e *event) {
 				online := t.journal.some(func(o *event) bool {
 					r, ok := o.req.(*pb.OnlineRequest)
-					h := ""
-					if ok {
-						t.monitor.set(func() { h = t.monitor.ids[r.GetResourceId()] })
-					}
-					return ok && o.begun.Before(e.begun) && (h == m.GetResourceHandle() || h == "")
+					return ok && o.begun.Before(e.begun) && t.handleOf(r) == m.GetResourceHandle()
 				})
 				if len(online) == 0 {
 					t.blame(e, "SignalFailure of what Online was never called for")
@@ -316,20 +339,21 @@ var callbackCases = []Case{
 	callback("SignalFailure/OncePerFailure",
 		"A failure that the monitor took is not signalled again: each life of a resource fails once (RA 1.3).",
 		func(t *trial) {
-			last := map[string]*event{}
+			taken := map[string]int{}
 			heard(t, func(m *pb.SignalFailureRequest, e *event) {
-				before := last[m.GetResourceHandle()]
-				last[m.GetResourceHandle()] = e
-				if before == nil || before.err != nil || before.ended.IsZero() || !proto.Equal(before.req, e.req) {
-					return
+				switch m.GetFailureType() {
+				case pb.FailureType_FAILURE_TYPE_EMBEDDED, pb.FailureType_FAILURE_TYPE_NETWORK_LOSS:
+					return // of which the resource itself does not die
 				}
-				answer, _ := before.resp.(*pb.SignalFailureResponse)
 				lives := t.journal.some(func(o *event) bool {
-					_, online := o.req.(*pb.OnlineRequest)
-					return online && o.begun.After(before.begun) && o.begun.Before(e.begun)
+					r, ok := o.req.(*pb.OnlineRequest)
+					return ok && o.begun.Before(e.begun) && t.handleOf(r) == m.GetResourceHandle()
 				})
-				if len(lives) == 0 && answer.GetStatus() == success {
-					t.blame(e, "SignalFailure twice, with nothing between")
+				if taken[m.GetResourceHandle()] >= len(lives) {
+					t.blame(e, "SignalFailure more often than Online was called")
+				}
+				if answer, ok := e.resp.(*pb.SignalFailureResponse); ok && e.err == nil && answer.GetStatus() == success {
+					taken[m.GetResourceHandle()]++
 				}
 			})
 		}),
@@ -390,12 +414,7 @@ var callbackCases = []Case{
 			heard(t, func(m *pb.QuorumResourceLostRequest, e *event) {
 				defended := false
 				for _, o := range t.journal.some(func(o *event) bool { return !o.callback && o.begun.Before(e.begun) }) {
-					n, ok := o.req.(named)
-					h := ""
-					if ok {
-						t.monitor.set(func() { h = t.monitor.ids[n.GetResourceId()] })
-					}
-					if h != m.GetResourceHandle() {
+					if _, ok := o.req.(named); !ok || t.handleOf(o.req) != m.GetResourceHandle() {
 						continue
 					}
 					switch o.req.(type) {
@@ -429,11 +448,12 @@ var callbackCases = []Case{
 			})
 		}),
 	callback("SetResourceInMemoryNodeLocalProperties/AreBounded",
-		"The property list has at most 16 KiB (proto; RA 1.11).",
+		"The property list has at most 16 KiB, as JSON (proto; RA 1.11).",
 		func(t *trial) {
 			heard(t, func(m *pb.SetResourceInMemoryNodeLocalPropertiesRequest, e *event) {
-				if n := proto.Size(m.GetPropertyList()); n > 16<<10 {
-					t.blame(e, "a property list of %d bytes", n)
+				text, err := m.GetPropertyList().MarshalJSON()
+				if err != nil || len(text) > 16<<10 {
+					t.blame(e, "a property list of %d bytes of JSON, %v", len(text), err)
 				}
 			})
 		}),
@@ -467,7 +487,8 @@ var callbackCases = []Case{
 			})
 		}),
 	callback("ChangeResTypeProcessForDumps/NamesAProcess",
-		"A process of a type that the provider serves is named by a name of at most 255 bytes, its id, or both (proto; RA 1.15).",
+		"A process of a type that the provider serves is named by a name of at most 255 bytes, its "+
+			"id, or both (proto; RA 1.15).",
 		func(t *trial) {
 			heard(t, func(m *pb.ChangeResTypeProcessForDumpsRequest, e *event) {
 				t.wantType(e, m.GetResourceTypeName())
@@ -482,6 +503,15 @@ var callbackCases = []Case{
 			heard(t, func(m *pb.EnumResourcesRequest, e *event) {
 				if m.GetSelfHandle() != "" && !t.knows(m.GetSelfHandle()) {
 					t.blame(e, "the handle %q was never given to Open", cut(m.GetSelfHandle(), 100))
+				}
+			})
+		}),
+	callback("EnumResources/OfTheNamespaceNamesAType",
+		"EnumResources of the namespace is of one type, which it names (proto).",
+		func(t *trial) {
+			heard(t, func(m *pb.EnumResourcesRequest, e *event) {
+				if m.GetScope() == pb.EnumScope_ENUM_SCOPE_NAMESPACE && m.GetResourceType() == "" {
+					t.blame(e, "EnumResources of the namespace without a type")
 				}
 			})
 		}),

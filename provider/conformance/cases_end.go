@@ -104,6 +104,20 @@ var terminateCases = []Case{
 			}
 			r.mustBeUp("after Terminate of an unknown resource")
 		}},
+	{Name: "Terminate/ForEveryReason",
+		Rule: "Why a resource is terminated is for those who care; unknown values count as unspecified (proto; RA 3.5).",
+		run: func(t *trial) {
+			r := t.makeOpen(nil)
+			for reason := range pb.StateChangeReason(len(pb.StateChangeReason_name) + 1) {
+				r.online()
+				resp, err := t.provider.Terminate(t.ctx, &pb.TerminateRequest{ResourceId: r.id, StateChangeReason: reason})
+				t.answered("Terminate", err)
+				if resp.GetStatus() != success {
+					t.fail("Terminate because of %s: expected status 0, got %d: %s", reason, resp.GetStatus(), resp.GetMessage())
+				}
+				r.mustBeDown("after Terminate")
+			}
+		}},
 	{Name: "Terminate/IgnoresUnknownFields",
 		Rule: "Unknown fields are ignored (proto).",
 		run: func(t *trial) {
@@ -191,7 +205,8 @@ var healthCases = []Case{
 			t.wantMessage("what failed", resp.GetMessage())
 		}},
 	{Name: "LooksAlive/IsTrueWhileOnline",
-		Rule: "LooksAlive answers true for what probably works; it is not asked if Online gave an event handle (RA 2.1, RA 2.3).",
+		Rule: "LooksAlive answers true for what probably works; it is not asked if Online gave an event " +
+			"handle (RA 2.1, RA 2.3).",
 		run: func(t *trial) {
 			r := t.makeOpen(nil)
 			resp := r.online()

@@ -17,18 +17,15 @@ import (
 )
 
 // awaitFailure waits for SignalFailure of a resource.
-func (r *resource) awaitFailure() *pb.SignalFailureRequest {
-	var found *pb.SignalFailureRequest
+func (r *resource) awaitFailure() {
 	r.t.await("SignalFailure", func(events []event) bool {
 		for i := range events {
 			if f, ok := events[i].req.(*pb.SignalFailureRequest); ok && f.GetResourceHandle() == r.handle {
-				found = f
 				return true
 			}
 		}
 		return false
 	})
-	return found
 }
 
 // makeReporting is a new resource that is online and reports its failures.
@@ -114,7 +111,8 @@ var failureCases = []Case{
 			b.mustBeUp("after another failed")
 		}},
 	{Name: "Failure/SurvivesTheMonitor", Needs: []Need{breaking},
-		Rule: "What was to be reported while no monitor was there is reported to the next one (proto: UNAVAILABLE leaves the outcome unknown).",
+		Rule: "What was to be reported while no monitor was there is reported to the next one (proto: " +
+			"UNAVAILABLE leaves the outcome unknown).",
 		run: func(t *trial) {
 			r := t.makeReporting()
 			t.without(func() {
@@ -207,7 +205,8 @@ var absenceCases = []Case{
 			}
 		}},
 	{Name: "MonitorGone/TheEndIsReportedAfterwards", Needs: []Need{pending},
-		Rule: "A pending operation outlives the monitor, and its end is reported to the next one (proto: UNAVAILABLE leaves the outcome unknown).",
+		Rule: "A pending operation outlives the monitor, and its end is reported to the next one (proto: " +
+			"UNAVAILABLE leaves the outcome unknown).",
 		run: func(t *trial) {
 			r := t.makePending()
 			t.without(func() {
@@ -338,7 +337,8 @@ var exitStateCases = []Case{
 			})
 		}},
 	exitState("UnspecifiedMeansContinue", "An exit state that is not said means continue (proto).", 0),
-	exitState("UnknownMeansContinue", "Unknown enum values count as unspecified, so an unknown exit state means continue (proto).", 77),
+	exitState("UnknownMeansContinue",
+		"Unknown enum values count as unspecified, so an unknown exit state means continue (proto).", 77),
 }
 
 // exitState answers every report with a value that means continue.

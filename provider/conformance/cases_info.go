@@ -185,7 +185,8 @@ var startupCases = []Case{
 			}
 		}},
 	{Name: "Startup/AnswersTheSameVersionIfItIsTheNewest",
-		Rule: "Startup answers the newest version within the range: the one that it chose still fits if it is the largest (RA 2.1).",
+		Rule: "Startup answers the newest version within the range: the one that it chose still fits if " +
+			"it is the largest (RA 2.1).",
 		run: func(t *trial) {
 			v := t.startup(t.typ.Name, 0x100, 0x400).GetVersion()
 			r := t.startup(t.typ.Name, 0x100, v)

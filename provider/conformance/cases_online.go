@@ -82,7 +82,8 @@ var onlineCases = []Case{
 			r.mustBeUp("under the largest epoch")
 		}},
 	{Name: "Online/ReadsThePropertiesOfTheCall",
-		Rule: "Online brings the private properties as they are now; those of Open may be old (RA 2.1).", Needs: []Need{failing},
+		Rule:  "Online brings the private properties as they are now; those of Open may be old (RA 2.1).",
+		Needs: []Need{failing},
 		run: func(t *trial) {
 			r := t.makeOpen(nil)
 			r.properties = r.names().properties(t.typ.FailingProperties)
@@ -109,6 +110,18 @@ var onlineCases = []Case{
 	onlineFlag("ReturnToSourceNodeOnError", 0x04),
 	onlineFlag("RestoreOnlineState", 0x08),
 	onlineFlag("IgnoreNetworkConnectivity", 0x10),
+	{Name: "Online/InEveryContext",
+		Rule: "What a start is part of is for those who care; unknown values count as unspecified (proto; RA 3.5).",
+		run: func(t *trial) {
+			r := t.makeOpen(nil)
+			for context := range pb.OperationContext(len(pb.OperationContext_name) + 1) {
+				req := r.onlineRequest()
+				req.OperationContext = context
+				r.onlineAs(req)
+				r.mustBeUp("after Online")
+				r.terminate()
+			}
+		}},
 	{Name: "Online/AcceptsAnInBuffer",
 		Rule: "InBuffer holds instructions from the client and is not used today (proto).",
 		run: func(t *trial) {
@@ -143,7 +156,8 @@ var onlineCases = []Case{
 			r.mustBeGone("after Online of a closed resource")
 		}},
 	{Name: "Online/FailsWithAStatus",
-		Rule:  "An Online that cannot succeed answers an error, or 997 and then reports FAILED or a CANNOT_COME_ONLINE (RA 2.1, RA 3.1).",
+		Rule: "An Online that cannot succeed answers an error, or 997 and then reports FAILED or a " +
+			"CANNOT_COME_ONLINE (RA 2.1, RA 3.1).",
 		Needs: []Need{failing},
 		run: func(t *trial) {
 			r := t.makeOpen(t.typ.FailingProperties)
@@ -156,7 +170,8 @@ var onlineCases = []Case{
 			t.wantMessage("the failure", t.mustFail(r))
 		}},
 	{Name: "Online/AfterAFailureTerminateLeavesNothing",
-		Rule: "After an Online that failed, Terminate follows, and answers 0 once nothing is left (RA 2.1).", Needs: []Need{failing},
+		Rule:  "After an Online that failed, Terminate follows, and answers 0 once nothing is left (RA 2.1).",
+		Needs: []Need{failing},
 		run: func(t *trial) {
 			r := t.makeOpen(t.typ.FailingProperties)
 			t.mustFail(r)
@@ -234,7 +249,8 @@ func offlineFlag(name string, flag uint32) Case {
 
 var offlineCases = []Case{
 	{Name: "Offline/LeavesNothing",
-		Rule: "Offline answers 0, or 997 and reports OFFLINE, once it checked that nothing is left running (proto; RA 2.1).",
+		Rule: "Offline answers 0, or 997 and reports OFFLINE, once it checked that nothing is left " +
+			"running (proto; RA 2.1).",
 		run: func(t *trial) {
 			r := t.makeOnline(nil)
 			r.offline()
@@ -277,6 +293,26 @@ var offlineCases = []Case{
 	offlineFlag("DueToEmbeddedFailure", 0x10),
 	offlineFlag("IgnoreNetworkConnectivity", 0x20),
 	offlineFlag("DoNotUpdatePersistentState", 0x40),
+	{Name: "Offline/ForEveryReason",
+		Rule: "Why a resource goes offline is for those who care; unknown values count as unspecified (proto; RA 3.5).",
+		run: func(t *trial) {
+			r := t.makeOpen(nil)
+			for reason := range pb.StateChangeReason(len(pb.StateChangeReason_name) + 1) {
+				r.online()
+				r.offlineAs(&pb.OfflineRequest{ResourceId: r.id, StateChangeReason: reason})
+				r.mustBeDown("after Offline")
+			}
+		}},
+	{Name: "Offline/InEveryContext",
+		Rule: "What a stop is part of is for those who care; unknown values count as unspecified (proto; RA 3.5).",
+		run: func(t *trial) {
+			r := t.makeOpen(nil)
+			for context := range pb.OperationContext(len(pb.OperationContext_name) + 1) {
+				r.online()
+				r.offlineAs(&pb.OfflineRequest{ResourceId: r.id, OperationContext: context})
+				r.mustBeDown("after Offline")
+			}
+		}},
 	{Name: "Offline/IgnoresUnknownFields",
 		Rule: "Unknown fields are ignored (proto).",
 		run: func(t *trial) {

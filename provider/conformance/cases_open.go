@@ -33,7 +33,8 @@ var openCases = []Case{
 			}
 		}},
 	{Name: "Open/RepeatedWhileOnlineSaysWhatIsSo",
-		Rule: "Open answers the state that the resource has: ONLINE if it works, OFFLINE only if nothing of it is left (proto).",
+		Rule: "Open answers the state that the resource has: ONLINE if it works, OFFLINE only if nothing " +
+			"of it is left (proto).",
 		run: func(t *trial) {
 			r := t.makeOnline(nil)
 			switch resp := r.reopen(0); resp.GetState() {
@@ -126,7 +127,8 @@ var openCases = []Case{
 			a.mustBeUp("after Open of another")
 		}},
 	{Name: "Open/RefusedPropertiesAreRefused",
-		Rule: "Properties that cannot work are refused by Open or by Online, with a status (proto).", Needs: []Need{refusing},
+		Rule:  "Properties that cannot work are refused by Open or by Online, with a status (proto).",
+		Needs: []Need{refusing},
 		run: func(t *trial) {
 			r := t.newResource(t.typ.RefusedProperties)
 			resp, err := r.tryOpen(0)

@@ -22,7 +22,7 @@ func (r *resource) reports() ([]report, []time.Time) {
 }
 
 // slack is how long a callback that was sent before an answer may arrive after it.
-const slack = 50 * time.Millisecond
+const slack = 100 * time.Millisecond
 
 // silentAfter wants no status report and no failure of it later on.
 func (r *resource) silentAfter(what string, at time.Time) {

@@ -258,7 +258,8 @@ var inputCases = []Case{
 			t.survives()
 		}},
 	{Name: "Input/UnknownFlagsAreAnswered",
-		Rule: "A newer monitor may set flags that the provider does not know: it answers (proto, unknown fields and values).",
+		Rule: "A newer monitor may set flags that the provider does not know: it answers (proto, unknown " +
+			"fields and values).",
 		run: func(t *trial) {
 			r := t.makeOpen(nil)
 			r.wild = true
@@ -275,7 +276,8 @@ var inputCases = []Case{
 			r.mustBeDown("after Terminate")
 		}},
 	{Name: "Input/CallsThatAreNotServedAreAnswered",
-		Rule: "A call whose capability the provider does not say is answered all the same, by UNIMPLEMENTED or a status (proto).",
+		Rule: "A call whose capability the provider does not say is answered all the same, by " +
+			"UNIMPLEMENTED or a status (proto).",
 		run: func(t *trial) {
 			r := t.makeOnline(nil)
 			calls := map[string]error{}
@@ -453,7 +455,8 @@ func (t *trial) crash() {
 
 var processCases = []Case{
 	{Name: "Process/ListensAgainAfterACrash", provider: true, Needs: []Need{started},
-		Rule: "A provider removes the socket that an earlier life left, and listens (proto: the provider listens on the socket).",
+		Rule: "A provider removes the socket that an earlier life left, and listens (proto: the provider " +
+			"listens on the socket).",
 		run: func(t *trial) {
 			t.crash()
 			t.survives()
@@ -462,7 +465,8 @@ var processCases = []Case{
 			}
 		}},
 	{Name: "Process/AfterACrashOpenSaysWhatIsSo", Needs: []Need{started},
-		Rule: "Open answers what the resource is: OFFLINE only if nothing is left, else what was found running (proto; RA 2.1).",
+		Rule: "Open answers what the resource is: OFFLINE only if nothing is left, else what was found " +
+			"running (proto; RA 2.1).",
 		run: func(t *trial) {
 			r := t.makeOnline(nil)
 			t.crash()
@@ -522,7 +526,8 @@ var processCases = []Case{
 			t.later(func() { r.mustBeGone("long after it") })
 		}},
 	{Name: "Process/SIGTERMLeavesNothing", Needs: []Need{started},
-		Rule: "SIGTERM means that ownership is about to end: what runs is terminated, then the process ends (docs/providers.md).",
+		Rule: "SIGTERM means that ownership is about to end: what runs is terminated, then the process " +
+			"ends (docs/providers.md).",
 		run: func(t *trial) {
 			r := t.makeOnline(nil)
 			ended := t.process.stop(t.config.Limits.call())

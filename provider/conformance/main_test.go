@@ -52,7 +52,7 @@ func configOf(run []string, breaks ...string) conformance.Config {
 			Name:              wrong.TypeName,
 			Properties:        map[string]any{"path": path},
 			OtherProperties:   map[string]any{"path": path, "other": true},
-			PendingProperties: map[string]any{"path": path, "steps": 5},
+			PendingProperties: map[string]any{"path": path, "steps": 8},
 			FailingProperties: map[string]any{"path": path, "fail": true},
 			RefusedProperties: map[string]any{"path": path, "refuse": true},
 			Running:           "test -e " + path,
@@ -88,6 +88,7 @@ func failures(t *testing.T, c conformance.Config) []string {
 	for _, r := range report.Results {
 		if r.Outcome == conformance.Failed {
 			names = append(names, r.Name)
+			t.Logf("%s\n%s", r.Name, r.Details())
 		}
 	}
 	slices.Sort(names)

@@ -47,8 +47,8 @@ type monitor struct {
 	server  *grpc.Server
 	answer  answerer
 	handles map[string]bool
-	// ids are the handles of resource ids.
-	ids map[string]string
+	// ids are the handles of resource ids, opened those of all lives of the provider.
+	ids, opened map[string]string
 	// pending are the handles of which a status report is expected.
 	pending map[string]bool
 	// contexts of control calls: true while open.
@@ -58,7 +58,8 @@ type monitor struct {
 func newMonitor(socket string, j *journal) *monitor {
 	return &monitor{
 		socket: socket, journal: j,
-		handles: map[string]bool{}, ids: map[string]string{}, pending: map[string]bool{}, contexts: map[int64]bool{},
+		handles: map[string]bool{}, ids: map[string]string{}, opened: map[string]string{},
+		pending: map[string]bool{}, contexts: map[int64]bool{},
 	}
 }
 

@@ -167,7 +167,7 @@ func (r *resource) awaitEnd(since time.Time) report {
 func (r *resource) offline() { r.offlineAs(&pb.OfflineRequest{ResourceId: r.id}) }
 
 // offlineAs takes it offline and waits for that.
-func (r *resource) offlineAs(req *pb.OfflineRequest) uint32 {
+func (r *resource) offlineAs(req *pb.OfflineRequest) {
 	since := time.Now()
 	resp, err := r.t.provider.Offline(r.t.ctx, req)
 	r.t.answered("Offline", err)
@@ -180,7 +180,6 @@ func (r *resource) offlineAs(req *pb.OfflineRequest) uint32 {
 	default:
 		r.t.fail("Offline: expected status 0 or 997, got %d: %s", resp.GetStatus(), resp.GetMessage())
 	}
-	return resp.GetStatus()
 }
 
 // terminate terminates it, which has to succeed.

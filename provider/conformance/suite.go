@@ -125,7 +125,9 @@ func (s *suite) judge(ctx context.Context, trials []*trial) {
 
 // begin makes sockets, starts the provider if it is to, and asks who it is.
 func begin(ctx context.Context, c Config) (*suite, error) {
-	s := &suite{config: c, journal: newJournal(), resources: map[string]*resource{}, capabilities: map[pb.Capability]bool{}}
+	s := &suite{
+		config: c, journal: newJournal(), resources: map[string]*resource{}, capabilities: map[pb.Capability]bool{},
+	}
 	var err error
 	if s.scratch, err = os.MkdirTemp("", "conformance-"); err != nil {
 		return nil, err
@@ -149,7 +151,8 @@ func begin(ctx context.Context, c Config) (*suite, error) {
 	if err := s.awaitReady(ctx); err != nil {
 		return s, err
 	}
-	return s, s.meet(ctx)
+	err = s.meet(ctx)
+	return s, err
 }
 
 func (s *suite) socket() string { return filepath.Join(s.dir, "provider.sock") }
@@ -200,7 +203,10 @@ func (s *suite) record(
 	err := invoke(ctx, method, req, reply, cc, opts...)
 	if open, ok := req.(*pb.OpenRequest); ok && err == nil {
 		if answer, ok := reply.(*pb.OpenResponse); ok && answer.GetResourceId() != "" {
-			s.monitor.set(func() { s.monitor.ids[answer.GetResourceId()] = open.GetResourceHandle() })
+			s.monitor.set(func() {
+				s.monitor.ids[answer.GetResourceId()] = open.GetResourceHandle()
+				s.monitor.opened[answer.GetResourceId()] = open.GetResourceHandle()
+			})
 		}
 	}
 	s.journal.end(e, out, err)
@@ -247,7 +253,8 @@ func (s *suite) awaitReady(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("no provider is ready at %s: %w", s.socket(), or(err, errors.New("Probe answers ready=false")))
+			return fmt.Errorf("no provider is ready at %s: %w", s.socket(),
+				or(err, errors.New("it answers Probe by ready=false")))
 		case <-time.After(5 * time.Millisecond):
 		}
 	}

@@ -147,7 +147,7 @@ func TestWrong(t *testing.T) {
 		wrong.UnknownAlive, wrong.SilentWhenFailed, wrong.WrongPendingState, wrong.PendingForgotten,
 		wrong.ControlAnyCode, wrong.ControlAnyResource, wrong.ControlEndsTwice, wrong.ControlOverflows,
 		wrong.TypeControlEndsWrongly, wrong.BadProperties, wrong.CancelUnknown, wrong.QuorumUnknown, wrong.ReleaseOnce,
-		wrong.LostAnytime, wrong.SignalsTwice, wrong.BadFailureType, wrong.BadCallbacks, wrong.LongMessage,
+		wrong.LostAnytime, wrong.BadFailureType, wrong.BadCallbacks, wrong.LongMessage,
 	}
 	want := []string{
 		"AsUser/EndsExactlyOnce",
@@ -168,7 +168,6 @@ func TestWrong(t *testing.T) {
 		"Callbacks/SetResourceLockedModeEx/HasKnownFlags",
 		"Callbacks/SetResourceStatus/SaysWhatIsUnderWay",
 		"Callbacks/SignalFailure/HasAKnownType",
-		"Callbacks/SignalFailure/OncePerFailure",
 		"Cancel/OfAnUnknownResourceIsRefused",
 		"Close/RepeatedIsNoFailure",
 		"Close/TerminatesFirst",

@@ -168,7 +168,8 @@ func (p *Provider) Online(_ context.Context, req *pb.OnlineRequest) (*pb.OnlineR
 	if p.breaks(ReportsWithoutPending) {
 		st := &pb.ResourceStatusEx{ResourceState: online, CheckPoint: 1}
 		go p.tell(r.life, func(ctx context.Context) error {
-			_, err := p.monitor.SetResourceStatusEx(ctx, &pb.SetResourceStatusExRequest{ResourceHandle: r.handle, ResourceStatus: st})
+			req := &pb.SetResourceStatusExRequest{ResourceHandle: r.handle, ResourceStatus: st}
+			_, err := p.monitor.SetResourceStatusEx(ctx, req)
 			return err
 		})
 	}

@@ -245,9 +245,11 @@ func (p *Provider) stop(r *resource) uint32 {
 func (p *Provider) callEverything(ctx context.Context, r *resource) {
 	h := r.handle
 	list, _ := structpb.NewStruct(map[string]any{"ResourceSpecificStatus": "fine"})
-	size, level, state, flags, typ, self, name := 1, pb.LogLevel(1), pb.ApplicationState(3), uint32(1), TypeName, h, "program"
+	size, flags, typ, self, name := 1, uint32(1), TypeName, h, "program"
+	level, state := pb.LogLevel_LOG_LEVEL_INFORMATION, pb.ApplicationState_APPLICATION_STATE_READY
 	if p.breaks(BadCallbacks) {
-		size, level, state, flags, typ, self, name = 5000, 99, 99, 99, "strange", "stranger", strings.Repeat("x", 300)
+		size, flags, typ, self, name = 5000, 99, "strange", "stranger", strings.Repeat("x", 300)
+		level, state = 99, 99
 		list, _ = structpb.NewStruct(map[string]any{"x": strings.Repeat("x", 20_000)})
 	}
 	if p.breaks(WrongHandle) {
@@ -273,7 +275,8 @@ func (p *Provider) callEverything(ctx context.Context, r *resource) {
 			return err
 		},
 		func(ctx context.Context) error {
-			_, err := m.SetResourceLockedModeEx(ctx, &pb.SetResourceLockedModeExRequest{ResourceHandle: h, LockedModeFlags: flags})
+			req := &pb.SetResourceLockedModeExRequest{ResourceHandle: h, LockedModeFlags: flags}
+			_, err := m.SetResourceLockedModeEx(ctx, req)
 			return err
 		},
 		func(ctx context.Context) error {
@@ -316,6 +319,12 @@ func (p *Provider) callEverything(ctx context.Context, r *resource) {
 	}
 }
 
+// ends says whether the answer to a report ends the work.
+func (p *Provider) ends(state pb.ResourceExitState) bool {
+	return state == pb.ResourceExitState_RESOURCE_EXIT_STATE_TERMINATE && !p.breaks(Deaf) ||
+		state != pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE && p.breaks(EndsOnOddAnswers)
+}
+
 // work is a pending Online.
 func (p *Provider) work(life context.Context, r *resource, steps int) {
 	told := false // by the monitor to end
@@ -324,7 +333,9 @@ func (p *Provider) work(life context.Context, r *resource, steps int) {
 		if !p.breaks(CheckPointStuck) || r.checkPoint == 0 {
 			r.checkPoint++
 		}
-		st := &pb.ResourceStatusEx{ResourceState: state, CheckPoint: r.checkPoint, EventHandle: state == online, Message: message}
+		st := &pb.ResourceStatusEx{
+			ResourceState: state, CheckPoint: r.checkPoint, EventHandle: state == online, Message: message,
+		}
 		p.mu.Unlock()
 		req := &pb.SetResourceStatusExRequest{ResourceHandle: r.handle, ResourceStatus: st}
 		if p.breaks(WrongHandle) {
@@ -339,12 +350,7 @@ func (p *Provider) work(life context.Context, r *resource, steps int) {
 		}
 		p.tell(ctx, func(ctx context.Context) error {
 			resp, err := p.monitor.SetResourceStatusEx(ctx, req)
-			if err == nil && resp.GetExitState() == pb.ResourceExitState_RESOURCE_EXIT_STATE_TERMINATE && !p.breaks(Deaf) {
-				told = true
-			}
-			if err == nil && resp.GetExitState() != pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE && p.breaks(EndsOnOddAnswers) {
-				told = true
-			}
+			told = told || err == nil && p.ends(resp.GetExitState())
 			return err
 		})
 	}
