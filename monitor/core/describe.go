@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/engine"
@@ -82,9 +81,6 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		LastOperationStatusCode: int64(r.LastOperationStatusCode), FailuresInPeriod: int32(min(len(r.Failures), 1<<30)),
 		ApplicationStates: applicationStates(r),
 	}
-	if r.NodeLocalProperties != nil {
-		o.NodeLocalProperties = &runtime.RawExtension{Raw: r.NodeLocalProperties}
-	}
 	if len(r.Transitions) > 0 && o.Reason == "" {
 		o.Reason = string(r.Transitions[len(r.Transitions)-1].Reason)
 	}
@@ -118,7 +114,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		r.StatusInformation &^ engine.StatusApplication, applied.Reason, o.LastDump,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o,
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, NodeLocalProperties: r.NodeLocalProperties,
 		Conditions: append([]Condition{online, applied}, applicationConditions(o.ApplicationStates)...),
 	}}, mark)
 }

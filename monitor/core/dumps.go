@@ -22,7 +22,7 @@ func (c *Core) dump(d engine.Dump) {
 
 // dumpsOf is what a status says of processes and of the latest dump.
 func dumpsOf(registered []engine.DumpProcess, l *engine.LastDump) ([]v1alpha1.DumpProcess, *v1alpha1.LastDump) {
-	var processes []v1alpha1.DumpProcess
+	processes := make([]v1alpha1.DumpProcess, 0, len(registered))
 	for _, p := range registered {
 		processID := int64(p.PID)
 		processes = append(processes, v1alpha1.DumpProcess{Name: p.Name, ProcessID: &processID})

@@ -61,11 +61,8 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 			return ReasonWaitingRestart, nil
 		}
 	}
-	if missing := e.missing(r); len(missing) > 0 {
-		return ReasonWaitingDependency, missing
-	}
-	if unready := e.unready(r); len(unready) > 0 {
-		return ReasonWaitingReady, unready
+	if why, who := e.lacks(r); why != "" {
+		return why, who
 	}
 	switch {
 	case !r.c.callable():
