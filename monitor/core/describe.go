@@ -159,10 +159,12 @@ func (c *Core) describeGroup() {
 			c.config.PodName + "; if its node is off, fence it"
 	}
 	conditions := []Condition{ready, failed}
+	types := c.showTypes()
 	// A type that raises many notifications has them written at the pace of documents.
-	c.documents.set(groupKey, Write{Group: &GroupDocument{
-		UID: c.group.UID, Owner: o, Types: c.describeTypes(), Conditions: conditions,
-	}}, asJSON([]any{o, conditions}))
+	mark := asJSON([]any{o, conditions})
+	c.documents.setText(groupKey, Write{Group: &GroupDocument{
+		UID: c.group.UID, Owner: o, Types: types.list, Conditions: conditions,
+	}}, c.group.UID+mark+types.sum, mark)
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one

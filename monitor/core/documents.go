@@ -31,7 +31,7 @@ type documents map[string]*document
 type document struct {
 	want    Write
 	sent    Write  // as it was written last
-	text    string // want as JSON
+	text    string // stands for want, usually as JSON
 	mark    string // what is urgent about it
 	version int64
 	flying  int64
@@ -44,13 +44,15 @@ type document struct {
 }
 
 // set says what a document shall be. A change of mark makes it urgent.
-func (d documents) set(key string, w Write, mark string) {
+func (d documents) set(key string, w Write, mark string) { d.setText(key, w, asJSON(w), mark) }
+
+// setText is set for what would cost much as JSON: text stands for it.
+func (d documents) setText(key string, w Write, text, mark string) {
 	doc := d[key]
 	if doc == nil {
 		doc = &document{}
 		d[key] = doc
 	}
-	text := asJSON(w)
 	if text == doc.text {
 		return
 	}

@@ -5,6 +5,8 @@ package core
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
@@ -44,8 +46,38 @@ func (c *Core) storedTypes(written []v1alpha1.GroupTypeStatus) {
 	c.tellTypes()
 }
 
+// shownTypes is what status.types shall be. It may be large, and every step asks: it is
+// made anew only when that which it is made of changes.
+type shownTypes struct {
+	of   string
+	list []v1alpha1.GroupTypeStatus
+	// sum is another one for another list.
+	sum string
+}
+
+// showTypes describes them, if anything changed.
+func (c *Core) showTypes() shownTypes {
+	type pending struct {
+		Type        string
+		First, Last int64
+	}
+	list := make([]pending, 0, len(c.snapshot.Notifications))
+	for _, n := range c.snapshot.Notifications {
+		if k := len(n.Pending); k > 0 {
+			list = append(list, pending{n.TypeName, n.Pending[0].Sequence, n.Pending[k-1].Sequence})
+		}
+	}
+	if of := asJSON([]any{c.typesVersion, list, c.snapshot.Types}); of != c.shown.of {
+		types := c.describeTypes()
+		sum := sha256.Sum256([]byte(asJSON(types)))
+		c.shown = shownTypes{of: of, list: types, sum: hex.EncodeToString(sum[:])}
+	}
+	return c.shown
+}
+
 // tellTypes tells the engine which notifications can be seen by now.
 func (c *Core) tellTypes() {
+	c.typesVersion++
 	var told engine.Stored
 	for _, t := range c.types {
 		s := engine.StoredNotifications{TypeName: t.Name, LastSequence: t.LastSequence}
