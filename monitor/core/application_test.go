@@ -114,12 +114,8 @@ func TestNodeLocalPropertiesAreTold(t *testing.T) {
 	}
 	is := func(want string) {
 		t.Helper()
-		got, d := "", core.ResourceDocument{}
-		if d, _ = a.told(); d.Owner.NodeLocalProperties != nil {
-			got = string(d.Owner.NodeLocalProperties.Raw)
-		}
-		if got != want {
-			t.Errorf("%s, want %s", got, want)
+		if d, _ := a.told(); string(d.NodeLocalProperties) != want {
+			t.Errorf("%s, want %s", d.NodeLocalProperties, want)
 		}
 	}
 	r.pass(2 * time.Second)

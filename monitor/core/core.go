@@ -77,14 +77,17 @@ type Core struct {
 	quiet     bool // this step so far: nothing but the progress of a pending operation
 	story     story
 	documents documents
-	// types is what is known to be stored in the group's status.types.
-	types    []v1alpha1.GroupTypeStatus
-	calls    map[string]*call
-	locks    locks
-	finishes map[string]engine.Finish
-	draining instant.Instant
-	drained  instant.Instant // since when, if an earlier life was asked to go away
-	exiting  bool
+	// types is what is known to be stored in the group's status.types; how often that
+	// changed; and what it shall be.
+	types        []v1alpha1.GroupTypeStatus
+	typesVersion int64
+	shown        shownTypes
+	calls        map[string]*call
+	locks        locks
+	finishes     map[string]engine.Finish
+	draining     instant.Instant
+	drained      instant.Instant // since when, if an earlier life was asked to go away
+	exiting      bool
 	// asked: this process itself was asked to end, askedAt then with a container there.
 	asked      bool
 	askedAt    instant.Instant

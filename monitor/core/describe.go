@@ -8,7 +8,6 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/engine"
@@ -84,9 +83,6 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		LastOperationStatusCode: int64(r.LastOperationStatusCode), FailuresInPeriod: int32(min(len(r.Failures), 1<<30)),
 		ApplicationStates: applicationStates(r),
 	}
-	if r.NodeLocalProperties != nil {
-		o.NodeLocalProperties = &runtime.RawExtension{Raw: r.NodeLocalProperties}
-	}
 	if len(r.Transitions) > 0 && o.Reason == "" {
 		o.Reason = string(r.Transitions[len(r.Transitions)-1].Reason)
 	}
@@ -129,7 +125,8 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	conditions := append([]Condition{online, applied, resourceLocked(r), arbitrated}, signalled(r)...)
 	conditions = append(conditions, applicationConditions(o.ApplicationStates)...)
 	c.documents.set(resourceKey(r.Spec.UID), Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: conditions,
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, NodeLocalProperties: r.NodeLocalProperties,
+		Conditions: conditions,
 	}}, mark)
 }
 
@@ -191,7 +188,7 @@ func (c *Core) describeGroup() {
 	}
 	o.StatusInformation = int64(information)
 	c.documents.set(groupKey, Write{Group: &GroupDocument{
-		UID: c.group.UID, Owner: o, Types: c.describeTypes(), Conditions: conditions,
+		UID: c.group.UID, Owner: o, Types: c.showTypes(), Conditions: conditions,
 	}}, mark)
 }
 

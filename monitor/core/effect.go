@@ -4,6 +4,7 @@
 package core
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
@@ -118,10 +119,12 @@ type Condition struct {
 
 // ResourceDocument is what the owner says of a resource.
 type ResourceDocument struct {
-	Name       string                       `json:"name"`
-	UID        string                       `json:"uid"`
-	Owner      v1alpha1.ResourceOwnerStatus `json:"owner"`
-	Conditions []Condition                  `json:"conditions"`
+	Name  string                       `json:"name"`
+	UID   string                       `json:"uid"`
+	Owner v1alpha1.ResourceOwnerStatus `json:"owner"`
+	// NodeLocalProperties is what Owner.NodeLocalProperties shall be: an object, or nil.
+	NodeLocalProperties json.RawMessage `json:"nodeLocalProperties,omitempty"`
+	Conditions          []Condition     `json:"conditions"`
 }
 
 // GroupDocument is what the owner says of the group.

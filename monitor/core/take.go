@@ -71,7 +71,7 @@ func (c *Core) take(in Input) {
 
 func (c *Core) takeGroup(g Group) {
 	if c.group != nil && c.group.UID != g.UID {
-		c.types = nil // another group of that name
+		c.types, c.typesVersion = nil, c.typesVersion+1 // another group of that name
 	}
 	c.group = &g
 	c.seenTypes(g.Status.Types)

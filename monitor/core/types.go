@@ -44,8 +44,34 @@ func (c *Core) storedTypes(written []v1alpha1.GroupTypeStatus) {
 	c.tellTypes()
 }
 
+// shownTypes is what status.types shall be. It may be large, and every step asks: it is
+// made anew only when that which it is made of changes.
+type shownTypes struct {
+	of   string
+	list []v1alpha1.GroupTypeStatus
+}
+
+// showTypes describes them, if anything changed.
+func (c *Core) showTypes() []v1alpha1.GroupTypeStatus {
+	type pending struct {
+		Type        string
+		First, Last int64
+	}
+	list := make([]pending, 0, len(c.snapshot.Notifications))
+	for _, n := range c.snapshot.Notifications {
+		if k := len(n.Pending); k > 0 {
+			list = append(list, pending{n.TypeName, n.Pending[0].Sequence, n.Pending[k-1].Sequence})
+		}
+	}
+	if of := asJSON([]any{c.typesVersion, list, c.snapshot.Types}); of != c.shown.of {
+		c.shown = shownTypes{of: of, list: c.describeTypes()}
+	}
+	return c.shown.list
+}
+
 // tellTypes tells the engine which notifications can be seen by now.
 func (c *Core) tellTypes() {
+	c.typesVersion++
 	var told engine.Stored
 	for _, t := range c.types {
 		s := engine.StoredNotifications{TypeName: t.Name, LastSequence: t.LastSequence}

@@ -90,6 +90,17 @@ func satisfied(r *resource) bool {
 // stands: others may stand on it.
 func stands(r *resource) bool { return r.state == Online && r.keep }
 
+// lacks says what of its dependencies keeps it from beginning, "" if nothing does.
+func (e *Engine) lacks(r *resource) (Reason, []string) {
+	if missing := e.missing(r); len(missing) > 0 {
+		return ReasonWaitingDependency, missing
+	}
+	if unready := e.unready(r); len(unready) > 0 {
+		return ReasonWaitingReady, unready
+	}
+	return "", nil
+}
+
 // missing lists the members of the terms that are not satisfied.
 func (e *Engine) missing(r *resource) []string {
 	var uids []string

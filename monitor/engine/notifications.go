@@ -160,7 +160,7 @@ func (e *Engine) stored(a Stored) {
 
 // notificationsSnapshot is a copy of all of them.
 func (e *Engine) notificationsSnapshot() []NotificationsSnapshot {
-	var out []NotificationsSnapshot
+	out := make([]NotificationsSnapshot, 0, len(e.notifications))
 	for _, n := range e.notifications {
 		out = append(out, NotificationsSnapshot{TypeName: n.name, LastSequence: n.last, Pending: slices.Clone(n.pending)})
 	}

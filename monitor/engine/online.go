@@ -62,11 +62,8 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 	if len(unheld) > 0 && !slices.Contains(unheld, r.spec.UID) {
 		return ReasonWaitingArbitration, unheld
 	}
-	if missing := e.missing(r); len(missing) > 0 {
-		return ReasonWaitingDependency, missing
-	}
-	if unready := e.unready(r); len(unready) > 0 {
-		return ReasonWaitingReady, unready
+	if why, who := e.lacks(r); why != "" {
+		return why, who
 	}
 	switch {
 	case !r.c.callable():

@@ -65,7 +65,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		StopProven: r.down(), StartedEpoch: r.startedEpoch, RunningGeneration: r.runningGeneration,
 		EventHandle: r.eventHandle, CheckPoint: r.checkPoint, ApplicationErrorCode: r.appCode,
 		StatusFlags: r.statusFlags, LastOperationStatusCode: r.lastStatus, StatusInformation: r.informed(),
-		ApplicationStates: slices.Clone(r.reports), NodeLocalProperties: slices.Clone(r.local),
+		ApplicationStates: slices.Clone(r.reports), NodeLocalProperties: r.local,
 		UnexpectedlyActive: r.unexpected, TotalFailures: r.totalFailures, TotalRestarts: r.totalRestarts,
 		Verdict: r.verdict, Failover: r.failover, Immediate: r.immediate,
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),

@@ -97,6 +97,9 @@ func (c *Client) writeResource(ctx context.Context, d core.ResourceDocument) (co
 	}
 	wanted := old.DeepCopy()
 	wanted.Status.Owner = &d.Owner
+	if d.NodeLocalProperties != nil {
+		wanted.Status.Owner.NodeLocalProperties = &runtime.RawExtension{Raw: d.NodeLocalProperties}
+	}
 	// What the owner says, it says of the spec that it acts on, which may not be the newest.
 	setConditions(&wanted.Status.Conditions, d.Conditions, d.Owner.Generation)
 	stored := &v1alpha1.ClusterResource{}

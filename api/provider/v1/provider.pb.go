@@ -4452,7 +4452,8 @@ type SetResourceInMemoryNodeLocalPropertiesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// ResourceHandle: from Open.
 	ResourceHandle string `protobuf:"bytes,1,opt,name=resource_handle,json=resourceHandle,proto3" json:"resource_handle,omitempty"`
-	// propertyListBuffer: merged into what was published before; at most 16 KiB.
+	// propertyListBuffer: merged by name into what was published before, null removes a
+	// name. The sum has at most 64 names, 16 KiB of JSON, 16 levels of lists and objects.
 	PropertyList  *structpb.Struct `protobuf:"bytes,2,opt,name=property_list,json=propertyList,proto3" json:"property_list,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4505,7 +4506,8 @@ func (x *SetResourceInMemoryNodeLocalPropertiesRequest) GetPropertyList() *struc
 // SetResourceInMemoryNodeLocalPropertiesResponse answers it.
 type SetResourceInMemoryNodeLocalPropertiesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0; 6 for a wrong handle; 87 beyond the bounds; 5023 when the group is not owned here.
+	// 0; 6 for a wrong handle; 87 beyond the bounds, and nothing changed; 5023 when the group
+	// is not owned here or the resource is not open.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4553,7 +4555,7 @@ type SetInternalStateRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The unnamed RESOURCE_HANDLE.
 	ResourceHandle string `protobuf:"bytes,1,opt,name=resource_handle,json=resourceHandle,proto3" json:"resource_handle,omitempty"`
-	// stateType.
+	// stateType. UNKNOWN, active, forgets the others: our reading.
 	StateType ApplicationState `protobuf:"varint,2,opt,name=state_type,json=stateType,proto3,enum=understudy.provider.v1.ApplicationState" json:"state_type,omitempty"`
 	// active: whether that state is active.
 	Active        bool `protobuf:"varint,3,opt,name=active,proto3" json:"active,omitempty"`
@@ -4615,7 +4617,8 @@ func (x *SetInternalStateRequest) GetActive() bool {
 // SetInternalStateResponse answers SetInternalState.
 type SetInternalStateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0; 6 for a wrong handle; 87 for an unknown state; 5023 when the resource is not online.
+	// 0; 6 for a wrong handle; 87 for an unknown state; 5023 when the resource is neither online
+	// nor coming online; 5909 for more than 8 changes in a second: try again.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4717,7 +4720,9 @@ func (x *RaiseResTypeNotificationRequest) GetPayload() []byte {
 type RaiseResTypeNotificationResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0; 87 beyond the bounds; 5078 for a type that is not served there; 5023 when the group is
-	// not owned here; 5909 while the notifications before it are not stored yet: try again.
+	// not owned here; 5909 while the 16 before it are not stored yet, or while it is being found
+	// out whether the group is owned here: try again; 5956 while those of all types that are not
+	// stored have 256 KiB together, or for a 33rd type of the group.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
