@@ -243,6 +243,7 @@ func TestCallsOfAHostThatIsGone(t *testing.T) {
 		g.Expect(claim(ctx, caller{monitor, ns, owner, "1000"}, name, "")).To(Succeed())
 	}
 	g.Expect(c.Delete(ctx, standby, client.GracePeriodSeconds(0))).To(Succeed())
+	podOf(g, t, ns, "db-1") // another one of that name
 	ends(g, t, ns, "standby", understudyv1alpha1.ReasonOutcomeUnknown, "ERROR_OPERATION_ABORTED", "The host db-1 was lost")
 	for _, name := range []string{"there", "owner"} {
 		g.Expect(get(g, t, ns, name, &understudyv1alpha1.ControlCall{}).Status.CompletionTime).To(BeNil(), name)
