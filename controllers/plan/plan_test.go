@@ -394,7 +394,9 @@ func TestRequiredDependencies(t *testing.T) {
 // codes without their schemas: those that are one version behind know no others.
 func TestPlannedTypes(t *testing.T) {
 	g := NewWithT(t)
-	in, out := []byte(`{"type":"object","properties":{"b":{"type":"string"}}}`), []byte(`{"type":"object"}`)
+	in, out := []byte(`{"type":"object","properties":{"b":{"type":"string"},"list":{"type":"array","items":{"type":"object"}},
+		"map":{"type":"object","additionalProperties":{"type":"object"}},
+		"any":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}`), []byte(`{"type":"object"}`)
 	result, problems := plan.Build(input(
 		func(in *plan.Input) { in.Types["unused"] = resourceType("unused") },
 		withSchema(`{"type":"object","required":["path"],"properties":{"path":{"type":"string"},"n":{"type":"number"},
@@ -423,6 +425,12 @@ func TestPlannedTypes(t *testing.T) {
 			in.Resources = append(in.Resources, r)
 		}))
 	g.Expect(problems).To(BeEmpty())
+	g.Expect(result.Plan.Types).To(HaveLen(2))
+	closed := result.Plan.Types[1].Controls[0].InputSchema
+	g.Expect(closed).To(MatchJSON(`{"type":"object","additionalProperties":false,"properties":{"b":{"type":"string"},
+		"list":{"type":"array","items":{"type":"object","additionalProperties":false}},
+		"map":{"type":"object","additionalProperties":{"type":"object","additionalProperties":false}},
+		"any":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}`), "no name but those that it lists")
 	g.Expect(result.Plan.Types).To(Equal([]planv1.Type{
 		{Name: "ip", Class: "User", ControlTimeoutMaximum: 3_600_000},
 		{
@@ -430,8 +438,8 @@ func TestPlannedTypes(t *testing.T) {
 			ControlTimeoutMaximum: 1000,
 			PropertyFormats:       map[string]string{"path": "string", "n": "number", "port": "string", "any": "object", "list": "array"},
 			Controls: []planv1.Control{
-				{Name: "ADD", Code: 0x0180000a, Write: true, InputSchema: in},
-				{Name: "BALANCE", Code: 0x02800006, Write: true, Type: true, InputSchema: in, OutputSchema: out},
+				{Name: "ADD", Code: 0x0180000a, Write: true, InputSchema: closed},
+				{Name: "BALANCE", Code: 0x02800006, Write: true, Type: true, InputSchema: closed, OutputSchema: out},
 				{Name: "COUNT", Code: 0x01800005},
 			},
 		},
@@ -574,6 +582,14 @@ func TestCheckType(t *testing.T) {
 			s.ControlCodes[0].InputSchema = &runtime.RawExtension{
 				Raw: []byte(`{"type":"object","properties":{"a":{"type":"string","format":"password"}}}`)}
 		}, "spec.controlCodes[0].inputSchema.properties[a].format", "everybody who may read the object"},
+		"input with a rule": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].InputSchema = &runtime.RawExtension{Raw: []byte(
+				`{"type":"object","properties":{"a":{"type":"integer","x-kubernetes-validations":[{"rule":"self > 1"}]}}}`)}
+		}, "spec.controlCodes[0].inputSchema.properties[a].x-kubernetes-validations", "not run on control calls"},
+		"input with a default": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].InputSchema = &runtime.RawExtension{Raw: []byte(
+				`{"type":"object","properties":{"a":{"type":"integer","default":1}}}`)}
+		}, "spec.controlCodes[0].inputSchema.properties[a].default", "not filled in in control calls"},
 		"output with a misspelt keyword": {func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.ControlCodes[0].OutputSchema = &runtime.RawExtension{Raw: []byte(`{"type":"object","propertys":{}}`)}
 		}, "spec.controlCodes[0].outputSchema", "propertys"},
