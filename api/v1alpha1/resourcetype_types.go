@@ -104,6 +104,11 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:Maximum=86400000
 	ControlTimeoutMaximumMilliseconds int64 `json:"controlTimeoutMaximumMilliseconds,omitempty"`
 
+	// dumpPolicy says when dumps of the type's resources are collected, and of what.
+	// RA section 5.2 DumpPolicy, whose bits are not published.
+	// +optional
+	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+
 	// controlCodes are the user-defined control codes of this type. RA section 6.2.
 	// +optional
 	// +listType=map
@@ -144,6 +149,48 @@ type RequiredDependency struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self != 'Unknown'",message="every type may be of the class Unknown: name another"
 	Class ResourceClass `json:"class,omitempty"`
+}
+
+// DumpCause is what a dump is collected at.
+//
+// +kubebuilder:validation:Enum=Deadlock;Failure
+type DumpCause string
+
+const (
+	// DumpDeadlock collects a dump when a call into the provider did not return in time,
+	// before its container is killed.
+	DumpDeadlock DumpCause = "Deadlock"
+	// DumpFailure collects a dump when a resource failed, before it is terminated.
+	DumpFailure DumpCause = "Failure"
+)
+
+// CoreFiles says whether a dump has the memory of the processes.
+//
+// +kubebuilder:validation:Enum=Never;Always
+type CoreFiles string
+
+const (
+	// CoreFilesNever leaves memory out.
+	CoreFilesNever CoreFiles = "Never"
+	// CoreFilesAlways writes a core file besides each dump. It holds whatever secrets
+	// the processes have in memory.
+	CoreFilesAlways CoreFiles = "Always"
+)
+
+// DumpPolicy says when dumps are collected, and of what.
+type DumpPolicy struct {
+	// collectOn are the causes at which a dump is collected without being asked for.
+	// Default Deadlock; an empty list means only when somebody asks.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=2
+	CollectOn []DumpCause `json:"collectOn,omitzero"`
+
+	// coreFiles is Never or Always: whether each dump has a core file besides the text,
+	// 64 MiB at most. Default Never.
+	// +optional
+	CoreFiles CoreFiles `json:"coreFiles,omitempty"`
 }
 
 // UpdateMode says when a change of a property takes effect.

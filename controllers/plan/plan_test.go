@@ -136,6 +136,10 @@ func TestOverrides(t *testing.T) {
 		volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.IsAlivePollIntervalMilliseconds, s.PendingTimeoutMilliseconds = 2000, 3000
 			s.TerminateTimeoutMilliseconds = 1500
+			s.DumpPolicy = &understudyv1alpha1.DumpPolicy{
+				CollectOn: []understudyv1alpha1.DumpCause{understudyv1alpha1.DumpFailure},
+				CoreFiles: understudyv1alpha1.CoreFilesAlways,
+			}
 		}),
 		web(func(s *understudyv1alpha1.ClusterResourceSpec) {
 			s.PendingTimeoutMilliseconds = ptr.To[int64](4000)
@@ -159,6 +163,7 @@ func TestOverrides(t *testing.T) {
 	g.Expect(web.PendingTimeout).To(BeEquivalentTo(4000))
 	g.Expect(disk.PendingTimeout).To(BeEquivalentTo(3000))
 	g.Expect(web.TerminateTimeout).To(BeEquivalentTo(1500))
+	g.Expect(web.DumpPolicy).To(Equal(&planv1.DumpPolicy{OnFailure: true, CoreFiles: true}))
 	g.Expect(web.RestartThreshold).To(BeEquivalentTo(0))
 	g.Expect(web.RetryPeriodOnFailure).To(BeEquivalentTo(7_200_000), "never below the restart period by default")
 	g.Expect(disk.RetryPeriodOnFailure).To(BeEquivalentTo(0), "never")
@@ -168,6 +173,23 @@ func TestOverrides(t *testing.T) {
 	g.Expect(result.Plan.FailoverThreshold).To(BeEquivalentTo(3))
 	g.Expect(result.Plan.FailoverPeriodSeconds).To(BeEquivalentTo(3600))
 	g.Expect(result.Plan.Service).To(Equal(&planv1.Service{Name: "shop-db", Ports: []planv1.Port{{Port: 80}}}))
+}
+
+// A policy that says what holds anyway makes no other plan; an empty list is no default.
+func TestDumpPolicy(t *testing.T) {
+	g := NewWithT(t)
+	causes := func(c ...understudyv1alpha1.DumpCause) *planv1.DumpPolicy {
+		result, problems := plan.Build(input(volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.DumpPolicy = &understudyv1alpha1.DumpPolicy{CollectOn: c}
+		})))
+		g.Expect(problems).To(BeEmpty())
+		return result.Plan.Resources[0].DumpPolicy
+	}
+	g.Expect(causes()).To(BeNil(), "not said")
+	g.Expect(causes(understudyv1alpha1.DumpDeadlock)).To(BeNil())
+	g.Expect(causes([]understudyv1alpha1.DumpCause{}...)).To(Equal(&planv1.DumpPolicy{}))
+	g.Expect(causes(understudyv1alpha1.DumpFailure, understudyv1alpha1.DumpDeadlock)).To(
+		Equal(&planv1.DumpPolicy{OnDeadlock: true, OnFailure: true}))
 }
 
 // leaving has the type deleted while the plan in force has some resources of it.

@@ -28,6 +28,9 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 		if r.Online {
 			e.DesiredState = engine.DesiredOnline
 		}
+		if p := r.DumpPolicy; p != nil {
+			e.DumpPolicy = &engine.DumpPolicy{OnDeadlock: p.OnDeadlock, OnFailure: p.OnFailure, Core: p.CoreFiles}
+		}
 		for _, k := range r.Controls {
 			access := engine.AccessRead
 			if k.Write {

@@ -134,9 +134,11 @@ func (e *Engine) expired(c *call) {
 			e.healthReturned(c, Returned{Outcome: DeadlineExceeded, Status: CodeCallTimedOut})
 		}
 	case c.op == OpTerminate:
+		e.dumpDeadlock(c.r)
 		c.r.lastStatus = CodeCallTimedOut
 		e.restart(c.c, ReasonTerminateFailed, c.r)
 	default:
+		e.dumpDeadlock(c.r)
 		c.r.lastStatus = CodeCallTimedOut
 		e.note(LevelError, c.r, ReasonDeadlock, string(c.op)+" did not return within "+
 			time.Duration(c.deadline-c.began).String()+": the provider is killed", true)
