@@ -50,9 +50,9 @@ func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
 // whichever comes online, it is one.
 func (b *build) required(r *understudyv1alpha1.ClusterResource, t *typeInfo) {
 	for _, need := range t.spec.RequiredDependencies {
-		meets := func(name string) bool { return b.meets(need, name) }
+		fails := func(name string) bool { return !b.meets(need, name) }
 		if slices.ContainsFunc(r.Spec.Dependencies, func(d understudyv1alpha1.Dependency) bool {
-			return len(d.AnyOf) > 0 && !slices.ContainsFunc(d.AnyOf, func(name string) bool { return !meets(name) })
+			return len(d.AnyOf) > 0 && !slices.ContainsFunc(d.AnyOf, fails)
 		}) {
 			continue
 		}
@@ -61,8 +61,10 @@ func (b *build) required(r *understudyv1alpha1.ClusterResource, t *typeInfo) {
 			what = "of a type of the class " + string(need.Class)
 		}
 		advice := "the group has none: create one, and name it in a term of its own"
-		if have := slices.DeleteFunc(sortedKeys(b.byName), func(name string) bool { return name == r.Name || !meets(name) }); len(have) > 0 {
-			advice = "name one in a term of its own, or several in one; the group has " + strings.Join(have[:min(len(have), 8)], ", ")
+		have := slices.DeleteFunc(sortedKeys(b.byName), func(name string) bool { return name == r.Name || fails(name) })
+		if len(have) > 0 {
+			advice = "name one in a term of its own, or several in one; the group has " +
+				strings.Join(have[:min(len(have), 8)], ", ")
 		}
 		b.reporter(r).add(field.NewPath("spec", "dependencies"), understudyv1alpha1.ReasonDependencyMissing, fmt.Sprintf(
 			"a resource of the type %q must depend on one %s: %s", r.Spec.TypeName, what, advice))
