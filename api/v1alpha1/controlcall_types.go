@@ -55,12 +55,13 @@ type ControlCallSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Destination string `json:"destination,omitempty"`
 
-	// ignoreLockedMode lets MOVE take locked resources along. RA section 4.6.
+	// ignoreLockedMode moves the group although a resource of it is in locked mode; else
+	// MOVE is refused with 5960. RA section 4.6; default false.
 	// +optional
 	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
 
-	// queue lets MOVE wait until what is locked is unlocked, instead of being
-	// refused. RA section 4.6.
+	// queue lets MOVE wait until no resource of the group is in locked mode, up to its
+	// timeout. RA section 4.6; default false.
 	// +optional
 	Queue bool `json:"queue,omitempty"`
 
@@ -237,8 +238,8 @@ type ControlCallOwner struct {
 // +kubebuilder:validation:XValidation:rule="!self.spec.code.matches('^[0-9]+$') || int(self.spec.code) <= 4294967295",message="a control code has 32 bits",fieldPath=".spec.code"
 // +kubebuilder:validation:XValidation:rule="!(self.spec.code.lowerAscii() in ['0x81400016','2168455190','0x8140001a','2168455194'])",message="is MOVE or CANCEL: say so by name",fieldPath=".spec.code"
 // +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.destination)",message="only MOVE has a destination; a code with access Read has spec.hostName",fieldPath=".spec.destination"
-// +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.ignoreLockedMode) || !self.spec.ignoreLockedMode",message="only MOVE can ignore the locked mode",fieldPath=".spec.ignoreLockedMode"
-// +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.queue) || !self.spec.queue",message="only MOVE can be queued",fieldPath=".spec.queue"
+// +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.ignoreLockedMode) || !self.spec.ignoreLockedMode",message="only MOVE looks at locked mode",fieldPath=".spec.ignoreLockedMode"
+// +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.queue) || !self.spec.queue",message="only MOVE can wait in a queue",fieldPath=".spec.queue"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.access) || self.spec.access == 'Write' || !(self.spec.code in ['CANCEL','DUMP','FAIL','MOVE','RESET-FAILURES'])",message="the code changes something: leave spec.access out",fieldPath=".spec.access"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.hostName) || has(self.spec.access) && self.spec.access == 'Read'",message="only a call with access Read may name its host: what changes something runs on the owner",fieldPath=".spec.hostName"
 // +kubebuilder:validation:XValidation:rule="!has(self.spec.input) || !has(self.spec.inputBytes)",message="give input or inputBytes, not both",fieldPath=".spec.inputBytes"

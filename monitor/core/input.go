@@ -137,6 +137,9 @@ type ControlCall struct {
 	ResourceName string `json:"resourceName,omitempty"`
 	Code         string `json:"code,omitempty"`
 	Destination  string `json:"destination,omitempty"`
+	// IgnoreLockedMode and Queue of a move: what locked mode means for it.
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+	Queue            bool `json:"queue,omitempty"`
 	// Read: the caller may only read.
 	Read  bool            `json:"read,omitempty"`
 	Input json.RawMessage `json:"input,omitempty"`

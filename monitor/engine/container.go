@@ -19,6 +19,8 @@ type container struct {
 	// up: the provider accepts calls.
 	up    bool
 	types []string
+	// quorum: the provider says that it serves Arbitrate and Release.
+	quorum bool
 	// guard is the epoch for which a guard is in force.
 	guard int64
 	// dirty: something was started, or found running, since it was last empty.
@@ -61,6 +63,7 @@ func (e *Engine) providerUp(p ProviderUp) {
 		e.emptied(c, p.Nonce)
 	}
 	c.nonce, c.types = p.Nonce, p.Types
+	c.quorum = slices.Contains(p.Capabilities, CapabilityQuorum)
 	c.gone, c.proofAt = false, 0
 	if c.up {
 		return
@@ -112,6 +115,7 @@ func (e *Engine) lose(c *container, why Reason, culprit *resource) {
 			continue
 		}
 		r.opened, r.confirm, r.reported, r.dumps.asked = false, false, nil, nil
+		r.defended, r.lostEarly = false, false
 		r.op, r.term, r.setting = nil, nil, nil
 		r.terminating, r.overlap, r.stopBy, r.kill, r.pendingBy = false, false, 0, false, 0
 		r.resetHealth()

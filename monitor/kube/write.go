@@ -167,9 +167,9 @@ func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.Write
 	switch {
 	case string(old.UID) != d.UID || old.Status.CompletionTime != nil:
 		return core.WriteSuperseded, nil
-	case d.Finish == nil && mine:
+	case d.Finish == nil && mine && queued(old) == d.Queued:
 		return core.WriteDone, nil // an earlier attempt was stored after all
-	case d.Finish == nil && owner != nil || owner != nil && owner.Epoch > d.Owner.Epoch:
+	case d.Finish == nil && owner != nil && !mine || owner != nil && owner.Epoch > d.Owner.Epoch:
 		return core.WriteSuperseded, nil
 	}
 	wanted := old.DeepCopy()
@@ -180,7 +180,7 @@ func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.Write
 			wanted.Status.StartTime = nil
 		}
 	}
-	finishCall(wanted, d.Finish)
+	finishCall(wanted, d.Queued, d.Finish)
 	err := c.patchStatus(ctx, "controlcalls", old, wanted, &v1alpha1.ControlCall{})
 	return judge(err)
 }
