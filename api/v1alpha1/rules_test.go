@@ -108,6 +108,8 @@ func TestSpecs(t *testing.T) {
 		{"ResourceGroup", `{updateStrategy: {}}`, ""},
 		{"ResourceGroup", `{updateStrategy: {type: Recreate}}`, "spec.updateStrategy.type: Unsupported"},
 		{"ResourceGroup", `{service: {ports: [{port: 80}]}}`, ""},
+		{"ClusterResource", `{dependencies: [{anyOf: [a], waitFor: Online}, {anyOf: [b], waitFor: ApplicationReady}]}`, ""},
+		{"ClusterResource", `{dependencies: [{anyOf: [a], waitFor: Ready}]}`, "spec.dependencies[0].waitFor: Unsupported"},
 		{"ResourceGroup", `{service: {ports: []}}`, "spec.service.ports"},
 		{"ResourceGroup", `{service: {name: shop-2, ports: [{port: 80}]}}`, ""},
 		{"ResourceGroup", `{service: {name: 2shop, ports: [{port: 80}]}}`, "spec.service.name"},

@@ -14,13 +14,14 @@ import (
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
 
-// dependencies turns names into UIDs: all terms, any of each.
-func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
+// dependencies turns names into UIDs: all terms, any of each; and which of the terms wait
+// for readiness.
+func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) (terms [][]string, ready []int) {
 	say := b.reporter(r)
 	if len(r.Spec.Dependencies) == 0 {
-		return nil
+		return nil, nil
 	}
-	terms := make([][]string, 0, len(r.Spec.Dependencies))
+	terms = make([][]string, 0, len(r.Spec.Dependencies))
 	for i, d := range r.Spec.Dependencies {
 		var term []string
 		for j, name := range d.AnyOf {
@@ -41,8 +42,11 @@ func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
 		}
 		slices.Sort(term)
 		terms = append(terms, slices.Compact(term))
+		if d.WaitFor == understudyv1alpha1.WaitForApplicationReady {
+			ready = append(ready, i)
+		}
 	}
-	return terms
+	return terms, ready
 }
 
 // required reports each dependency that the type of a resource asks for and that the

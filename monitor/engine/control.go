@@ -170,7 +170,7 @@ func (e *Engine) endControlCall(cb Callback) {
 		if k.phase == ControlRunning && k.context == a.Context && k.c != nil && k.c.name == cb.Container {
 			e.finishControl(k, FinishCompleted, a.Status, "", a.Output)
 			e.barrier = true
-			e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID}})
+			e.reply(cb, CodeSuccess, ExitContinue)
 			return
 		}
 	}

@@ -25,6 +25,7 @@ type Event struct {
 	Control      *Control      `json:"control,omitempty"`
 	Claimed      *Claimed      `json:"claimed,omitempty"`
 	Recorded     *Recorded     `json:"recorded,omitempty"`
+	Stored       *Stored       `json:"stored,omitempty"`
 	Timer        *Timer        `json:"timer,omitempty"`
 	Tick         *Tick         `json:"tick,omitempty"`
 }
@@ -273,7 +274,7 @@ type SetLockedMode struct {
 
 // SetNodeLocalProperties is SetResourceInMemoryNodeLocalProperties (RA section 1.11).
 type SetNodeLocalProperties struct {
-	// Properties is a JSON object.
+	// Properties is a JSON object, merged into what is there; null removes a name.
 	Properties json.RawMessage `json:"properties,omitempty"`
 }
 
