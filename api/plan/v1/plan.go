@@ -50,6 +50,30 @@ type Plan struct {
 	Containers []string `json:"containers"`
 	// Resources, sorted by name.
 	Resources []Resource `json:"resources"`
+	// Types of the resources, sorted by name. Plans of old have none.
+	Types []Type `json:"types,omitempty"`
+}
+
+// Type is what the monitors tell of a resource type, and hold its calls to.
+type Type struct {
+	Name string `json:"name"`
+	// Class is Unknown (also empty), Storage, Network or User, RA section 3.5
+	// CLUSTER_RESOURCE_CLASS; Subclass its bits.
+	Class    string `json:"class,omitempty"`
+	Subclass uint32 `json:"subclass,omitempty"`
+	// RequiredDependencies are names of types, or classes as "class:Storage".
+	RequiredDependencies []string `json:"requiredDependencies,omitempty"`
+	// ControlTimeoutMaximum is the most that a control call is extended to, counted
+	// from then, in milliseconds; 0 is an hour.
+	ControlTimeoutMaximum int64 `json:"controlTimeoutMaximumMilliseconds,omitempty"`
+	// Quorum says that the type is quorum-capable: it serves Arbitrate and Release.
+	Quorum bool `json:"quorum,omitempty"`
+	// PropertyFormats are the formats of the private properties, by top-level name:
+	// string, integer, boolean, number, array or object.
+	PropertyFormats map[string]string `json:"propertyFormats,omitempty"`
+	// Controls are the user-defined control codes of the type, and of its resources
+	// with their schemas.
+	Controls []Control `json:"controls,omitempty"`
 }
 
 // Service is the Service of the group.
@@ -128,4 +152,10 @@ type Control struct {
 	Name  string `json:"name"`
 	Code  uint32 `json:"code"`
 	Write bool   `json:"write"`
+	// Type: it is a code of the type, not of a resource.
+	Type bool `json:"type,omitempty"`
+	// InputSchema and OutputSchema are OpenAPI v3 schemas of the JSON that is given
+	// and returned; nil if anything goes. Only those of a Type have them.
+	InputSchema  json.RawMessage `json:"inputSchema,omitempty"`
+	OutputSchema json.RawMessage `json:"outputSchema,omitempty"`
 }
