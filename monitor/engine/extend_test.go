@@ -4,4 +4,4 @@
 package engine
 
 var _ = everySame("Callback/ExtendControlCall", Event{Callback: &Callback{ID: 1, Container: "c", ExtendControlCall: &ExtendControlCall{Context: 1}}},
-	"Reply(120,0)")
+	"Reply(87,0)")

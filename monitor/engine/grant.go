@@ -120,6 +120,9 @@ func (e *Engine) prove() {
 		e.own(e.regrant)
 		return
 	}
+	for _, c := range e.containers {
+		e.loseControls(c, "the ownership ended while it ran")
+	}
 	e.phase, e.mode, e.why = Observer, "", ""
 	e.out = append(e.out, Action{Proven: &Proven{Epoch: e.epoch}})
 }

@@ -35,6 +35,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 	for _, k := range e.controls {
 		ks := ControlSnapshot{
 			Control: k.ask, Spec: k.spec, Phase: k.phase, Context: k.context, Deadline: k.deadline, Nonce: k.nonce,
+			Extended: k.extended, Withdrawn: k.withdrawn,
 		}
 		if k.c != nil {
 			ks.Container = k.c.name
@@ -44,6 +45,9 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 			ks.Finish = &f
 		}
 		s.Controls = append(s.Controls, ks)
+	}
+	for _, t := range e.typeResults {
+		s.Types = append(s.Types, TypeSnapshot{Name: t.name, ControlResults: slices.Clone(t.results)})
 	}
 	return s
 }
@@ -114,6 +118,11 @@ func Restore(cfg Config, s Snapshot) *Engine {
 	for _, k := range s.Controls {
 		e.restoreControl(k)
 	}
+	for _, t := range s.Types {
+		for _, r := range t.ControlResults {
+			e.keepTypeResult(t.Name, r)
+		}
+	}
 	if s.Need != nil {
 		e.need = *s.Need
 	}
@@ -161,7 +170,10 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 }
 
 func (e *Engine) restoreControl(s ControlSnapshot) {
-	k := &control{ask: s.Control, spec: s.Spec, phase: s.Phase, context: s.Context, deadline: s.Deadline, nonce: s.Nonce}
+	k := &control{
+		ask: s.Control, spec: s.Spec, phase: s.Phase, context: s.Context, deadline: s.Deadline, nonce: s.Nonce,
+		extension: extension{extended: s.Extended}, withdrawn: s.Withdrawn,
+	}
 	switch {
 	case s.Phase == ControlFinished && s.Finish != nil:
 		f := *s.Finish

@@ -23,6 +23,8 @@ type Snapshot struct {
 	Resources  []ResourceSnapshot  `json:"resources,omitempty"`
 	// Controls under way, and finished ones that are not Recorded yet.
 	Controls []ControlSnapshot `json:"controls,omitempty"`
+	// Types has the resource types of which there is something to tell, by name.
+	Types []TypeSnapshot `json:"types,omitempty"`
 	// LastContext is the largest context given to a control call.
 	LastContext int64 `json:"lastContext,omitempty"`
 }
@@ -123,6 +125,13 @@ type AskedProperties struct {
 	Status   Code `json:"status,omitempty"`
 }
 
+// TypeSnapshot is what is known of one resource type.
+type TypeSnapshot struct {
+	Name string `json:"name"`
+	// ControlResults: the last 4 finished control calls of it, oldest first.
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
+}
+
 // Where an instance lives.
 type Where struct {
 	Container string `json:"container"`
@@ -179,13 +188,17 @@ type ControlSnapshot struct {
 	Phase    ControlPhase `json:"phase"`
 	Context  int64        `json:"context,omitempty"`
 	Deadline int64        `json:"deadline,omitempty"`
+	// Extended: the provider moved the deadline.
+	Extended bool `json:"extended,omitempty"`
+	// Withdrawn: nobody waits for its outcome any more.
+	Withdrawn bool `json:"withdrawn,omitempty"`
 	// Container and Nonce of the process that runs it.
 	Container string  `json:"container,omitempty"`
 	Nonce     string  `json:"nonce,omitempty"`
 	Finish    *Finish `json:"finish,omitempty"`
 }
 
-// ControlResult is what is kept of a finished control call on its resource.
+// ControlResult is what is kept of a finished control call on its target.
 type ControlResult struct {
 	ID     string          `json:"id"`
 	Name   string          `json:"name,omitempty"`
