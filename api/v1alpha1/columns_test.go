@@ -32,7 +32,7 @@ func TestColumns(t *testing.T) {
 	more := map[string][]string{
 		"resourcegroups":   {"HostsReason", "AcceptedReason", "Epoch", "Age"},
 		"clusterresources": {"AcceptedReason", "Age"},
-		"controlcalls":     {"Message", "Output", "Host"},
+		"controlcalls":     {"Type", "Message", "Output", "Host"},
 	}
 	for plural, want := range map[string][]string{
 		"resourcegroups":   {"Wanted", "State", "Owner", "Node", "Since", "Ready", "Reason", "HostsReady", "Accepted"},

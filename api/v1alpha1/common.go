@@ -140,6 +140,9 @@ const (
 	ReasonGroupNotFound = "GroupNotFound"
 	// ReasonCircularDependency says that resources depend on each other in a circle.
 	ReasonCircularDependency = "CircularDependency"
+	// ReasonDependencyMissing says that the resource lacks a dependency that its type
+	// requires; the message names it.
+	ReasonDependencyMissing = "DependencyMissing"
 	// ReasonGroupRejected says that another object of the group keeps the whole plan back.
 	ReasonGroupRejected = "GroupRejected"
 	// ReasonPlanRefused says that the API server does not take a revision of the plan,
@@ -231,6 +234,12 @@ const (
 	// ConditionFinished (claimer of a ControlCall): True once its outcome is known,
 	// or known to be unknowable.
 	ConditionFinished = "Finished"
+	// ReasonWaiting says that nobody has claimed the call yet, and for whom it waits.
+	ReasonWaiting = "Waiting"
+	// ReasonRunning says that it is claimed.
+	ReasonRunning = "Running"
+	// ReasonQueued says that a MOVE waits for locked resources, RA section 4.6.
+	ReasonQueued = "Queued"
 	// ReasonSucceeded says that the code returned 0.
 	ReasonSucceeded = "Succeeded"
 	// ReasonFailed says that the code returned an error.

@@ -8,35 +8,43 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// CodeMove is the control code of a group that moves it to another host.
-const CodeMove = "MOVE"
-
-// MaxControlInput is how many bytes the input of a ControlCall may have as JSON
-// text. The schema cannot measure what it does not know.
+// MaxControlInput is how many bytes the input of a ControlCall may have, as JSON
+// text or as bytes. The schema cannot measure JSON that it does not know.
 const MaxControlInput = 64 << 10
 
 // ControlCallSpec is the request. It is immutable.
 type ControlCallSpec struct {
-	// groupName is the group that is called, or whose resource is.
+	// groupName is the group that is called, or whose resource or type is.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=40
 	GroupName string `json:"groupName,omitempty"`
 
-	// resourceName is the ClusterResource that is called. Absent: the group is.
+	// resourceName is the ClusterResource that is called. Absent, as typeName: the
+	// group is.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	ResourceName string `json:"resourceName,omitempty"`
 
-	// code is MOVE for a group, or the name of a control code of the resource's type.
+	// typeName is the ResourceType that is called: one of which the group has a
+	// resource. The provider of that resource's container answers.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	TypeName string `json:"typeName,omitempty"`
+
+	// code is a control code by its name, GET_STATE, or by its number as text,
+	// "0x01000029" or "16777257". The target has those that every type has
+	// (RA section 6) and those that its type declares.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([A-Z][A-Z0-9_-]*|0x[0-9A-Fa-f]{1,8}|0|[1-9][0-9]{0,9})$`
 	Code string `json:"code,omitempty"`
 
 	// access is Write (default), or Read for a code that changes nothing: who may
-	// only read may only ask so, and a code that is declared Write is refused then.
+	// only read may only ask so, and a code that changes something is refused then.
 	// +optional
 	// +kubebuilder:default=Write
 	Access ControlAccess `json:"access,omitempty"`
@@ -47,12 +55,40 @@ type ControlCallSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Destination string `json:"destination,omitempty"`
 
+	// ignoreLockedMode lets MOVE take locked resources along. RA section 4.6.
+	// +optional
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+
+	// queue lets MOVE wait until what is locked is unlocked, instead of being
+	// refused. RA section 4.6.
+	// +optional
+	Queue bool `json:"queue,omitempty"`
+
+	// hostName is the pod or node on which a code with access Read runs. Absent:
+	// the owner's.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	HostName string `json:"hostName,omitempty"`
+
 	// input is given to the provider as JSON text: at most 64 KiB. A call with
 	// more is refused before it is claimed.
 	// +optional
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +kubebuilder:validation:Type=object
 	Input *runtime.RawExtension `json:"input,omitempty"`
+
+	// inputBytes are given to the provider as they are, instead of input: base64
+	// of at most 64 KiB.
+	// +optional
+	// +kubebuilder:validation:MinLength=4
+	// +kubebuilder:validation:MaxLength=87384
+	InputBytes []byte `json:"inputBytes,omitempty"`
+
+	// asUser is who asks, for the provider to see: RA section 2.1
+	// BeginResourceControlAsUser. It is the creator of the call, or it is refused.
+	// +optional
+	AsUser *ControlUser `json:"asUser,omitempty"`
 
 	// timeoutMilliseconds counts from the claim. Default 60000.
 	// +optional
@@ -69,11 +105,36 @@ type ControlCallSpec struct {
 	TTLSecondsAfterFinished *int32 `json:"ttlSecondsAfterFinished,omitempty"`
 }
 
+// ControlUser is an identity as the API server knows it: kubectl auth whoami.
+type ControlUser struct {
+	// username of the creator.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Username string `json:"username,omitempty"`
+
+	// uid of the creator. Absent: it has none.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	UID string `json:"uid,omitempty"`
+
+	// groups of the creator, all or some.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=256
+	Groups []string `json:"groups,omitempty"`
+}
+
 // ControlCallStatus is written by the monitor that claimed the call; by the
-// owner that comes after it if that host was lost; by the manager if the target
-// does not exist.
+// owner that comes after it if that host was lost; by the manager if nobody can
+// claim the call, or none of them can end it.
 type ControlCallStatus struct {
-	// conditions are Finished.
+	// conditions are Finished: False with reason Waiting (for somebody to claim the
+	// call), Running or Queued, then True with the outcome.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -109,9 +170,21 @@ type ControlCallStatus struct {
 	// +kubebuilder:validation:Enum=Text;Base64
 	OutputEncoding string `json:"outputEncoding,omitempty"`
 
+	// bytesReturned is how many bytes the output has, or, with status 234
+	// (ERROR_MORE_DATA), how many it would have had.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	BytesReturned *int64 `json:"bytesReturned,omitempty"`
+
 	// startTime is when the call was claimed.
 	// +optional
 	StartTime *metav1.MicroTime `json:"startTime,omitempty"`
+
+	// deadlineTime is when the call is given up, by the clock of its host. The
+	// provider may extend it: RA sections 1.7 and 1.8.
+	// +optional
+	DeadlineTime *metav1.MicroTime `json:"deadlineTime,omitempty"`
 
 	// completionTime is when the outcome was known.
 	// +optional
@@ -120,7 +193,8 @@ type ControlCallStatus struct {
 
 // ControlCallOwner is the claim.
 type ControlCallOwner struct {
-	// epoch of ownership under which the call was claimed.
+	// epoch of ownership under which the call was claimed: its own, or, of a
+	// standby, the one that it knew of.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Epoch int64 `json:"epoch,omitempty"`
@@ -151,15 +225,22 @@ type ControlCallOwner struct {
 // +kubebuilder:printcolumn:name="Finished",type=string,JSONPath=`.status.conditions[?(@.type=="Finished")].reason`
 // +kubebuilder:printcolumn:name="Status",type=integer,JSONPath=`.status.statusCode`
 // +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.owner.nodeName`
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.typeName`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
 // +kubebuilder:printcolumn:name="Output",type=string,JSONPath=`.status.output`,priority=1
 // +kubebuilder:printcolumn:name="Host",type=string,JSONPath=`.status.owner.podName`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.spec == oldSelf.spec",message="is immutable: create another ControlCall",fieldPath=".spec"
-// +kubebuilder:validation:XValidation:rule="has(self.spec.resourceName) || self.spec.code == 'MOVE'",message="a group has the code MOVE only; name a resource for other codes",fieldPath=".spec.code"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.resourceName) || self.spec.code != 'MOVE'",message="MOVE is the code of a group: leave spec.resourceName out",fieldPath=".spec.resourceName"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.destination) || self.spec.code == 'MOVE'",message="only MOVE has a destination",fieldPath=".spec.destination"
-// +kubebuilder:validation:XValidation:rule="!has(self.spec.access) || self.spec.access == 'Write' || self.spec.code != 'MOVE'",message="MOVE changes something: leave spec.access out",fieldPath=".spec.access"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.resourceName) || !has(self.spec.typeName)",message="name a resource or a type, not both",fieldPath=".spec.typeName"
+// +kubebuilder:validation:XValidation:rule="self.spec.code != 'MOVE' || !has(self.spec.resourceName)",message="MOVE is the code of a group: leave spec.resourceName out",fieldPath=".spec.resourceName"
+// +kubebuilder:validation:XValidation:rule="self.spec.code != 'MOVE' || !has(self.spec.typeName)",message="MOVE is the code of a group: leave spec.typeName out",fieldPath=".spec.typeName"
+// +kubebuilder:validation:XValidation:rule="!self.spec.code.matches('^[0-9]+$') || int(self.spec.code) <= 4294967295",message="a control code has 32 bits",fieldPath=".spec.code"
+// +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.destination)",message="only MOVE has a destination; a code with access Read has spec.hostName",fieldPath=".spec.destination"
+// +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.ignoreLockedMode) || !self.spec.ignoreLockedMode",message="only MOVE can ignore the locked mode",fieldPath=".spec.ignoreLockedMode"
+// +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.queue) || !self.spec.queue",message="only MOVE can be queued",fieldPath=".spec.queue"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.access) || self.spec.access == 'Write' || !(self.spec.code in ['CANCEL','DUMP','FAIL','MOVE','RESET-FAILURES'])",message="the code changes something: leave spec.access out",fieldPath=".spec.access"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.hostName) || has(self.spec.access) && self.spec.access == 'Read'",message="only a call with access Read may name its host: what changes something runs on the owner",fieldPath=".spec.hostName"
+// +kubebuilder:validation:XValidation:rule="!has(self.spec.input) || !has(self.spec.inputBytes)",message="give input or inputBytes, not both",fieldPath=".spec.inputBytes"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.completionTime) || (has(self.status) && self.status == oldSelf.status)",message="a finished call does not change",fieldPath=".status"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && (self.status.owner == oldSelf.status.owner || self.status.owner.epoch > oldSelf.status.owner.epoch))",message="a claimed call is its claimer's, until an owner with a larger epoch finishes it",fieldPath=".status.owner"
 type ControlCall struct {

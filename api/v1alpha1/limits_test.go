@@ -22,7 +22,8 @@ import (
 var companions = map[string]string{
 	"ClusterResource.spec.retryPeriodOnFailureMilliseconds": `{restartPeriodMilliseconds: 0}`,
 	"ControlCall.spec.resourceName":                         `{code: COUNT}`,
-	"ControlCall.spec.code":                                 `{resourceName: web}`,
+	"ControlCall.spec.typeName":                             `{code: COUNT}`,
+	"ControlCall.spec.hostName":                             `{code: COUNT, access: Read}`,
 }
 
 func companion(kind, path string) string {
@@ -105,7 +106,11 @@ func value(s *apiextensionsv1.JSONSchemaProps, i int) any {
 	switch s.Type {
 	case "object":
 		out := map[string]any{}
-		for name, below := range s.Properties {
+		for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
+			below := s.Properties[name]
+			if exactlyOne(s) && (len(out) > 0 || len(below.Enum) > 0) {
+				continue
+			}
 			// What is optional and has fields of its own may be Kubernetes', with rules of its own.
 			if slices.Contains(s.Required, name) || below.Type != "object" && below.Type != "array" {
 				out[name] = value(&below, i)
@@ -128,6 +133,13 @@ func value(s *apiextensionsv1.JSONSchemaProps, i int) any {
 		return one
 	}
 	return fmt.Sprint(text(s, 1), i)
+}
+
+// exactlyOne says that an object has one of its fields alone.
+func exactlyOne(s *apiextensionsv1.JSONSchemaProps) bool {
+	return slices.ContainsFunc(s.XValidations, func(r apiextensionsv1.ValidationRule) bool {
+		return strings.HasPrefix(r.Message, "exactly one of the fields")
+	})
 }
 
 // put sets a field in a spec; lists on the way to it have one good element.

@@ -75,6 +75,35 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:Maximum=4000
 	TerminateTimeoutMilliseconds int64 `json:"terminateTimeoutMilliseconds,omitempty"`
 
+	// class is what kind of thing the type is: Unknown (default), Storage, Network
+	// or User. RA section 3.5 CLUSTER_RESOURCE_CLASS.
+	// +optional
+	Class ResourceClass `json:"class,omitempty"`
+
+	// subclass within the class; of a meaning that its users agree on. RA section
+	// 3.5 CLUS_RESSUBCLASS. Default 0.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	Subclass int64 `json:"subclass,omitempty"`
+
+	// requiredDependencies are what each resource of the type must depend on: of
+	// its own dependencies, one term each whose every alternative will do. RA
+	// section 7.1; a resource that lacks one is not accepted.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	RequiredDependencies []RequiredDependency `json:"requiredDependencies,omitempty"`
+
+	// controlTimeoutMaximumMilliseconds is the longest time that a provider may ask
+	// for when it extends a control call, counted from then. RA sections 1.7 and
+	// 1.8; default 3600000.
+	// +optional
+	// +kubebuilder:validation:Minimum=1000
+	// +kubebuilder:validation:Maximum=86400000
+	ControlTimeoutMaximumMilliseconds int64 `json:"controlTimeoutMaximumMilliseconds,omitempty"`
+
 	// controlCodes are the user-defined control codes of this type. RA section 6.2.
 	// +optional
 	// +listType=map
@@ -83,6 +112,38 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:XValidation:rule="self.all(c, self.exists_one(d, d.code == c.code))",message="each control code has a number of its own"
 	ControlCodes []ControlCode `json:"controlCodes,omitempty"`
+}
+
+// ResourceClass is CLUSTER_RESOURCE_CLASS, RA section 3.5.
+//
+// +kubebuilder:validation:Enum=Unknown;Storage;Network;User
+type ResourceClass string
+
+const (
+	// ClassUnknown is that of most types.
+	ClassUnknown ResourceClass = "Unknown"
+	// ClassStorage is that of what holds data.
+	ClassStorage ResourceClass = "Storage"
+	// ClassNetwork is that of addresses and names.
+	ClassNetwork ResourceClass = "Network"
+	// ClassUser is that of what its users agree on.
+	ClassUser ResourceClass = "User"
+)
+
+// RequiredDependency is a type of resources, or a class of types.
+//
+// +kubebuilder:validation:ExactlyOneOf=typeName;class
+type RequiredDependency struct {
+	// typeName is the ResourceType of a resource that will do.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	TypeName string `json:"typeName,omitempty"`
+
+	// class is that of the types whose resources will do: Storage, Network or User.
+	// +optional
+	// +kubebuilder:validation:XValidation:rule="self != 'Unknown'",message="every type may be of the class Unknown: name another"
+	Class ResourceClass `json:"class,omitempty"`
 }
 
 // UpdateMode says when a change of a property takes effect.
@@ -195,13 +256,26 @@ const (
 	ControlWrite ControlAccess = "Write"
 )
 
+// ControlTarget says what a control code is sent to.
+//
+// +kubebuilder:validation:Enum=Resource;Type
+type ControlTarget string
+
+const (
+	// TargetResource is a resource of the type: RA section 2.1 ResourceControl.
+	TargetResource ControlTarget = "Resource"
+	// TargetType is the type itself, within a group that has a resource of it: RA
+	// section 2.1 ResourceTypeControl.
+	TargetType ControlTarget = "Type"
+)
+
 // ControlCode is one user-defined control code.
 //
 // CEL has no bit operations: the mark of RA section 6.2 is bit 23 by its macro, bit 21 by its page.
 // +kubebuilder:validation:XValidation:rule="self.code / 2097152 % 2 == 1 || self.code / 8388608 % 2 == 1",message="lacks the mark of a user-defined code: take (object << 24) | ((0x200000 + function) << 2) | access",fieldPath=".code"
-// +kubebuilder:validation:XValidation:rule="self.name != 'MOVE'",message="MOVE is the code of groups: choose another name",fieldPath=".name"
+// +kubebuilder:validation:XValidation:rule="!(self.name in ['CANCEL','DUMP','ENUM_COMMON_PROPERTIES','ENUM_PRIVATE_PROPERTIES','FAIL','GET_ARB_TIMEOUT','GET_CHARACTERISTICS','GET_CLASS_INFO','GET_COMMON_PROPERTIES','GET_COMMON_PROPERTY_FMTS','GET_COMMON_RESOURCE_PROPERTY_FMTS','GET_FAILURE_INFO','GET_FLAGS','GET_ID','GET_LOADBAL_PROCESS_LIST','GET_NAME','GET_PRIVATE_PROPERTIES','GET_PRIVATE_PROPERTY_FMTS','GET_PRIVATE_RESOURCE_PROPERTY_FMTS','GET_REQUIRED_DEPENDENCIES','GET_RESOURCE_TYPE','GET_RO_COMMON_PROPERTIES','GET_RO_PRIVATE_PROPERTIES','GET_STATE','GET_STATE_CHANGE_TIME','IS_QUORUM_BLOCKED','MAINTENANCE','MOVE','OFFLINE','ONLINE','QUERY_DELETE','QUERY_MAINTENANCE_MODE','RESET-FAILURES','SET_COMMON_PROPERTIES','SET_MAINTENANCE_MODE','SET_PRIVATE_PROPERTIES','UNKNOWN','VALIDATE_COMMON_PROPERTIES','VALIDATE_PRIVATE_PROPERTIES'])",message="is a code that every type has: choose another name",fieldPath=".name"
 type ControlCode struct {
-	// name is what a ControlCall says.
+	// name is what a ControlCall says. None of those that every type has.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -216,9 +290,33 @@ type ControlCode struct {
 	// +kubebuilder:validation:Maximum=4294967295
 	Code int64 `json:"code,omitempty"`
 
+	// description is a sentence for people.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Description string `json:"description,omitempty"`
+
+	// target is Resource (default), or Type for a code of the type itself.
+	// +optional
+	Target ControlTarget `json:"target,omitempty"`
+
 	// access says whether the code changes the resource. Default Write.
 	// +optional
 	Access ControlAccess `json:"access,omitempty"`
+
+	// inputSchema is a structural OpenAPI v3 schema for the input of the code, an
+	// object: at most 16 KiB. Absent: any input is given to the provider.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	InputSchema *runtime.RawExtension `json:"inputSchema,omitempty"`
+
+	// outputSchema is one for what the code returns, an object as JSON text: at most
+	// 16 KiB. Absent: it may return any bytes.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	OutputSchema *runtime.RawExtension `json:"outputSchema,omitempty"`
 }
 
 // ResourceTypeStatus is written by the manager alone.

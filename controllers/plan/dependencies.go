@@ -45,6 +45,40 @@ func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
 	return terms
 }
 
+// required reports each dependency that the type of a resource asks for and that the
+// resource lacks (RA section 7.1). A term counts if each of its alternatives will do:
+// whichever comes online, it is one.
+func (b *build) required(r *understudyv1alpha1.ClusterResource, t *typeInfo) {
+	for _, need := range t.spec.RequiredDependencies {
+		meets := func(name string) bool { return b.meets(need, name) }
+		if slices.ContainsFunc(r.Spec.Dependencies, func(d understudyv1alpha1.Dependency) bool {
+			return len(d.AnyOf) > 0 && !slices.ContainsFunc(d.AnyOf, func(name string) bool { return !meets(name) })
+		}) {
+			continue
+		}
+		what := fmt.Sprintf("of the type %q", need.TypeName)
+		if need.TypeName == "" {
+			what = "of a type of the class " + string(need.Class)
+		}
+		advice := "the group has none: create one, and name it in a term of its own"
+		if have := slices.DeleteFunc(sortedKeys(b.byName), func(name string) bool { return name == r.Name || !meets(name) }); len(have) > 0 {
+			advice = "name one in a term of its own, or several in one; the group has " + strings.Join(have[:min(len(have), 8)], ", ")
+		}
+		b.reporter(r).add(field.NewPath("spec", "dependencies"), understudyv1alpha1.ReasonDependencyMissing, fmt.Sprintf(
+			"a resource of the type %q must depend on one %s: %s", r.Spec.TypeName, what, advice))
+	}
+}
+
+// meets says that a resource of the group is what a type requires.
+func (b *build) meets(need understudyv1alpha1.RequiredDependency, name string) bool {
+	other := b.byName[name]
+	if other == nil || need.TypeName != "" {
+		return other != nil && other.Spec.TypeName == need.TypeName
+	}
+	t := b.in.Types[other.Spec.TypeName]
+	return t != nil && t.Spec.Class == need.Class
+}
+
 // circles reports each resource that depends on itself by way of others.
 func (b *build) circles(resources []*understudyv1alpha1.ClusterResource) {
 	for _, r := range resources {

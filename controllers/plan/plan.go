@@ -69,7 +69,8 @@ func Build(in Input) (Result, Problems) {
 	if len(b.problems) == 0 {
 		if encoded := Encode(plan); len(encoded) > planv1.MaxBytes {
 			group.add(field.NewPath("spec"), understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
-				"the plan of this group would have %d bytes, more than %d: shorten properties or split the group",
+				"the plan of this group would have %d bytes, more than %d: shorten properties, or the schemas of "+
+					"its types' control codes, or split the group",
 				len(encoded), planv1.MaxBytes))
 		}
 	}
@@ -140,6 +141,11 @@ func (b *build) group(p *planv1.Plan) {
 	p.Containers = b.host.Supervised()
 	if p.Resources == nil {
 		p.Resources = []planv1.Resource{}
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.types)) {
+		if t := b.types[name]; t != nil {
+			p.Types = append(p.Types, planType(name, t))
+		}
 	}
 	p.HostRevision = b.hostRevision()
 }

@@ -316,6 +316,30 @@ func TestProblems(t *testing.T) {
 				in.Resources = append(in.Resources, r)
 			}
 		}, plan.KindGroup, "db", "spec", understudyv1alpha1.ReasonInvalid, "split the group"},
+		"too large by schemas": {volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
+			for i := range planv1.MaxBytes / plan.MaxControlSchemaBytes {
+				s.ControlCodes = append(s.ControlCodes, understudyv1alpha1.ControlCode{
+					Name: fmt.Sprint("C", i), Code: 0x01800008 + 4*int64(i),
+					InputSchema: &runtime.RawExtension{Raw: controlSchema(plan.MaxControlSchemaBytes)},
+				})
+			}
+		}), plan.KindGroup, "db", "spec", understudyv1alpha1.ReasonInvalid, "the schemas of its types' control codes"},
+		"no dependency that the type requires": {requires(understudyv1alpha1.RequiredDependency{TypeName: "ip"}),
+			plan.KindResource, "disk", "spec.dependencies", understudyv1alpha1.ReasonDependencyMissing,
+			`a resource of the type "volume" must depend on one of the type "ip": the group has none: create one`},
+		"none of the class": {requires(understudyv1alpha1.RequiredDependency{Class: understudyv1alpha1.ClassNetwork}),
+			plan.KindResource, "web", "spec.dependencies", understudyv1alpha1.ReasonDependencyMissing,
+			`on one of a type of the class Network: the group has none`},
+		"one beside others": {func(in *plan.Input) {
+			in.Resources = append(in.Resources, resource("share"))
+			in.Types["share"] = resourceType("share")
+			in.Types["share"].Spec.RequiredDependencies = []understudyv1alpha1.RequiredDependency{{TypeName: "volume"}}
+			in.Resources[2].Spec.TypeName, in.Resources[2].Spec.ContainerName = "share", "side"
+			in.Resources = append(in.Resources, *in.Resources[2].DeepCopy())
+			in.Resources[3].Name, in.Resources[3].UID = "twin", "uid-twin"
+			in.Resources[3].Spec.Dependencies = []understudyv1alpha1.Dependency{{AnyOf: []string{"web", "share"}}}
+		}, plan.KindResource, "twin", "spec.dependencies", understudyv1alpha1.ReasonDependencyMissing,
+			`name one in a term of its own, or several in one; the group has disk, web`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -326,6 +350,99 @@ func TestProblems(t *testing.T) {
 				HaveField("Message", ContainSubstring(test.message)))), "%v", problems)
 		})
 	}
+}
+
+// requires has the type volume require a dependency.
+func requires(one understudyv1alpha1.RequiredDependency) func(*plan.Input) {
+	return volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
+		s.RequiredDependencies = []understudyv1alpha1.RequiredDependency{one}
+	})
+}
+
+// controlSchema is one of so many bytes.
+func controlSchema(n int) []byte {
+	const around = `{"type":"object","description":""}`
+	return fmt.Appendf(nil, `{"type":"object","description":%q}`, strings.Repeat("x", n-len(around)))
+}
+
+// What a type requires is met by a term of which every alternative will do.
+func TestRequiredDependencies(t *testing.T) {
+	for name, one := range map[string]understudyv1alpha1.RequiredDependency{
+		"by type": {TypeName: "ip"}, "by class": {Class: understudyv1alpha1.ClassNetwork},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			_, problems := plan.Build(input(requires(one), func(in *plan.Input) {
+				in.Types["ip"] = resourceType("ip")
+				in.Types["ip"].Spec.Class = understudyv1alpha1.ClassNetwork
+				for _, name := range []string{"four", "six"} {
+					r := resource(name)
+					r.Spec.TypeName, r.Spec.ContainerName = "ip", "side"
+					in.Resources = append(in.Resources, r)
+				}
+				for i := range in.Resources[:2] {
+					in.Resources[i].Spec.Dependencies = append(in.Resources[i].Spec.Dependencies,
+						understudyv1alpha1.Dependency{AnyOf: []string{"four", "six"}})
+				}
+			}))
+			g.Expect(problems).To(BeEmpty())
+		})
+	}
+}
+
+// The monitors are told of each type in use, once, and of each resource its own
+// codes without their schemas: those that are one version behind know no others.
+func TestPlannedTypes(t *testing.T) {
+	g := NewWithT(t)
+	in, out := []byte(`{"type":"object","properties":{"b":{"type":"string"}}}`), []byte(`{"type":"object"}`)
+	result, problems := plan.Build(input(
+		func(in *plan.Input) { in.Types["unused"] = resourceType("unused") },
+		withSchema(`{"type":"object","required":["path"],"properties":{"path":{"type":"string"},"n":{"type":"number"},
+			"port":{"x-kubernetes-int-or-string":true},"any":{"x-kubernetes-preserve-unknown-fields":true},
+			"list":{"type":"array","items":{"type":"string"}}}}`),
+		volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.Class, s.Subclass = understudyv1alpha1.ClassStorage, 0x40000000
+			s.ControlTimeoutMaximumMilliseconds = 1000
+			s.RequiredDependencies = []understudyv1alpha1.RequiredDependency{{TypeName: "ip"}, {Class: understudyv1alpha1.ClassUser}}
+			s.ControlCodes = append(s.ControlCodes, understudyv1alpha1.ControlCode{
+				Name: "BALANCE", Code: 0x02800006, Target: understudyv1alpha1.TargetType,
+				InputSchema: &runtime.RawExtension{Raw: in}, OutputSchema: &runtime.RawExtension{Raw: out},
+			}, understudyv1alpha1.ControlCode{
+				Name: "ADD", Code: 0x0180000a, InputSchema: &runtime.RawExtension{Raw: in},
+			})
+		}),
+		func(in *plan.Input) { // what is required is there
+			in.Types["ip"] = resourceType("ip")
+			in.Types["ip"].Spec.Class = understudyv1alpha1.ClassUser
+			in.Types["ip"].Spec.PropertiesSchema, in.Types["ip"].Spec.ControlCodes = nil, nil
+			r := resource("ip")
+			r.Spec.TypeName, r.Spec.ContainerName, r.Spec.Properties = "ip", "side", nil
+			for i := range in.Resources {
+				in.Resources[i].Spec.Dependencies = append(in.Resources[i].Spec.Dependencies, understudyv1alpha1.Dependency{AnyOf: []string{"ip"}})
+			}
+			in.Resources = append(in.Resources, r)
+		}))
+	g.Expect(problems).To(BeEmpty())
+	g.Expect(result.Plan.Types).To(Equal([]planv1.Type{
+		{Name: "ip", Class: "User", ControlTimeoutMaximum: 3_600_000},
+		{
+			Name: "volume", Class: "Storage", Subclass: 0x40000000, RequiredDependencies: []string{"ip", "class:User"},
+			ControlTimeoutMaximum: 1000,
+			PropertyFormats:       map[string]string{"path": "string", "n": "number", "port": "string", "any": "object", "list": "array"},
+			Controls: []planv1.Control{
+				{Name: "ADD", Code: 0x0180000a, Write: true, InputSchema: in},
+				{Name: "BALANCE", Code: 0x02800006, Write: true, Type: true, InputSchema: in, OutputSchema: out},
+				{Name: "COUNT", Code: 0x01800005},
+			},
+		},
+	}))
+	g.Expect(result.Plan.Resources[0].Name).To(Equal("disk"))
+	g.Expect(result.Plan.Resources[0].Controls).To(Equal([]planv1.Control{
+		{Name: "ADD", Code: 0x0180000a, Write: true}, {Name: "COUNT", Code: 0x01800005},
+	}))
+	again, err := plan.Decode(plan.Encode(result.Plan))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(again).To(Equal(result.Plan))
 }
 
 // The largest values that hold are accepted.
@@ -444,7 +561,25 @@ func TestCheckType(t *testing.T) {
 		"no provider": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.Provider.Inject = nil },
 			"spec.provider", "exactly one"},
 		"MOVE": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.ControlCodes[0].Name = understudyv1alpha1.CodeMove },
-			"spec.controlCodes[0].name", "code of groups"},
+			"spec.controlCodes[0].name", "MOVE is a code that every type has"},
+		"name of a default code": {func(s *understudyv1alpha1.ResourceTypeSpec) { s.ControlCodes[0].Name = "GET_STATE" },
+			"spec.controlCodes[0].name", "GET_STATE is a code that every type has"},
+		"input that is no object": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].InputSchema = &runtime.RawExtension{Raw: []byte(`{"type":"integer"}`)}
+		}, "spec.controlCodes[0].inputSchema.type", "must be object"},
+		"input that is not structural": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].InputSchema = &runtime.RawExtension{Raw: []byte(`{"type":"object","properties":{"a":{}}}`)}
+		}, "spec.controlCodes[0].inputSchema.properties[a].type", "must not be empty"},
+		"input that is a secret": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].InputSchema = &runtime.RawExtension{
+				Raw: []byte(`{"type":"object","properties":{"a":{"type":"string","format":"password"}}}`)}
+		}, "spec.controlCodes[0].inputSchema.properties[a].format", "everybody who may read the object"},
+		"output with a misspelt keyword": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].OutputSchema = &runtime.RawExtension{Raw: []byte(`{"type":"object","propertys":{}}`)}
+		}, "spec.controlCodes[0].outputSchema", "propertys"},
+		"output that is described at length": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].OutputSchema = &runtime.RawExtension{Raw: controlSchema(plan.MaxControlSchemaBytes + 1)}
+		}, "spec.controlCodes[0].outputSchema", "at most 16384 are possible"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
 
 // Kinds of the objects that a Problem can lie in.
@@ -94,4 +96,13 @@ func (r reporter) add(at *field.Path, reason, message string) {
 		p.Field = at.String()
 	}
 	*r.problems = append(*r.problems, p)
+}
+
+// all adds what the API server's own code found.
+func (r reporter) all(errs field.ErrorList) {
+	for _, e := range errs {
+		*r.problems = append(*r.problems, Problem{
+			Kind: r.kind, Name: r.name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
+		})
+	}
 }

@@ -4,7 +4,6 @@
 package plan
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -29,6 +28,8 @@ const (
 	defaultRestartPeriod       = 900_000
 	defaultRestartDelay        = 500
 	defaultRetryPeriod         = 3_600_000
+	// defaultControlTimeoutMaximum is ours: RA sections 1.7 and 1.8 leave it open.
+	defaultControlTimeoutMaximum = 3_600_000
 	// never is RA section 5.1's RetryPeriodOnFailure for no retry; 0 in a plan.
 	never = math.MaxUint32
 )
@@ -57,18 +58,10 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out.DeadlockTimeout = first(
 		own.DeadlockTimeoutMilliseconds, common.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
 	out.TerminateTimeout = t.terminateTimeout
-	for _, c := range t.spec.ControlCodes {
-		out.Controls = append(out.Controls, planv1.Control{
-			Name: c.Name, Code: uint32(c.Code), Write: c.Access != understudyv1alpha1.ControlRead,
-		})
-	}
-	slices.SortFunc(out.Controls, func(x, y planv1.Control) int { return cmp.Compare(x.Name, y.Name) })
+	out.Controls = resourceControls(t.spec.ControlCodes)
+	b.required(r, t)
 	properties, errs := t.schema.Apply(r.Spec.Properties, spec.Child("properties"))
-	for _, e := range errs {
-		*say.problems = append(*say.problems, Problem{
-			Kind: say.kind, Name: say.name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
-		})
-	}
+	say.all(errs)
 	if len(errs) == 0 {
 		b.immutable(r, t, properties, spec.Child("properties"))
 		if string(properties) != "{}" {
@@ -167,46 +160,4 @@ func (b *build) inForce(r *understudyv1alpha1.ClusterResource) bool {
 		return b.in.Group.Status.PlanRevision != ""
 	}
 	return slices.ContainsFunc(b.in.InForce.Resources, func(p planv1.Resource) bool { return p.UID == string(r.UID) })
-}
-
-// userCodeMark is the mark of a user-defined control code: bit 23 by RA section
-// 6.2's macro, bit 21 by its architecture page. Either is taken.
-const userCodeMark = 1<<23 | 1<<21
-
-// CheckType judges a ResourceType on its own, and compiles its schema.
-func CheckType(t *understudyv1alpha1.ResourceType) (*Schema, Problems) {
-	spec := field.NewPath("spec")
-	s, errs := CompileSchema(t.Spec.PropertiesSchema, spec.Child("propertiesSchema"))
-	problems := make(Problems, 0, len(errs))
-	say := reporter{kind: KindType, name: t.Name, problems: &problems}
-	for _, e := range errs {
-		problems = append(problems, Problem{
-			Kind: KindType, Name: t.Name, Field: e.Field, Reason: understudyv1alpha1.ReasonInvalid, Message: e.ErrorBody(),
-		})
-	}
-	// The API server holds to this; a type without either must not end the manager.
-	if p := t.Spec.Provider; (p.Image == nil) == (p.Inject == nil) {
-		say.add(spec.Child("provider"), understudyv1alpha1.ReasonInvalid, "needs exactly one of image and inject")
-	}
-	if s != nil {
-		checkUpdates(say, s, t.Spec.PropertyUpdates, spec.Child("propertyUpdates"))
-	}
-	codes := map[int64]string{}
-	for i, c := range t.Spec.ControlCodes {
-		at := spec.Child("controlCodes").Index(i).Child("code")
-		if other, twice := codes[c.Code]; twice {
-			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
-				"%d is the code of %s too: give each its own", c.Code, other))
-		}
-		codes[c.Code] = c.Name
-		if c.Code&userCodeMark == 0 {
-			say.add(at, understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
-				"%d lacks the mark of a user-defined code: take (object << 24) | ((0x200000 + function) << 2) | access", c.Code))
-		}
-		if c.Name == understudyv1alpha1.CodeMove {
-			say.add(spec.Child("controlCodes").Index(i).Child("name"), understudyv1alpha1.ReasonInvalid,
-				"MOVE is the code of groups: choose another name")
-		}
-	}
-	return s, problems
 }

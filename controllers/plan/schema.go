@@ -32,6 +32,8 @@ import (
 const (
 	// MaxSchemaBytes bounds the JSON of a type's schema.
 	MaxSchemaBytes = 64 << 10
+	// MaxControlSchemaBytes bounds the JSON of a schema of a control code.
+	MaxControlSchemaBytes = 16 << 10
 	// MaxPropertiesBytes bounds the JSON of a resource's properties, with defaults:
 	// what one call to a provider can carry, and a plan can hold several of.
 	MaxPropertiesBytes = 32 << 10
@@ -48,27 +50,18 @@ type Schema struct {
 // CompileSchema reads the schema of spec.propertiesSchema; nil is the schema of
 // a type without properties. The errors carry paths below `at`.
 func CompileSchema(raw *runtime.RawExtension, at *field.Path) (*Schema, field.ErrorList) {
-	v1 := apiextensionsv1.JSONSchemaProps{Type: "object"}
-	if err := tooLong(raw, MaxSchemaBytes, at, "describe less, or in fewer words"); err != nil {
-		return nil, field.ErrorList{err}
+	if raw == nil || len(raw.Raw) == 0 {
+		raw = &runtime.RawExtension{Raw: []byte(`{"type":"object"}`)}
 	}
-	if raw != nil && len(raw.Raw) > 0 {
-		v1 = apiextensionsv1.JSONSchemaProps{}
-		if strict, err := strictUnmarshal(raw.Raw, &v1); err != nil {
-			return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, "is no schema: "+err.Error())}
-		} else if strict != nil {
-			return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, "is no schema: "+strict.Error())}
-		}
+	v1, errs := readSchema(raw, MaxSchemaBytes, at)
+	if v1 != nil {
+		errs = append(checkClosed(v1, at), errs...)
 	}
-	if v1.Type != "object" {
-		return nil, field.ErrorList{field.Invalid(at.Child("type"), v1.Type, "must be object: properties have names")}
-	}
-	errs := append(checkClosed(&v1, at), checkNoPasswords(&v1, at)...)
-	if errs = append(errs, checkAsCRD(v1, at)...); len(errs) > 0 {
+	if len(errs) > 0 {
 		return nil, errs
 	}
 	var internal apiextensions.JSONSchemaProps
-	err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(&v1, &internal, nil)
+	err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v1, &internal, nil)
 	if err != nil {
 		return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, err.Error())}
 	}
@@ -85,6 +78,33 @@ func CompileSchema(raw *runtime.RawExtension, at *field.Path) (*Schema, field.Er
 		schema:     checker,
 		rules:      schemacel.NewValidator(structural, false, celconfig.PerCallLimit),
 	}, nil
+}
+
+// checkControlSchema judges the schema of what a control code is given or returns;
+// nil is none. What names it takes at its root is its author's choice.
+func checkControlSchema(raw *runtime.RawExtension, at *field.Path) field.ErrorList {
+	if raw == nil {
+		return nil
+	}
+	_, errs := readSchema(raw, MaxControlSchemaBytes, at)
+	return errs
+}
+
+// readSchema reads the schema of an object, nil if it is none, and judges it.
+func readSchema(raw *runtime.RawExtension, most int, at *field.Path) (*apiextensionsv1.JSONSchemaProps, field.ErrorList) {
+	if err := tooLong(raw, most, at, "describe less, or in fewer words"); err != nil {
+		return nil, field.ErrorList{err}
+	}
+	v1 := &apiextensionsv1.JSONSchemaProps{}
+	if strict, err := strictUnmarshal(raw.Raw, v1); err != nil {
+		return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, "is no schema: "+err.Error())}
+	} else if strict != nil {
+		return nil, field.ErrorList{field.Invalid(at, field.OmitValueType{}, "is no schema: "+strict.Error())}
+	}
+	if v1.Type != "object" {
+		return nil, field.ErrorList{field.Invalid(at.Child("type"), v1.Type, "must be object: what it describes has names")}
+	}
+	return v1, append(checkNoPasswords(v1, at), checkAsCRD(*v1, at)...)
 }
 
 func tooLong(raw *runtime.RawExtension, most int, at *field.Path, advice string) *field.Error {

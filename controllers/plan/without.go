@@ -29,6 +29,9 @@ func Without(p planv1.Plan, gone func(uid string) bool) (planv1.Plan, bool) {
 			return p, false
 		}
 	}
+	without.Types = slices.DeleteFunc(slices.Clone(p.Types), func(t planv1.Type) bool {
+		return !slices.ContainsFunc(without.Resources, func(r planv1.Resource) bool { return r.Type == t.Name })
+	})
 	return without, true
 }
 

@@ -47,7 +47,12 @@ func TestWithout(t *testing.T) {
 				names = append(names, r.Name)
 			}
 			g.Expect(names).To(Equal(test.left))
-			got.Resources = full.Plan.Resources
+			types := full.Plan.Types
+			if len(names) == 0 {
+				types = []planv1.Type{}
+			}
+			g.Expect(got.Types).To(Equal(types), "those that are still used")
+			got.Resources, got.Types = full.Plan.Resources, full.Plan.Types
 			g.Expect(got).To(Equal(full.Plan), "the rest is the same")
 		})
 	}
