@@ -214,7 +214,7 @@ func (l *loop) unbegun(e core.Effect) bool {
 // end of a control call, or its beginning, cannot be answered in its place.
 func onlyOnline(effects []core.Effect) bool {
 	return !slices.ContainsFunc(effects, func(e core.Effect) bool {
-		return e.Reply != nil || e.Call != nil && e.Call.Op == engine.OpBeginResourceControl
+		return e.Reply != nil || e.Call != nil && e.Call.Control != nil
 	})
 }
 

@@ -300,6 +300,12 @@ type GroupOwnerStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	History []OwnershipEntry `json:"history,omitempty"`
+	// controlResults are the latest results of control calls of the group itself,
+	// oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }
 
 // TimelineEntry is one interruption of the group: what it cost and where.

@@ -345,12 +345,19 @@ func validatePrivate(e *Engine, k *control) answer {
 			return answer{code: CodeInvalidParameter, message: at + "there is no such private property"}
 		default:
 			want, got := formats[i].Format, formatOf(given[name])
-			if got != want && !(want == "number" && got == "integer") {
+			if !fits(want, got) {
 				return answer{code: CodeInvalidParameter, message: at + "must be of format " + want + ", not " + got}
 			}
 		}
 	}
 	return answer{}
+}
+
+// fits: what may be a number or a text has the format of a text, and what may be
+// anything that of an object; null is for the schema to judge.
+func fits(want, got string) bool {
+	return got == want || got == "null" || want == "object" ||
+		got == "integer" && (want == "number" || want == "string")
 }
 
 // formatOf names the format of a JSON value.

@@ -289,7 +289,7 @@ func (e *Engine) asksProvider(k *control) bool {
 		capability = capabilityTypeControl
 	}
 	on, _ := e.runner(k)
-	return on != nil && on.can(capability)
+	return on != nil && on.can(capability) && (k.ask.User == nil || on.can(capabilityAsUser))
 }
 
 // typeOf is what the plan says of a type, or next to nothing.

@@ -77,6 +77,9 @@ func (e *Engine) control(a Control) {
 		return
 	}
 	k.r = e.find(a.Resource)
+	if of := e.resourcesOf(a.TypeName); a.TypeName != "" && len(of) > 0 {
+		k.ask.TypeName = of[0].spec.TypeName // in any case, as it was asked for
+	}
 	if code, why := e.refusal(k); code != CodeSuccess {
 		e.refuse(k, code, why)
 		return
