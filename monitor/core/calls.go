@@ -223,7 +223,8 @@ func (c *Core) callWritten(id string, w Written) {
 	}
 	stored := w.Outcome == WriteDone
 	switch {
-	case k.finish != nil && (stored || w.Outcome == WriteSuperseded):
+	case k.finish != nil && (stored && c.documents[w.Key].done == c.documents[w.Key].version ||
+		w.Outcome == WriteSuperseded):
 		c.forgetCall(id)
 	case k.finish != nil:
 	case k.handOver() == "":

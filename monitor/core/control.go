@@ -112,7 +112,8 @@ func (c *Core) cancelMoves(id string) {
 		k := c.calls[other]
 		switch {
 		case k.handOver() != engine.CodeNameMove || k.finish != nil:
-		case k == c.wished && c.owner.Snapshot().Role != ownership.Owner:
+		case k == c.wished && c.owner.Snapshot().Role != ownership.Owner,
+			k.seen.Owner != nil && k.seen.Owner.Epoch < c.story.Epoch: // it is how the group came here
 			begun = k.seen.Name
 		default:
 			ended = append(ended, k.seen.Name)
