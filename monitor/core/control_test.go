@@ -128,6 +128,20 @@ func TestControlCallOnANamedHost(t *testing.T) {
 			t.Errorf("begun %d times", count(b.effects, begun))
 		}
 	})
+	t.Run("the standby's monitor dies before it knows of its claim", func(t *testing.T) {
+		r, _ := up(t, "a", "b")
+		b := r.host("b")
+		b.hold["write"] = true
+		r.ask(peek("b"))
+		b.stop()
+		b.hold["write"] = false
+		b.start()
+		r.pass(time.Second)
+		r.finished("k", v1alpha1.ReasonOutcomeUnknown)
+		if count(b.effects, begun) != 0 {
+			t.Error("run all the same")
+		}
+	})
 	t.Run("the standby becomes the owner", func(t *testing.T) {
 		r, a := up(t, "a", "b")
 		b := r.host("b")
@@ -201,6 +215,7 @@ func TestControlCallSchemas(t *testing.T) {
 		"too many bytes": {core.ControlCall{ResourceName: "store", Code: "BACKUP", InputBytes: make([]byte, 65537)}, v1alpha1.ReasonRefused, "spec.inputBytes has 65537 bytes, ", 0},
 		"of a type":      {core.ControlCall{TypeName: "TEST", Code: "PREPARE", Input: []byte(`{"to":"x"}`)}, v1alpha1.ReasonSucceeded, "", 1},
 		"wrong, a type":  {core.ControlCall{TypeName: "TEST", Code: "PREPARE", Input: []byte(`{"to":1}`)}, v1alpha1.ReasonRefused, "spec.input.to", 0},
+		"not of types":   {core.ControlCall{TypeName: "test", Code: "COPY", Input: []byte(`{}`)}, v1alpha1.ReasonRefused, "declares no control code COPY", 0},
 		"no such type":   {core.ControlCall{TypeName: "none", Code: "PREPARE"}, v1alpha1.ReasonRefused, "none", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -283,6 +298,10 @@ func TestControlCallDeadline(t *testing.T) {
 	claims, _ := a.claims("k")
 	if d := claims[0].Deadline.Sub(claims[0].Start); d < 10*time.Second-time.Millisecond || d > 10*time.Second {
 		t.Errorf("claimed with %v left", d)
+	}
+	a.extend(a.lastContext, 19*time.Second)
+	if claims, _ = a.claims("k"); len(claims) != 1 {
+		t.Errorf("%d writes at once", len(claims))
 	}
 	for i := range 500 {
 		a.extend(a.lastContext, 20*time.Second+time.Duration(i)*time.Millisecond)
@@ -395,6 +414,19 @@ func TestCancelMove(t *testing.T) {
 		f := r.finished("x", v1alpha1.ReasonFailed)
 		if f.StatusCode != 5908 || !strings.Contains(f.Message, "m has begun") || !r.host("b").isOnline() {
 			t.Errorf("%+v, b online %v", f, r.host("b").isOnline())
+		}
+	})
+	t.Run("that begins meanwhile", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		a.hold["Offline"], a.hold["write"] = true, true
+		r.ask(core.ControlCall{Name: "m", Code: "MOVE"})
+		r.ask(core.ControlCall{Name: "x", Code: "CANCEL"})
+		a.releaseWrites() // m begins, then the claim of x is known
+		if r.finish["m"] != nil || core.RoleOf(a.core) != "Offlining" {
+			t.Fatalf("%+v, %s", r.finish["m"], core.RoleOf(a.core))
+		}
+		if f := r.finished("x", v1alpha1.ReasonFailed); f.StatusCode != 5908 {
+			t.Errorf("%+v", f)
 		}
 	})
 	t.Run("there is none", func(t *testing.T) {

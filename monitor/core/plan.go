@@ -43,7 +43,8 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 		out.Types = append(out.Types, e)
 	}
 	out.Group = engine.Group{Name: p.Group, UID: p.GroupUID, Properties: json.RawMessage(asJSON(map[string]any{
-		"FailoverThreshold": p.FailoverThreshold, "FailoverPeriod": p.FailoverPeriodSeconds / 3600, "PersistentState": p.Online,
+		"FailoverThreshold": p.FailoverThreshold, "FailoverPeriod": p.FailoverPeriodSeconds / 3600,
+		"PersistentState": p.Online,
 	}))}
 	return out
 }

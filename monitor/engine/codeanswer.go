@@ -225,7 +225,9 @@ var commonProperties = []property{
 	milliseconds("IsAlivePollInterval", 10, func(s Resource) time.Duration { return s.IsAliveInterval }, 0),
 	milliseconds("PendingTimeout", 10, func(s Resource) time.Duration { return s.PendingTimeout }, 0),
 	milliseconds("DeadlockTimeout", 1000, func(s Resource) time.Duration { return s.DeadlockTimeout }, 0),
-	{"RestartAction", "integer", 0, 2, func(s Resource, _ *resource) any { return slices.Index(actions, s.RestartAction) }},
+	{"RestartAction", "integer", 0, 2, func(s Resource, _ *resource) any {
+		return slices.Index(actions, s.RestartAction)
+	}},
 	{"RestartThreshold", "integer", 0, maxDWORD, func(s Resource, _ *resource) any { return s.RestartThreshold }},
 	milliseconds("RestartPeriod", 0, func(s Resource) time.Duration { return s.RestartPeriod }, 0),
 	milliseconds("RestartDelay", 0, func(s Resource) time.Duration { return s.RestartDelay }, 0),

@@ -72,7 +72,9 @@ var codes = Codes()
 
 func resourceCodes() []ControlCode {
 	read := func(code uint32, name string, how How, text string, f func(*Engine, *control) answer) ControlCode {
-		return ControlCode{Code: code, Name: name, Target: TargetResource, Access: AccessRead, How: how, Text: text, answer: f}
+		return ControlCode{
+			Code: code, Name: name, Target: TargetResource, Access: AccessRead, How: how, Text: text, answer: f,
+		}
 	}
 	write := func(code uint32, name, text string, f func(*Engine, *control) answer) ControlCode {
 		c := read(code, name, HowMonitor, text, f)
@@ -139,7 +141,9 @@ func typeCodes() []ControlCode {
 }
 
 func groupCodes() []ControlCode {
-	of := func(code uint32, name string, access Access, how How, text string, f func(*Engine, *control) answer) ControlCode {
+	of := func(
+		code uint32, name string, access Access, how How, text string, f func(*Engine, *control) answer,
+	) ControlCode {
 		return ControlCode{Code: code, Name: name, Target: TargetGroup, Access: access, How: how, Text: text, answer: f}
 	}
 	return []ControlCode{
@@ -257,7 +261,7 @@ func (e *Engine) unknownCode(k *control, asked string, own []ControlSpec) string
 		if k.r != nil {
 			name = k.r.spec.TypeName
 		}
-		var declared []string
+		declared := make([]string, 0, len(own))
 		for _, c := range own {
 			declared = append(declared, c.Name)
 		}

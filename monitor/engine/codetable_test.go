@@ -385,9 +385,9 @@ func TestCodeTableIsDocumented(t *testing.T) {
 			refused := c.How == HowSpec || c.How == HowInternal
 			switch {
 			case refused && target == "":
-				table += fmt.Sprintf("| `%s` | %s | %s | %s |\n", c.Name, number, c.Target, c.Text)
+				table += fmt.Sprintf("| %#q | %s | %s | %s |\n", c.Name, number, c.Target, c.Text)
 			case !refused && c.Target == target:
-				table += fmt.Sprintf("| `%s` | %s | %s | %s | %s |\n", c.Name, number, c.Access, c.How, c.Text)
+				table += fmt.Sprintf("| %#q | %s | %s | %s | %s |\n", c.Name, number, c.Access, c.How, c.Text)
 			}
 		}
 		begin, end := "<!-- codes: "+name+" -->\n", "<!-- end -->\n"

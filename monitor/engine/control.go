@@ -249,7 +249,9 @@ func (e *Engine) controlReturned(k *control, a Returned) {
 	k.call = nil
 	switch {
 	case a.Outcome != Answered:
-		e.finishControl(k, Finish{Kind: FinishUnknown, Status: a.Status, Message: "the provider did not answer: " + a.Message})
+		e.finishControl(k, Finish{
+			Kind: FinishUnknown, Status: a.Status, Message: "the provider did not answer: " + a.Message,
+		})
 	case !a.Async:
 		e.provided(k, Finish{Status: a.Status, Message: a.Message, Output: a.Output, BytesReturned: a.BytesReturned})
 	}
@@ -308,7 +310,9 @@ func (e *Engine) finishControl(k *control, f Finish) {
 		}
 		e.remember(x)
 	}
-	result := ControlResult{ID: k.ask.ID, Name: k.spec.Name, Code: k.spec.Code, Kind: f.Kind, Status: f.Status, Time: e.now}
+	result := ControlResult{
+		ID: k.ask.ID, Name: k.spec.Name, Code: k.spec.Code, Kind: f.Kind, Status: f.Status, Time: e.now,
+	}
 	switch r := k.r; {
 	case r != nil:
 		r.results = lastResults(append(r.results, result))

@@ -58,6 +58,7 @@ func TestExtendControlCall(t *testing.T) {
 		f := g.finished("1")
 		g.want(f != nil && f.Kind == FinishTimedOut, "%+v", f)
 		g.want(g.extend("c", typed, context, sec).Code == CodeCallTimedOut, "too late")
+		g.want(g.extend("c", !typed, context, sec).Code == CodeInvalidParameter, "too late, and the other kind")
 	}
 }
 
