@@ -47,11 +47,11 @@ func asJSON(v any) []byte {
 
 func gives(o any) answer { return answer{output: o} }
 
-func success(*Engine, *control) answer { return answer{} }
+func tellSuccess(*Engine, *control) answer { return answer{} }
 
-func nothing(*Engine, *control) answer { return gives(object{}) }
+func tellEmpty(*Engine, *control) answer { return gives(object{}) }
 
-func noProperties(*Engine, *control) answer { return gives(object{"properties": []string{}}) }
+func tellNoProperties(*Engine, *control) answer { return gives(object{"properties": []string{}}) }
 
 // typeOfTarget is the type that is called, or that of the resource.
 func (e *Engine) typeOfTarget(k *control) Type {
@@ -64,7 +64,7 @@ func (e *Engine) typeOfTarget(k *control) Type {
 // characteristicQuorum is CLUS_CHAR_QUORUM (RA section 3.5).
 const characteristicQuorum = 0x1
 
-func characteristics(e *Engine, k *control) answer {
+func tellCharacteristics(e *Engine, k *control) answer {
 	bits, names := 0, []string{}
 	if e.typeOfTarget(k).Quorum {
 		bits, names = characteristicQuorum, append(names, "QUORUM")
@@ -72,12 +72,12 @@ func characteristics(e *Engine, k *control) answer {
 	return gives(object{"characteristics": bits, "names": names})
 }
 
-func flags(*Engine, *control) answer { return gives(object{"flags": 0}) }
+func tellFlags(*Engine, *control) answer { return gives(object{"flags": 0}) }
 
 // classes are RA section 3.5, CLUSTER_RESOURCE_CLASS.
 var classes = map[string]uint32{"Storage": 1, "Network": 2, "User": 0x8000}
 
-func classInfo(e *Engine, k *control) answer {
+func tellClass(e *Engine, k *control) answer {
 	t := e.typeOfTarget(k)
 	class, known := classes[t.Class]
 	if !known {
@@ -86,11 +86,11 @@ func classInfo(e *Engine, k *control) answer {
 	return gives(object{"class": class, "className": t.Class, "subclass": t.Subclass})
 }
 
-func requiredDependencies(e *Engine, k *control) answer {
+func tellRequiredDependencies(e *Engine, k *control) answer {
 	return gives(object{"requiredDependencies": append([]string{}, e.typeOfTarget(k).RequiredDependencies...)})
 }
 
-func failureInfo(e *Engine, k *control) answer {
+func tellFailures(e *Engine, k *control) answer {
 	s := e.resourceSnapshot(k.r)
 	o := object{
 		"failuresInPeriod": len(s.Failures), "totalFailures": s.TotalFailures, "totalRestarts": s.TotalRestarts,
@@ -110,58 +110,58 @@ func failureInfo(e *Engine, k *control) answer {
 	return gives(o)
 }
 
-func name(e *Engine, k *control) answer {
+func tellName(e *Engine, k *control) answer {
 	if k.r != nil {
 		return gives(object{"name": k.r.spec.Name})
 	}
 	return gives(object{"name": e.self.Name})
 }
 
-func id(e *Engine, k *control) answer {
+func tellID(e *Engine, k *control) answer {
 	if k.r != nil {
 		return gives(object{"id": k.r.spec.UID})
 	}
 	return gives(object{"id": e.self.UID})
 }
 
-func resourceType(_ *Engine, k *control) answer {
+func tellResourceType(_ *Engine, k *control) answer {
 	return gives(object{"resourceType": k.r.spec.TypeName})
 }
 
-func maintenance(*Engine, *control) answer { return gives(object{"maintenanceMode": false}) }
+func tellMaintenance(*Engine, *control) answer { return gives(object{"maintenanceMode": false}) }
 
-func stateChangeTime(_ *Engine, k *control) answer {
+func tellStateChangeTime(_ *Engine, k *control) answer {
 	return gives(object{"stateChangeTime": k.r.since.WallTime()})
 }
 
-func resourceState(_ *Engine, k *control) answer {
+func tellState(_ *Engine, k *control) answer {
 	return gives(object{"state": k.r.state, "code": k.r.state.Code(), "stateChangeTime": k.r.since.WallTime()})
 }
 
-func groupState(e *Engine, _ *control) answer {
+func tellGroupState(e *Engine, _ *control) answer {
 	s := e.groupState()
 	return gives(object{"state": s, "code": s.Code()})
 }
 
-func groupCommon(e *Engine, _ *control) answer {
+func tellGroupCommon(e *Engine, _ *control) answer {
 	if len(e.self.Properties) == 0 {
 		return gives(object{})
 	}
 	return gives(e.self.Properties)
 }
 
-func typeCommon(e *Engine, k *control) answer {
+func tellTypeCommon(e *Engine, k *control) answer {
 	t := e.typeOfTarget(k)
 	return gives(object{"Name": t.Name, "ControlTimeoutMaximum": e.controlMaximum(t.Name).Milliseconds()})
 }
 
-func enumTypeCommon(e *Engine, k *control) answer {
-	names := slices.Sorted(maps.Keys(typeCommon(e, k).output.(object)))
+func tellTypeNames(e *Engine, k *control) answer {
+	names := slices.Sorted(maps.Keys(tellTypeCommon(e, k).output.(object)))
 	return gives(object{"properties": names})
 }
 
-// simulate is FailClusterResource: what follows is what follows from any failure.
-func simulate(e *Engine, k *control) answer {
+// simulateFailure is FailClusterResource: what follows is what follows from any failure.
+func simulateFailure(e *Engine, k *control) answer {
 	r := k.r
 	if !r.up() || r.terminating || r.kill {
 		return answer{code: CodeResourceNotOnline, message: r.spec.Name + " is " + string(r.state) +
@@ -184,8 +184,8 @@ func resetFailures(e *Engine, k *control) answer {
 	return answer{message: fmt.Sprintf("%d failures are forgotten", n)}
 }
 
-// dump collects dumps of the processes of a resource.
-func dump(*Engine, *control) answer {
+// collectDump collects dumps of the processes of a resource.
+func collectDump(*Engine, *control) answer {
 	return answer{code: CodeNotImplemented, message: "this monitor collects no dumps"}
 }
 
@@ -234,7 +234,7 @@ var commonProperties = []property{
 	milliseconds("RetryPeriodOnFailure", 0, func(s Resource) time.Duration { return s.RetryPeriodOnFailure }, maxDWORD),
 }
 
-func enumCommon(*Engine, *control) answer {
+func tellCommonNames(*Engine, *control) answer {
 	names := make([]string, 0, len(commonProperties))
 	for _, p := range commonProperties {
 		names = append(names, p.name)
@@ -252,11 +252,11 @@ func commonValues(r *resource, readOnly bool) answer {
 	return gives(o)
 }
 
-func readOnlyCommon(_ *Engine, k *control) answer { return commonValues(k.r, true) }
+func tellReadOnlyCommon(_ *Engine, k *control) answer { return commonValues(k.r, true) }
 
-func writableCommon(_ *Engine, k *control) answer { return commonValues(k.r, false) }
+func tellCommon(_ *Engine, k *control) answer { return commonValues(k.r, false) }
 
-func commonFormats(*Engine, *control) answer {
+func tellCommonFormats(*Engine, *control) answer {
 	o := object{}
 	for _, p := range commonProperties {
 		o[p.name] = p.format
@@ -305,14 +305,14 @@ func (p property) validate(v json.RawMessage) answer {
 	return answer{}
 }
 
-func private(_ *Engine, k *control) answer {
+func tellPrivate(_ *Engine, k *control) answer {
 	if len(k.r.spec.Properties) == 0 {
 		return gives(object{})
 	}
 	return gives(k.r.spec.Properties)
 }
 
-func enumPrivate(e *Engine, k *control) answer {
+func tellPrivateNames(e *Engine, k *control) answer {
 	names := map[string]bool{}
 	for _, f := range e.typeOfTarget(k).PropertyFormats {
 		names[f.Name] = true
@@ -323,7 +323,7 @@ func enumPrivate(e *Engine, k *control) answer {
 	return gives(object{"properties": append([]string{}, slices.Sorted(maps.Keys(names))...)})
 }
 
-func privateFormats(e *Engine, k *control) answer {
+func tellPrivateFormats(e *Engine, k *control) answer {
 	o := object{}
 	for _, f := range e.typeOfTarget(k).PropertyFormats {
 		o[f.Name] = f.Format
