@@ -5,10 +5,8 @@ package controllers
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -26,29 +24,16 @@ const (
 	// callGrace is how long a call may wait for its target to be created: they may
 	// come from one file.
 	callGrace = 5 * time.Second
+	// callRecheck is how often a call that is not finished is looked at again: for whom
+	// it waits, and whether its host is still there. It reads the cache alone.
+	callRecheck = 5 * time.Second
 	// defaultTTLSeconds is the API's default, for objects that lack it.
 	defaultTTLSeconds = 86400
 )
 
-// verdict is how the manager ends a call. Codes and their names are those of RA
-// section 3.6.
-type verdict struct {
-	reason  string
-	code    int64
-	name    string
-	message string
-}
-
-func groupNotFound(message string) *verdict {
-	return &verdict{understudyv1alpha1.ReasonRefused, 5013, "ERROR_GROUP_NOT_FOUND", message}
-}
-
-func resourceNotFound(message string) *verdict {
-	return &verdict{understudyv1alpha1.ReasonRefused, 5007, "ERROR_RESOURCE_NOT_FOUND", message}
-}
-
-// callReconciler deletes finished calls in time, and ends those that no monitor
-// can: their group, or their resource, does not exist. All others are the monitors'.
+// callReconciler deletes finished calls in time, says for whom those wait that nobody
+// has claimed, and ends those that no monitor can: what they call does not exist, or
+// their host is gone and nobody comes after it. All others are the monitors'.
 type callReconciler struct {
 	base
 	now func() time.Time
@@ -98,15 +83,18 @@ func (r *callReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return r.expire(ctx, call)
 	}
 	v, err := judge(ctx, r.Client, call)
-	if err != nil || v == nil {
+	if err != nil {
 		return ctrl.Result{}, err
 	}
 	if wait := callGrace - r.now().Sub(call.CreationTimestamp.Time); wait > 0 {
 		return ctrl.Result{RequeueAfter: min(wait, callGrace)}, nil
 	}
+	if v == nil {
+		return result(callRecheck, r.tellWaiting(ctx, call))
+	}
 	// An outcome stands for ever: the cache's word is not enough.
 	if v, err = judge(ctx, r.live, call); err != nil || v == nil {
-		return ctrl.Result{}, err
+		return result(callRecheck, err)
 	}
 	_, err = patchStatus(ctx, r.Client, call, func(c *understudyv1alpha1.ControlCall) {
 		now := metav1.NewMicroTime(r.now())
@@ -132,38 +120,38 @@ func (r *callReconciler) expire(ctx context.Context, call *understudyv1alpha1.Co
 	return result(0, client.IgnoreNotFound(err))
 }
 
-// judge says how a call ends that no monitor will ever end; nil if one may.
-func judge(ctx context.Context, from client.Reader, call *understudyv1alpha1.ControlCall) (*verdict, error) {
-	group := types.NamespacedName{Namespace: call.Namespace, Name: call.Spec.GroupName}
-	claimed := call.Status.Owner != nil
-	switch err := from.Get(ctx, group, &understudyv1alpha1.ResourceGroup{}); {
-	case apierrors.IsNotFound(err) && claimed:
-		return &verdict{
-			understudyv1alpha1.ReasonOutcomeUnknown, 995, "ERROR_OPERATION_ABORTED", fmt.Sprintf(
-				"The ResourceGroup %q was deleted while the call was under way; it is not run again", group.Name),
-		}, nil
-	case apierrors.IsNotFound(err):
-		return groupNotFound(fmt.Sprintf(
-			"The ResourceGroup %q does not exist in this namespace: correct spec.groupName in another call", group.Name)), nil
-	case err != nil:
-		return nil, fmt.Errorf("reading the group: %w", err)
+// tellWaiting says for whom a call waits that nobody has claimed. What a monitor says of
+// it stays.
+func (r *callReconciler) tellWaiting(ctx context.Context, call *understudyv1alpha1.ControlCall) error {
+	said := apimeta.FindStatusCondition(call.Status.Conditions, understudyv1alpha1.ConditionFinished)
+	if call.Status.Owner != nil || said != nil && said.Reason != understudyv1alpha1.ReasonWaiting {
+		return nil
 	}
-	if claimed || call.Spec.ResourceName == "" {
-		return nil, nil // a claimed call is ended by its monitor, or by the next owner
+	group := &understudyv1alpha1.ResourceGroup{}
+	if err := r.Get(ctx, types.NamespacedName{Namespace: call.Namespace, Name: call.Spec.GroupName}, group); err != nil {
+		return client.IgnoreNotFound(err) // the next look judges
 	}
-	resource := &understudyv1alpha1.ClusterResource{}
-	err := from.Get(ctx, types.NamespacedName{Namespace: call.Namespace, Name: call.Spec.ResourceName}, resource)
+	_, err := patchStatus(ctx, r.Client, call, func(c *understudyv1alpha1.ControlCall) {
+		setCondition(&c.Status.Conditions, metav1.Condition{
+			Type: understudyv1alpha1.ConditionFinished, Status: metav1.ConditionFalse,
+			Reason: understudyv1alpha1.ReasonWaiting, Message: waitsFor(call, group),
+		}, c.Generation)
+	})
+	return client.IgnoreNotFound(err)
+}
+
+// waitsFor says who would have to claim a call, and why nobody may have.
+func waitsFor(call *understudyv1alpha1.ControlCall, group *understudyv1alpha1.ResourceGroup) string {
+	owner := group.Status.Owner
 	switch {
-	case apierrors.IsNotFound(err):
-		return resourceNotFound(fmt.Sprintf(
-			"The ClusterResource %q does not exist in this namespace: correct spec.resourceName in another call",
-			call.Spec.ResourceName)), nil
-	case err != nil:
-		return nil, fmt.Errorf("reading the resource: %w", err)
-	case resource.Spec.GroupName != call.Spec.GroupName:
-		return resourceNotFound(fmt.Sprintf(
-			"The ClusterResource %q belongs to the group %q: name that group in another call",
-			call.Spec.ResourceName, resource.Spec.GroupName)), nil
+	case call.Spec.HostName != "":
+		return "It waits for the monitor of the host " + call.Spec.HostName
+	case group.Spec.DesiredState == understudyv1alpha1.DesiredOffline:
+		return "It waits for a host to own the group, which is to be offline: set its spec.desiredState to Online"
+	case owner == nil:
+		return "It waits for a host to own the group, which had no owner yet: its conditions say why"
+	case apimeta.IsStatusConditionTrue(group.Status.Conditions, understudyv1alpha1.ConditionOwnerLost):
+		return "It waits for a host to own the group: its owner " + owner.PodName + " is lost, and nobody has taken over"
 	}
-	return nil, nil
+	return "It waits for the monitor of the owner: the host " + owner.PodName + ", or the one that comes after it"
 }

@@ -6,7 +6,6 @@
 package controllers_test
 
 import (
-	"fmt"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -21,7 +20,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
@@ -375,96 +373,6 @@ func TestChildrenAreMended(t *testing.T) {
 		g.Expect(get(g, t, ns, "understudy-db", &rbacv1.Role{}).Rules).To(Equal(rules))
 		get(g, t, ns, "db", &corev1.Service{})
 	}, soon, "50ms").Should(Succeed())
-}
-
-// Calls that nobody can claim are refused with a reason; finished ones expire.
-func TestControlCalls(t *testing.T) {
-	t.Parallel()
-	g := NewWithT(t)
-	ns := namespace(t, nil)
-	create(g, t, newGroup(ns, "db"), newResource(ns, "db", "redis"), newGroup(ns, "other"))
-	call := func(name, group, resource, code string) *understudyv1alpha1.ControlCall {
-		return &understudyv1alpha1.ControlCall{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
-			Spec:       understudyv1alpha1.ControlCallSpec{GroupName: group, ResourceName: resource, Code: code},
-		}
-	}
-	short := call("no-group", "nowhere", "", understudyv1alpha1.CodeMove)
-	short.Spec.TTLSecondsAfterFinished = new(int32(4))
-	create(g, t, short, call("no-resource", "db", "mysql", "PROCESS"),
-		call("wrong-group", "other", "redis", "PROCESS"), call("good", "db", "redis", "PROCESS"))
-	for name, want := range map[string]string{
-		"no-group": "5013 ERROR_GROUP_NOT_FOUND", "no-resource": "5007 ERROR_RESOURCE_NOT_FOUND",
-		"wrong-group": "5007 ERROR_RESOURCE_NOT_FOUND",
-	} {
-		g.Eventually(func(g Gomega) {
-			have := get(g, t, ns, name, &understudyv1alpha1.ControlCall{})
-			condition := apimeta.FindStatusCondition(have.Status.Conditions, understudyv1alpha1.ConditionFinished)
-			g.Expect(condition).To(HaveValue(HaveField("Reason", understudyv1alpha1.ReasonRefused)), name)
-			g.Expect(fmt.Sprint(ptr.Deref(have.Status.StatusCode, 0), " ", have.Status.StatusName)).To(Equal(want), name)
-		}, soon, "50ms").Should(Succeed())
-	}
-	g.Expect(get(g, t, ns, "good", &understudyv1alpha1.ControlCall{}).Status).To(BeZero(), "waits for an owner")
-	g.Eventually(func(g Gomega) { gone(g, t, short) }, soon, "100ms").Should(Succeed())
-	get(g, t, ns, "no-resource", &understudyv1alpha1.ControlCall{})
-}
-
-// A call does not outlive its target: what nobody claimed is refused, of what was
-// claimed the outcome is unknown.
-func TestControlCallsOfWhatIsDeleted(t *testing.T) {
-	t.Parallel()
-	g := NewWithT(t)
-	ns := namespace(t, nil)
-	owner, monitor := ownedGroup(g, t, ns)
-	create(g, t, newGroup(ns, "other"), newResource(ns, "other", "mysql"))
-	call := func(name, group, resource, code string) {
-		create(g, t, &understudyv1alpha1.ControlCall{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
-			Spec:       understudyv1alpha1.ControlCallSpec{GroupName: group, ResourceName: resource, Code: code},
-		})
-	}
-	call("claimed", "db", "redis", "PROCESS")
-	call("waiting", "db", "", understudyv1alpha1.CodeMove)
-	call("asking", "other", "mysql", "PROCESS")
-	g.Expect(monitor.Status().Patch(t.Context(), &understudyv1alpha1.ControlCall{
-		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "claimed"},
-	}, client.RawPatch(types.MergePatchType, []byte(
-		`{"status":{"owner":{"epoch":1000,"podUID":"`+string(owner.UID)+`","podName":"db-0"}}}`)))).To(Succeed())
-	ends := func(name, reason, status, message string) {
-		g.Eventually(func(g Gomega) {
-			have := get(g, t, ns, name, &understudyv1alpha1.ControlCall{})
-			g.Expect(apimeta.FindStatusCondition(have.Status.Conditions, understudyv1alpha1.ConditionFinished)).
-				To(HaveValue(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", reason))), name)
-			g.Expect(have.Status.StatusName).To(Equal(status), name)
-			g.Expect(have.Status.Message).To(ContainSubstring(message), name)
-			g.Expect(have.Status.CompletionTime).NotTo(BeNil())
-		}, soon, "100ms").Should(Succeed())
-	}
-	// Also when the grace of calls that come before their target is over, after which nothing looks again.
-	g.Consistently(func(g Gomega) {
-		for _, name := range []string{"claimed", "waiting", "asking"} {
-			g.Expect(get(g, t, ns, name, &understudyv1alpha1.ControlCall{}).Status.CompletionTime).To(BeNil(), name)
-		}
-	}, "6s", "200ms").Should(Succeed())
-	g.Expect(c.Delete(t.Context(), newResource(ns, "other", "mysql"))).To(Succeed())
-	ends("asking", understudyv1alpha1.ReasonRefused, "ERROR_RESOURCE_NOT_FOUND", `"mysql" does not exist`)
-
-	g.Expect(c.Delete(t.Context(), newGroup(ns, "db"))).To(Succeed())
-	g.Eventually(func(g Gomega) {
-		g.Expect(apimeta.IsStatusConditionTrue(
-			group(g, t, ns, "db").Status.Conditions, understudyv1alpha1.ConditionRetiring)).To(BeTrue())
-	}, soon, "50ms").Should(Succeed())
-	g.Expect(take(t.Context(), monitor, ns, nil, 1_000)).To(Succeed(), "released")
-	g.Eventually(func(g Gomega) {
-		for _, p := range pods(g, t, ns, "db") { // kubelet's part
-			if !p.DeletionTimestamp.IsZero() {
-				g.Expect(client.IgnoreNotFound(c.Delete(t.Context(), &p, client.GracePeriodSeconds(0)))).To(Succeed())
-			}
-		}
-		gone(g, t, newGroup(ns, "db"))
-	}, 2*soon, "100ms").Should(Succeed())
-	ends("claimed", understudyv1alpha1.ReasonOutcomeUnknown, "ERROR_OPERATION_ABORTED", "it is not run again")
-	ends("waiting", understudyv1alpha1.ReasonRefused, "ERROR_GROUP_NOT_FOUND", `"db" does not exist`)
 }
 
 // TestPlanThatCannotBeStored: a plan for which there is no room keeps the group from

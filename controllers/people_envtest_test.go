@@ -151,30 +151,39 @@ func TestControlCallVerbs(t *testing.T) {
 		"moves":   person(g, t, ns, "moves", []rbacv1.PolicyRule{creates, rule("resourcegroups", "db", "move")}),
 		"reads":   person(g, t, ns, "reads", []rbacv1.PolicyRule{creates, rule("clusterresources", "redis", "controlread")}),
 		"writes":  person(g, t, ns, "writes", []rbacv1.PolicyRule{creates, rule("clusterresources", "redis", "controlwrite")}),
+		"asks":    person(g, t, ns, "asks", []rbacv1.PolicyRule{creates, rule("resourcegroups", "db", "controlread")}),
+		"runs":    person(g, t, ns, "runs", []rbacv1.PolicyRule{creates, rule("resourcegroups", "db", "controlwrite")}),
+		"views":   person(g, t, ns, "views", []rbacv1.PolicyRule{creates}, "understudy-viewer"),
 		"edits":   editor(g, t, ns),
 	}
+	const read, write = understudyv1alpha1.ControlRead, understudyv1alpha1.ControlWrite
 	for who, as := range people {
 		for _, one := range []struct {
-			group, resource string
-			access          understudyv1alpha1.ControlAccess
-			may             []string
-			verb            string
+			group, resource, typeName, code string
+			access                          understudyv1alpha1.ControlAccess
+			may                             []string
+			verb                            string
 		}{
-			{"db", "", "", []string{"moves", "edits"}, "verb move"},
-			{"other", "", "", []string{"edits"}, "verb move"},
-			{"db", "redis", understudyv1alpha1.ControlRead, []string{"reads", "writes", "edits"}, "verb controlread"},
-			{"db", "redis", understudyv1alpha1.ControlWrite, []string{"writes", "edits"}, "verb controlwrite"},
-			{"db", "redis", "", []string{"writes", "edits"}, "verb controlwrite"},
-			{"db", "mysql", understudyv1alpha1.ControlRead, []string{"edits"}, "verb controlread"},
+			{"db", "", "", "MOVE", "", []string{"moves", "edits"}, "verb move on the ResourceGroup db"},
+			{"db", "", "", "CANCEL", "", []string{"moves", "edits"}, "verb move on the ResourceGroup db"},
+			{"other", "", "", "MOVE", "", []string{"edits"}, "verb move on the ResourceGroup other"},
+			{"db", "", "", "GET_STATE", read, []string{"asks", "runs", "edits"}, "verb controlread on the ResourceGroup db"},
+			{"db", "", "", "GET_STATE", "", []string{"runs", "edits"}, "verb controlwrite on the ResourceGroup db"},
+			{"db", "", "", "DUMP", write, []string{"runs", "edits"}, "verb controlwrite on the ResourceGroup db"},
+			{"db", "", "application", "COUNT", read, []string{"asks", "runs", "edits"}, "verb controlread on the ResourceGroup db"},
+			{"db", "", "application", "BALANCE", "", []string{"runs", "edits"}, "verb controlwrite on the ResourceGroup db"},
+			{"db", "", "application", "CANCEL", "", []string{"runs", "edits"}, "verb controlwrite on the ResourceGroup db"},
+			{"db", "redis", "", "PROCESS", read, []string{"reads", "writes", "edits"}, "verb controlread on the ClusterResource redis"},
+			{"db", "redis", "", "PROCESS", write, []string{"writes", "edits"}, "verb controlwrite on the ClusterResource redis"},
+			{"db", "redis", "", "PROCESS", "", []string{"writes", "edits"}, "verb controlwrite on the ClusterResource redis"},
+			{"db", "redis", "", "FAIL", "", []string{"writes", "edits"}, "verb controlwrite on the ClusterResource redis"},
+			{"db", "redis", "", "CANCEL", "", []string{"writes", "edits"}, "verb controlwrite on the ClusterResource redis"},
+			{"db", "mysql", "", "PROCESS", read, []string{"edits"}, "verb controlread on the ClusterResource mysql"},
 		} {
-			code := "PROCESS"
-			if one.resource == "" {
-				code = understudyv1alpha1.CodeMove
-			}
 			err := as.Create(t.Context(), &understudyv1alpha1.ControlCall{
 				ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "call-"},
 				Spec: understudyv1alpha1.ControlCallSpec{
-					GroupName: one.group, ResourceName: one.resource, Code: code, Access: one.access,
+					GroupName: one.group, ResourceName: one.resource, TypeName: one.typeName, Code: one.code, Access: one.access,
 				},
 			})
 			if slices.Contains(one.may, who) {
@@ -182,6 +191,49 @@ func TestControlCallVerbs(t *testing.T) {
 			} else {
 				g.Expect(err).To(MatchError(ContainSubstring(one.verb)), "%s: %+v", who, one)
 			}
+		}
+	}
+}
+
+// A call is made as nobody but its creator, as the API server knows them.
+func TestControlCallsAsAUser(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	edit := editor(g, t, ns)
+	me, uid := "system:serviceaccount:"+ns+":editor", string(get(g, t, ns, "editor", &corev1.ServiceAccount{}).UID)
+	as := rest.CopyConfig(config)
+	as.Impersonate = rest.ImpersonationConfig{UserName: "eve", Groups: []string{"system:masters"}}
+	plain, err := client.New(as, client.Options{Scheme: c.Scheme()})
+	g.Expect(err).NotTo(HaveOccurred())
+	groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + ns, "system:authenticated"}
+	for _, one := range []struct {
+		who     client.Client
+		user    understudyv1alpha1.ControlUser
+		refused string
+	}{
+		{edit, understudyv1alpha1.ControlUser{Username: me, UID: uid, Groups: groups}, ""},
+		{edit, understudyv1alpha1.ControlUser{Username: me, UID: uid, Groups: groups[1:2]}, ""},
+		{edit, understudyv1alpha1.ControlUser{Username: me, UID: uid}, ""},
+		{edit, understudyv1alpha1.ControlUser{Username: me}, "spec.asUser is who creates the call: username " + me + " and uid " + uid},
+		{edit, understudyv1alpha1.ControlUser{Username: me, UID: "1"}, "spec.asUser is who creates the call"},
+		{edit, understudyv1alpha1.ControlUser{Username: "eve", UID: uid}, "spec.asUser is who creates the call"},
+		{edit, understudyv1alpha1.ControlUser{Username: me, UID: uid, Groups: append(slices.Clone(groups), "system:masters")},
+			"and these are not: system:masters"},
+		{plain, understudyv1alpha1.ControlUser{Username: "eve", Groups: []string{"system:masters"}}, ""},
+		{plain, understudyv1alpha1.ControlUser{Username: "eve", UID: "1"}, "username eve and no uid"},
+		{plain, understudyv1alpha1.ControlUser{Username: me}, "username eve and no uid"},
+	} {
+		call := &understudyv1alpha1.ControlCall{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, GenerateName: "call-"},
+			Spec: understudyv1alpha1.ControlCallSpec{
+				GroupName: "db", ResourceName: "redis", Code: "PROCESS", AsUser: &one.user,
+			},
+		}
+		if err := one.who.Create(t.Context(), call); one.refused == "" {
+			g.Expect(err).NotTo(HaveOccurred(), "%+v", one.user)
+		} else {
+			g.Expect(err).To(MatchError(ContainSubstring(one.refused)), "%+v", one.user)
 		}
 	}
 }

@@ -75,10 +75,11 @@ func CacheOptions() cache.Options {
 	}
 }
 
-// Indexes of the cache.
+// Indexes of the cache. The first two are what the API server selects by, too, so that
+// both are asked in the same way.
 const (
-	indexGroup = ".spec.groupName"
-	indexType  = ".spec.typeName"
+	indexGroup = "spec.groupName"
+	indexType  = "spec.typeName"
 	indexNode  = ".spec.nodeName"
 )
 

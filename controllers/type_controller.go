@@ -88,7 +88,7 @@ func (r *typeReconciler) hold(ctx context.Context, t *understudyv1alpha1.Resourc
 	deleted := !t.DeletionTimestamp.IsZero()
 	if held && len(users.Items) == 0 {
 		// The cache may not know the last one yet.
-		if err := r.live.List(ctx, &users, client.MatchingFields{"spec.typeName": t.Name}); err != nil {
+		if err := r.live.List(ctx, &users, client.MatchingFields{indexType: t.Name}); err != nil {
 			return fmt.Errorf("listing the users of the ResourceType %s: %w", t.Name, err)
 		}
 	}

@@ -6,6 +6,7 @@
 package controllers_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/testpolicy"
 )
 
 // A type that is deleted while resources name it stays and names them; what runs goes
@@ -64,4 +66,16 @@ func TestTypeInUse(t *testing.T) {
 	g.Consistently(func(g Gomega) { get(g, t, "", ns, &understudyv1alpha1.ResourceType{}) }, "500ms", "50ms").Should(Succeed())
 	g.Expect(c.Delete(t.Context(), typed("old"))).To(Succeed())
 	g.Eventually(func(g Gomega) { gone(g, t, one) }, soon, "50ms").Should(Succeed())
+}
+
+// The type of the example of the SDK is accepted as it stands.
+func TestExampleTypes(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	g.Expect(testpolicy.Apply(t.Context(), c, filepath.Join("..", "examples", "provider-sdk"))).To(Succeed())
+	g.Eventually(func(g Gomega) {
+		one := get(g, t, "", "link", &understudyv1alpha1.ResourceType{})
+		g.Expect(apimeta.FindStatusCondition(one.Status.Conditions, understudyv1alpha1.ConditionAccepted)).
+			To(HaveValue(HaveField("Status", metav1.ConditionTrue)))
+	}, soon, "50ms").Should(Succeed())
 }

@@ -88,9 +88,14 @@ func TestQuotes(t *testing.T) {
 	if !strings.Contains(read(t, "../README.md"), "```yaml\n"+own+"```") {
 		t.Error("README.md does not quote examples/own/hello.yaml as it is")
 	}
-	_, sdk, _ := strings.Cut(read(t, "../examples/provider-sdk/main.go"), "\npackage main\n")
-	if !strings.Contains(read(t, "providers.md"), "```go\npackage main\n"+sdk+"```") {
-		t.Error("providers.md does not quote examples/provider-sdk/main.go as it is")
+	for _, file := range []string{"main.go", "control.go"} {
+		_, sdk, _ := strings.Cut(read(t, "../examples/provider-sdk/"+file), "\npackage main\n")
+		if !strings.Contains(read(t, "providers.md"), "```go\npackage main\n"+sdk+"```") {
+			t.Errorf("providers.md does not quote examples/provider-sdk/%s as it is", file)
+		}
+	}
+	if !strings.Contains(read(t, "providers.md"), "```yaml\n"+read(t, "../examples/provider-sdk/link.yaml")+"```") {
+		t.Error("providers.md does not quote examples/provider-sdk/link.yaml as it is")
 	}
 }
 

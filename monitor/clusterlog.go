@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/understudy-dev/understudy/monitor/clock"
 	"github.com/understudy-dev/understudy/monitor/core"
@@ -22,49 +24,60 @@ const (
 	logBytes = 1 << 20
 )
 
-// clusterLog writes lines in the form of a cluster log (RA section 9). Lines that
-// nobody takes in time are dropped, and how many is told where they are missing.
-type clusterLog struct {
+// clusterLog writes lines in the form of a cluster log (RA section 9), to any number of
+// writers. None waits for another.
+type clusterLog struct{ sinks []*logSink }
+
+// logSink is one of them. Lines that it does not take in time are dropped, and how many
+// is told where they are missing.
+type logSink struct {
 	box *outbox
 
 	mu      sync.Mutex
 	dropped int
 }
 
-// newClusterLog makes a log; nil writes it nowhere.
-func newClusterLog(out io.Writer) *clusterLog {
+// newClusterLog makes a log; a nil writer is left out.
+func newClusterLog(outs ...io.Writer) *clusterLog {
 	c := &clusterLog{}
-	if out != nil {
-		c.box = newOutbox(out, logLines, logBytes)
-		c.box.idle = func() []byte {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			return c.gap()
+	for _, out := range outs {
+		if out == nil {
+			continue
 		}
-		go c.box.run()
+		s := &logSink{box: newOutbox(out, logLines, logBytes)}
+		s.box.idle = func() []byte {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.gap()
+		}
+		go s.box.run()
+		c.sinks = append(c.sinks, s)
 	}
 	return c
 }
 
 func (c *clusterLog) write(at instant.Instant, l core.Log) {
-	if c.box == nil {
-		return
+	for _, s := range c.sinks {
+		s.write(logLine(at, l))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	dropped := c.dropped
-	if line := append(c.gap(), logLine(at, l)...); !c.box.put(line) {
-		c.dropped = dropped + 1
+}
+
+func (s *logSink) write(line []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	dropped := s.dropped
+	if !s.box.put(append(s.gap(), line...)) {
+		s.dropped = dropped + 1
 	}
 }
 
 // gap is the line that stands for those dropped, nil if there are none.
-func (c *clusterLog) gap() []byte {
-	n := c.dropped
+func (s *logSink) gap() []byte {
+	n := s.dropped
 	if n == 0 {
 		return nil
 	}
-	c.dropped = 0
+	s.dropped = 0
 	return logLine(clock.Now(), core.Log{
 		Level: engine.LevelWarning, Component: "RCM", Reason: string(engine.ReasonLogDropped),
 		Text: fmt.Sprintf("%d lines were dropped here, because nobody read this log", n),
@@ -73,8 +86,8 @@ func (c *clusterLog) gap() []byte {
 
 // close waits a while until all is written.
 func (c *clusterLog) close(limit time.Duration) {
-	if c.box != nil {
-		c.box.close(limit)
+	for _, s := range c.sinks {
+		s.box.close(limit)
 	}
 }
 
@@ -90,6 +103,13 @@ func logLine(at instant.Instant, l core.Log) []byte {
 	if l.Resource != "" {
 		about = "<" + l.Resource + ">: "
 	}
+	// A text of several lines must not look like several lines of the log.
+	text := strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, l.Text)
 	return fmt.Appendf(nil, "%08x::%s %s [%s] %s%s: %s\n", os.Getpid(),
-		at.WallTime().Format("2006/01/02-15:04:05.000"), level, l.Component, about, l.Reason, l.Text)
+		at.WallTime().Format("2006/01/02-15:04:05.000"), level, l.Component, about, l.Reason, text)
 }

@@ -55,15 +55,16 @@ func TestClusterLogThatNobodyReads(t *testing.T) {
 
 // What comes after a gap stands after it.
 func TestClusterLogAfterAGap(t *testing.T) {
-	l := &clusterLog{box: newOutbox(&bytes.Buffer{}, 2, logBytes)} // nobody runs it yet
+	s := &logSink{box: newOutbox(&bytes.Buffer{}, 2, logBytes)} // nobody runs it yet
+	l := &clusterLog{sinks: []*logSink{s}}
 	for i := range 5 {
 		l.write(instant.Instant{}, core.Log{Text: fmt.Sprint("line ", i)})
 	}
-	<-l.box.lines
+	<-s.box.lines
 	l.write(instant.Instant{}, core.Log{Text: "line 5"})
-	go l.box.run()
+	go s.box.run()
 	l.close(patience)
-	got := l.box.out.(*bytes.Buffer).String()
+	got := s.box.out.(*bytes.Buffer).String()
 	for _, want := range []string{"line 1\n", "3 lines were dropped", "line 5\n"} {
 		_, after, found := strings.Cut(got, want)
 		if !found {

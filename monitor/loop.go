@@ -63,7 +63,7 @@ func newLoop(ctx context.Context, config Config, settings core.Config, last *cor
 		config: config, core: core.New(settings, last),
 		guards: map[string]*guard.Server{}, providers: map[string]*providers.Client{}, stuck: map[string]*stuckFile{},
 		inputs: make(chan core.Input, inputQueue), callbacks: make(chan core.Input, callbackQueue),
-		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log),
+		ended: ctx.Done(), heart: newHeart(readyIn(config.StateDir).touch), log: newClusterLog(config.Log, newLogRing(config.StateDir)),
 		waiting: map[uint64]chan engine.Reply{},
 	}
 	l.recorder = newRecorder(config.Record, func(reason string) {
@@ -234,7 +234,9 @@ func (l *loop) carryOut(ctx context.Context, e core.Effect) error {
 			Type: guardv1.Guard, Epoch: e.Guard.Epoch, G1: e.Guard.G1, G2: e.Guard.G2,
 		})
 	case e.Kill != nil:
-		l.send(e.Kill.Container, guardv1.Message{Type: guardv1.Kill, Reason: e.Kill.Reason})
+		l.send(e.Kill.Container, guardv1.Message{Type: guardv1.Kill, Reason: e.Kill.Reason, AfterDump: e.Kill.AfterDump})
+	case e.Dump != nil:
+		l.dump(*e.Dump)
 	case e.Exit != nil:
 		l.send(e.Exit.Container, guardv1.Message{Type: guardv1.Exit})
 	case e.Stuck != nil:
@@ -283,6 +285,22 @@ func (l *loop) call(c engine.Call) core.Input {
 func (l *loop) send(container string, m guardv1.Message) {
 	if g := l.guards[container]; g != nil {
 		g.Send(m)
+	}
+}
+
+// dump has an init collect a dump, or answers in its place why it cannot.
+func (l *loop) dump(d engine.Dump) {
+	order := &guardv1.DumpOrder{Resource: d.Name, More: d.More, Core: d.Core}
+	for _, p := range d.Processes {
+		order.Processes = append(order.Processes, guardv1.Process{Name: p.Name, PID: p.PID})
+	}
+	refusal := "container " + d.Container + " is not supervised"
+	if g := l.guards[d.Container]; g != nil {
+		refusal = g.Dump(guardv1.Message{Type: guardv1.Dump, ID: d.Resource, Reason: string(d.Reason), Dump: order})
+	}
+	if refusal != "" {
+		answer := &engine.Dumped{Container: d.Container, Resource: d.Resource, Message: refusal}
+		l.execute(func() core.Input { return core.Input{Dumped: answer} })
 	}
 }
 
@@ -346,6 +364,10 @@ func guardInput(e guard.Event) core.Input {
 		return core.Input{Guarded: &core.Guarded{Container: e.Container, Nonce: m.Nonce, Epoch: m.Epoch, G2: m.G2}}
 	case m.Type == guardv1.Empty:
 		return core.Input{Emptied: &core.Emptied{Container: e.Container, Nonce: m.Nonce}}
+	case m.Type == guardv1.Dumped:
+		return core.Input{Dumped: &engine.Dumped{
+			Container: e.Container, Resource: m.ID, File: m.File, Bytes: m.Bytes, Message: m.Reason,
+		}}
 	case m.Type == guardv1.Stopping:
 		return core.Input{Stopping: &core.Stopping{Container: e.Container, Reason: m.Reason}}
 	}

@@ -19,6 +19,9 @@ import (
 // what it started, and may be called again.
 func newTestLoop(t *testing.T, config Config) (l *loop, ctx context.Context, end func()) {
 	t.Helper()
+	if config.StateDir == "" {
+		config.StateDir = t.TempDir()
+	}
 	j, err := journal.Open(t.TempDir())
 	must(t, err)
 	ctx, cancel := context.WithCancel(t.Context())

@@ -20,6 +20,7 @@ import (
 	"github.com/understudy-dev/understudy/monitor/callbacks"
 	"github.com/understudy-dev/understudy/monitor/clock"
 	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/guard"
 	"github.com/understudy-dev/understudy/monitor/journal"
 	"github.com/understudy-dev/understudy/monitor/kube"
@@ -32,6 +33,8 @@ const (
 	MonitorFolder = "monitor"
 	// ProviderFolder holds the provider's socket.
 	ProviderFolder = "provider"
+	// DumpFolder holds the dumps that init collects. Pods of an earlier release lack it.
+	DumpFolder = "dumps"
 	// ReadyFile appears in the state folder once all sockets listen; see Ready, Live.
 	ReadyFile = "ready"
 )
@@ -158,7 +161,9 @@ func (l *loop) serve(ctx context.Context, config guard.Config) error {
 	if err != nil {
 		return err
 	}
-	wait, err := callbacks.Serve(ctx, name, filepath.Join(dir, MonitorFolder), l.callback)
+	wait, err := callbacks.Serve(ctx, callbacks.Config{
+		Container: name, Dir: filepath.Join(dir, MonitorFolder), Group: l.config.Group, Sink: l.callback, Lister: l.others,
+	})
 	if err != nil {
 		return err
 	}
@@ -168,6 +173,22 @@ func (l *loop) serve(ctx context.Context, config guard.Config) error {
 		l.input(providerInput(e))
 	})
 	return nil
+}
+
+// others lists the resources of a type, whosever they are.
+func (l *loop) others(ctx context.Context, typeName string) ([]callbacks.Found, error) {
+	list, err := l.kube.ListType(ctx, typeName)
+	found := make([]callbacks.Found, 0, len(list))
+	for _, r := range list {
+		one := callbacks.Found{
+			Handle: string(r.UID), Name: r.Name, TypeName: r.Spec.TypeName, Group: r.Spec.GroupName,
+		}
+		if o := r.Status.Owner; o != nil {
+			one.State = engine.State(o.State)
+		}
+		found = append(found, one)
+	}
+	return found, err
 }
 
 func folders(dir string) ([]string, error) {

@@ -6,6 +6,7 @@ package provider
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -24,7 +25,11 @@ func (s *service) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoRespo
 }
 
 func (s *service) GetCapabilities(context.Context, *pb.GetCapabilitiesRequest) (*pb.GetCapabilitiesResponse, error) {
-	return &pb.GetCapabilitiesResponse{Capabilities: []pb.Capability{pb.Capability_CAPABILITY_RESOURCE_CONTROL}}, nil
+	// What a resource or a type does not implement, its call answers with 1.
+	return &pb.GetCapabilitiesResponse{Capabilities: []pb.Capability{
+		pb.Capability_CAPABILITY_RESOURCE_CONTROL, pb.Capability_CAPABILITY_RESOURCE_TYPE_CONTROL,
+		pb.Capability_CAPABILITY_CANCEL, pb.Capability_CAPABILITY_AS_USER,
+	}}, nil
 }
 
 func (s *service) Probe(context.Context, *pb.ProbeRequest) (*pb.ProbeResponse, error) {
@@ -36,14 +41,17 @@ func (s *service) Startup(ctx context.Context, req *pb.StartupRequest) (*pb.Star
 	if t == nil {
 		return &pb.StartupResponse{Status: uint32(ErrorNameNotFound)}, nil
 	}
-	if req.GetMinVersionSupported() > version || req.GetMaxVersionSupported() < version {
+	i := slices.IndexFunc(versions, func(v uint32) bool {
+		return v >= req.GetMinVersionSupported() && v <= req.GetMaxVersionSupported()
+	})
+	if i < 0 {
 		return &pb.StartupResponse{Status: uint32(ErrorRevisionMismatch)}, nil
 	}
 	if e := asError(t.startup(withDeadlineOf(s.ctx, ctx), req.GetResourceType())); e != nil {
 		s.logger.Error("startup failed", "type", req.GetResourceType(), "error", e)
 		return &pb.StartupResponse{Status: uint32(e.Code)}, nil
 	}
-	return &pb.StartupResponse{Version: version}, nil
+	return &pb.StartupResponse{Version: versions[i]}, nil
 }
 
 func (s *service) Open(ctx context.Context, req *pb.OpenRequest) (*pb.OpenResponse, error) {
@@ -130,14 +138,88 @@ func (s *service) IsAlive(ctx context.Context, req *pb.IsAliveRequest) (*pb.IsAl
 	return answer, nil
 }
 
+func (s *service) ResourceControl(
+	ctx context.Context, req *pb.ResourceControlRequest,
+) (*pb.ResourceControlResponse, error) {
+	in, ok := s.find(req.GetResourceId())
+	switch {
+	case !ok:
+		return &pb.ResourceControlResponse{Output: &pb.ControlOutput{Status: uint32(ErrorResourceNotFound)}}, nil
+	case req.GetInput().GetControlCode() == setPrivateProperties:
+		return &pb.ResourceControlResponse{Output: in.setProperties(ctx, req.GetInput().GetInBuffer())}, nil
+	}
+	return &pb.ResourceControlResponse{Output: once(ctx, in.name, req.GetInput(), in.serveControl)}, nil
+}
+
+func (s *service) ResourceTypeControl(
+	ctx context.Context, req *pb.ResourceTypeControlRequest,
+) (*pb.ResourceTypeControlResponse, error) {
+	t := s.types[strings.ToLower(req.GetResourceTypeName())]
+	if t == nil {
+		return &pb.ResourceTypeControlResponse{Output: &pb.ControlOutput{Status: uint32(ErrorNameNotFound)}}, nil
+	}
+	return &pb.ResourceTypeControlResponse{Output: once(ctx, t.controls.name, req.GetInput(), t.serveControl)}, nil
+}
+
 func (s *service) BeginResourceControl(
 	ctx context.Context, req *pb.BeginResourceControlRequest,
 ) (*pb.BeginResourceControlResponse, error) {
+	o, later, err := s.beginControl(ctx, req.GetResourceId(), req.GetInput(), req.GetContext(), nil)
+	return &pb.BeginResourceControlResponse{Output: o, ReturnedAsynchronously: later}, err
+}
+
+func (s *service) BeginResourceControlAsUser(
+	ctx context.Context, req *pb.BeginResourceControlAsUserRequest,
+) (*pb.BeginResourceControlAsUserResponse, error) {
+	o, later, err := s.beginControl(ctx, req.GetResourceId(), req.GetInput(), req.GetContext(), asUser(req.GetUser()))
+	return &pb.BeginResourceControlAsUserResponse{Output: o, ReturnedAsynchronously: later}, err
+}
+
+func (s *service) BeginResourceTypeControl(
+	ctx context.Context, req *pb.BeginResourceTypeControlRequest,
+) (*pb.BeginResourceTypeControlResponse, error) {
+	o, later, err := s.beginTypeControl(ctx, req.GetResourceTypeName(), req.GetInput(), req.GetContext(), nil)
+	return &pb.BeginResourceTypeControlResponse{Output: o, ReturnedAsynchronously: later}, err
+}
+
+func (s *service) BeginResourceTypeControlAsUser(
+	ctx context.Context, req *pb.BeginResourceTypeControlAsUserRequest,
+) (*pb.BeginResourceTypeControlAsUserResponse, error) {
+	o, later, err := s.beginTypeControl(
+		ctx, req.GetResourceTypeName(), req.GetInput(), req.GetContext(), asUser(req.GetUser()))
+	return &pb.BeginResourceTypeControlAsUserResponse{Output: o, ReturnedAsynchronously: later}, err
+}
+
+func (s *service) beginControl(
+	ctx context.Context, resource string, input *pb.ControlInput, id int64, user *pb.UserIdentity,
+) (*pb.ControlOutput, bool, error) {
+	in, ok := s.find(resource)
+	if !ok {
+		return &pb.ControlOutput{Status: uint32(ErrorResourceNotFound)}, false, nil
+	}
+	return in.beginControl(ctx, input, id, user)
+}
+
+// asUser is the identity, never nil: a call as nobody is not one without a user.
+func asUser(u *pb.UserIdentity) *pb.UserIdentity {
+	if u == nil {
+		return &pb.UserIdentity{}
+	}
+	return u
+}
+
+func (s *service) Cancel(ctx context.Context, req *pb.CancelRequest) (*pb.CancelResponse, error) {
 	in, ok := s.find(req.GetResourceId())
 	if !ok {
-		return ended(&pb.ControlOutput{Status: uint32(ErrorResourceNotFound)}), nil
+		return &pb.CancelResponse{Status: uint32(ErrorResourceNotFound)}, nil
 	}
-	return in.beginControl(ctx, req.GetInput(), req.GetContext())
+	c, ok := in.res.(Canceler)
+	if !ok {
+		return &pb.CancelResponse{Status: uint32(ErrorInvalidFunction)}, nil
+	}
+	_, err := guarded(in.name, func() (struct{}, error) { return struct{}{}, c.Cancel(ctx) })
+	code, _, err := split(err)
+	return &pb.CancelResponse{Status: code}, err
 }
 
 func unknown(id string) string { return fmt.Sprintf("no open resource %q", clip(id, 64)) }

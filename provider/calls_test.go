@@ -20,6 +20,7 @@ import (
 	"github.com/understudy-dev/understudy/provider"
 )
 
+// Shows: Startup.
 func TestIdentity(t *testing.T) {
 	s := newStage(t, &fake{})
 	if info, err := s.GetInfo(s.ctx(), &pb.GetInfoRequest{}); err != nil || info.GetName() != "fake.example.com" || info.GetResourceTypes()[0] != "Fake" {
@@ -33,10 +34,11 @@ func TestIdentity(t *testing.T) {
 		least, most      uint32
 		status, version_ uint32
 	}{
-		{"FAKE", 0x100, 0x400, 0, 0x300},
+		{"FAKE", 0x100, 0x400, 0, 0x400},
 		{"fake", 0x300, 0x300, 0, 0x300},
-		{"fake", 0x100, 0x200, 1306, 0},
-		{"fake", 0x400, 0x400, 1306, 0},
+		{"fake", 0x100, 0x2ff, 0, 0x200},
+		{"fake", 0x401, 0x500, 1306, 0},
+		{"fake", 0x000, 0x0ff, 1306, 0},
 		{"other", 0x100, 0x400, 5080, 0},
 	} {
 		resp, err := s.Startup(s.ctx(), &pb.StartupRequest{ResourceType: c.kind, MinVersionSupported: c.least, MaxVersionSupported: c.most})

@@ -42,7 +42,8 @@ type instance struct {
 	// epoch under which the resource was last brought online.
 	epoch    int64
 	closing  bool
-	controls map[int64]*control
+	controls *controls
+	workers  workers
 	// update is the SetProperties under way: at most one.
 	update *update
 }
@@ -134,6 +135,7 @@ func (in *instance) report(op *operation, kind reportKind, st *pb.ResourceStatus
 				in.state = StateFailed
 			}
 			in.mu.Unlock()
+			in.workers.end()
 		}
 		return err
 	}})

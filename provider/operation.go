@@ -177,12 +177,13 @@ func (in *instance) runTerminate(ctx context.Context) error {
 		u.cancel()
 	}
 	in.lane.supersede()
+	ws := in.workers.end()
 	in.mu.Unlock()
 	// Detached like any other call: the monitor may die, the stop goes on.
 	termCtx := withDeadlineOf(in.ctx, ctx)
 	answer := make(chan error, 1)
 	go func() {
-		err := in.terminateAll(termCtx, op, u)
+		err := in.terminateAll(termCtx, op, u, ws)
 		in.mu.Lock()
 		in.terminating--
 		if err == nil && in.op == nil {
@@ -201,9 +202,9 @@ func (in *instance) runTerminate(ctx context.Context) error {
 	}
 }
 
-// terminateAll calls the provider's Terminate, again after op and u have ended: they
-// may have started something before they noticed.
-func (in *instance) terminateAll(ctx context.Context, op *operation, u *update) error {
+// terminateAll calls the provider's Terminate, again after what was under way has
+// ended: it may have started something before it noticed.
+func (in *instance) terminateAll(ctx context.Context, op *operation, u *update, ws []*BackgroundWorker) error {
 	select {
 	case in.terminate <- struct{}{}:
 		defer func() { <-in.terminate }()
@@ -215,7 +216,7 @@ func (in *instance) terminateAll(ctx context.Context, op *operation, u *update) 
 		return err
 	}
 	err := call()
-	if op == nil && u == nil {
+	if op == nil && u == nil && len(ws) == 0 {
 		return err
 	}
 	var ends []<-chan struct{}
@@ -224,6 +225,9 @@ func (in *instance) terminateAll(ctx context.Context, op *operation, u *update) 
 	}
 	if u != nil {
 		ends = append(ends, u.done)
+	}
+	for _, w := range ws {
+		ends = append(ends, w.done)
 	}
 	for _, end := range ends {
 		select {

@@ -5,6 +5,7 @@ package provider
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -122,6 +123,29 @@ type ControlCall struct {
 	In []byte
 	// OutSize is the most bytes that the answer may have.
 	OutSize uint32
+	// User is who asks, if the call is made as a user; nil if not. RA 2.1.
+	User *User
+
+	extend func(ctx context.Context, timeout time.Duration) error
+}
+
+// Extend gives the call a new time limit, which counts from now: a ControlWork that
+// goes on longer than its call was given asks for it in time. 87 once the call has
+// ended, 5910 once its time was over. RA 1.7, 1.8.
+func (c ControlCall) Extend(ctx context.Context, timeout time.Duration) error {
+	return c.extend(ctx, timeout)
+}
+
+// User stands for TokenHandle, RA 2.1: names that the API server vouches for.
+type User struct {
+	Name, UID string
+	Groups    []string
+}
+
+// Canceler is a Resource whose pending operation can be cancelled, RA 2.1 Cancel.
+type Canceler interface {
+	// Cancel cancels a queued or pending operation. Nil: it is cancelled.
+	Cancel(ctx context.Context) error
 }
 
 // OpenArgs are the arguments of Open, RA 2.1.

@@ -23,8 +23,9 @@ import (
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 )
 
-// version is CLRES_VERSION_V3_00, RA 2.0: control codes begin and end apart.
-const version = 0x300
+// versions are those of RA 2.0 whose calls are served, newest first: with control codes
+// that begin and end apart as a user too, without a user, with Cancel, and the first.
+var versions = []uint32{0x400, 0x300, 0x200, 0x100}
 
 // service serves the protocol for all resources of the process.
 type service struct {
@@ -45,8 +46,9 @@ type service struct {
 
 type resourceType struct {
 	Type
-	mu      sync.Mutex
-	started bool
+	controls *controls
+	mu       sync.Mutex
+	started  bool
 }
 
 func newService(ctx context.Context, p Provider, monitor pb.MonitorServiceClient, logger *slog.Logger) *service {
@@ -63,7 +65,7 @@ func newService(ctx context.Context, p Provider, monitor pb.MonitorServiceClient
 		byHandle: map[string]*instance{},
 	}
 	for name, t := range p.Types {
-		s.types[strings.ToLower(name)] = &resourceType{Type: t}
+		s.types[strings.ToLower(name)] = &resourceType{Type: t, controls: newTypeControls(ctx, name, monitor)}
 	}
 	return s
 }
@@ -157,9 +159,9 @@ func (s *service) create(ctx context.Context, t *resourceType, id string, req *p
 		monitor:   s.monitor,
 		terminate: make(chan struct{}, 1),
 		state:     StateOffline,
-		controls:  map[int64]*control{},
 	}
 	in.ctx, in.cancel = context.WithCancel(s.ctx)
+	in.controls = in.newControls()
 	var err error
 	in.res, err = guarded(in.name, func() (Resource, error) {
 		return t.Open(ctx, OpenArgs{
@@ -202,7 +204,8 @@ func (s *service) close(ctx context.Context, in *instance) error {
 	in.closing = true
 	in.mu.Unlock()
 	_, err := guarded(in.name, func() (struct{}, error) {
-		return struct{}{}, in.res.Close(withDeadlineOf(in.ctx, ctx))
+		ctx := withDeadlineOf(in.ctx, ctx)
+		return struct{}{}, errors.Join(TerminateWorkers(ctx, in.workers.end()...), in.res.Close(ctx))
 	})
 	// The instance is gone whatever Close said: it has no second try in RA.
 	in.cancel()

@@ -107,6 +107,14 @@ type stage struct {
 // newStage opens the fake, or as another resource that is made of it.
 func newStage(t *testing.T, f *fake, as ...provider.Resource) *stage {
 	t.Helper()
+	return newStageOf(t, f, func(inner provider.Type) provider.Type { return inner }, as...)
+}
+
+// newStageOf does that with a type that is made of the fake's.
+func newStageOf(
+	t *testing.T, f *fake, wrap func(provider.Type) provider.Type, as ...provider.Resource,
+) *stage {
+	t.Helper()
 	m := testmonitor.New(t)
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &stage{t: t, monitor: m, fake: f, end: cancel, done: make(chan error, 1)}
@@ -124,7 +132,7 @@ func newStage(t *testing.T, f *fake, as ...provider.Resource) *stage {
 	go func() {
 		s.done <- provider.Serve(ctx, provider.Provider{
 			Name:  "fake.example.com",
-			Types: map[string]provider.Type{"Fake": provider.TypeFunc(open)},
+			Types: map[string]provider.Type{"Fake": wrap(provider.TypeFunc(open))},
 		}, provider.WithSockets(m.Provider, m.Socket), provider.WithLogger(slog.New(slog.DiscardHandler)))
 	}()
 	t.Cleanup(func() {

@@ -234,6 +234,52 @@ type ResourceOwnerStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
 	ControlResults []ControlResult `json:"controlResults,omitempty"`
+	// dumpProcesses are the processes that the provider registered for dumps. RA
+	// section 1.14.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	DumpProcesses []DumpProcess `json:"dumpProcesses,omitempty"`
+	// lastDump is the latest dump that was asked for on this host.
+	// +optional
+	LastDump *LastDump `json:"lastDump,omitempty"`
+}
+
+// DumpProcess is a process of the container: by name, by its number there, or by both.
+type DumpProcess struct {
+	// name of the process.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+	// processID in the PID namespace of the container; 0 means any of that name.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4194304
+	ProcessID *int64 `json:"processID,omitempty"`
+}
+
+// LastDump is the latest dump of a resource.
+type LastDump struct {
+	// time at which it was asked for.
+	// +required
+	Time metav1.MicroTime `json:"time,omitzero"`
+	// reason in one word: Deadlock, DumpRequested, or that of the failure.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Reason string `json:"reason,omitempty"`
+	// name of the dump in the dump volume of the host pod, empty if there is none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name,omitempty"`
+	// bytes that were written, core files included.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Bytes int64 `json:"bytes,omitempty"`
+	// message says why there is none, or not all.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Message string `json:"message,omitempty"`
 }
 
 // ResourceFailure is one failure of a resource.

@@ -235,6 +235,7 @@ type ControlCallOwner struct {
 // +kubebuilder:validation:XValidation:rule="self.spec.code != 'MOVE' || !has(self.spec.resourceName)",message="MOVE is the code of a group: leave spec.resourceName out",fieldPath=".spec.resourceName"
 // +kubebuilder:validation:XValidation:rule="self.spec.code != 'MOVE' || !has(self.spec.typeName)",message="MOVE is the code of a group: leave spec.typeName out",fieldPath=".spec.typeName"
 // +kubebuilder:validation:XValidation:rule="!self.spec.code.matches('^[0-9]+$') || int(self.spec.code) <= 4294967295",message="a control code has 32 bits",fieldPath=".spec.code"
+// +kubebuilder:validation:XValidation:rule="!(self.spec.code.lowerAscii() in ['0x81400016','2168455190','0x8140001a','2168455194'])",message="is MOVE or CANCEL: say so by name",fieldPath=".spec.code"
 // +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.destination)",message="only MOVE has a destination; a code with access Read has spec.hostName",fieldPath=".spec.destination"
 // +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.ignoreLockedMode) || !self.spec.ignoreLockedMode",message="only MOVE can ignore the locked mode",fieldPath=".spec.ignoreLockedMode"
 // +kubebuilder:validation:XValidation:rule="self.spec.code == 'MOVE' || !has(self.spec.queue) || !self.spec.queue",message="only MOVE can be queued",fieldPath=".spec.queue"

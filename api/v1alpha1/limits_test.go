@@ -75,7 +75,9 @@ func limits(s *apiextensionsv1.JSONSchemaProps, add func(what string, good bool,
 	}
 	if s.MinItems != nil {
 		add("minItems", true, list(s, *s.MinItems))
-		add("below minItems", false, list(s, *s.MinItems-1))
+		if *s.MinItems > 0 {
+			add("below minItems", false, list(s, *s.MinItems-1))
+		}
 	}
 	if s.MaxItems != nil {
 		add("maxItems", true, list(s, *s.MaxItems))
@@ -129,7 +131,7 @@ func value(s *apiextensionsv1.JSONSchemaProps, i int) any {
 	}
 	if len(s.Enum) > 0 {
 		var one any
-		_ = yaml.Unmarshal(s.Enum[0].Raw, &one) // it is JSON
+		_ = yaml.Unmarshal(s.Enum[i%len(s.Enum)].Raw, &one) // it is JSON
 		return one
 	}
 	return fmt.Sprint(text(s, 1), i)

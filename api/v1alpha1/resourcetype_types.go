@@ -104,6 +104,11 @@ type ResourceTypeSpec struct {
 	// +kubebuilder:validation:Maximum=86400000
 	ControlTimeoutMaximumMilliseconds int64 `json:"controlTimeoutMaximumMilliseconds,omitempty"`
 
+	// dumpPolicy says when dumps of the type's resources are collected, and of what.
+	// RA section 5.2 DumpPolicy, whose bits are not published.
+	// +optional
+	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+
 	// controlCodes are the user-defined control codes of this type. RA section 6.2.
 	// +optional
 	// +listType=map
@@ -144,6 +149,48 @@ type RequiredDependency struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self != 'Unknown'",message="every type may be of the class Unknown: name another"
 	Class ResourceClass `json:"class,omitempty"`
+}
+
+// DumpCause is what a dump is collected at.
+//
+// +kubebuilder:validation:Enum=Deadlock;Failure
+type DumpCause string
+
+const (
+	// DumpDeadlock collects a dump when a call into the provider did not return in time,
+	// before its container is killed.
+	DumpDeadlock DumpCause = "Deadlock"
+	// DumpFailure collects a dump when a resource failed, before it is terminated.
+	DumpFailure DumpCause = "Failure"
+)
+
+// CoreFiles says whether a dump has the memory of the processes.
+//
+// +kubebuilder:validation:Enum=Never;Always
+type CoreFiles string
+
+const (
+	// CoreFilesNever leaves memory out.
+	CoreFilesNever CoreFiles = "Never"
+	// CoreFilesAlways writes a core file besides each dump. It holds whatever secrets
+	// the processes have in memory.
+	CoreFilesAlways CoreFiles = "Always"
+)
+
+// DumpPolicy says when dumps are collected, and of what.
+type DumpPolicy struct {
+	// collectOn are the causes at which a dump is collected without being asked for.
+	// Default Deadlock; an empty list means only when somebody asks.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=0
+	// +kubebuilder:validation:MaxItems=2
+	CollectOn []DumpCause `json:"collectOn,omitzero"`
+
+	// coreFiles is Never or Always: whether each dump has a core file besides the text,
+	// 64 MiB at most. Default Never.
+	// +optional
+	CoreFiles CoreFiles `json:"coreFiles,omitempty"`
 }
 
 // UpdateMode says when a change of a property takes effect.
@@ -273,7 +320,7 @@ const (
 //
 // CEL has no bit operations: the mark of RA section 6.2 is bit 23 by its macro, bit 21 by its page.
 // +kubebuilder:validation:XValidation:rule="self.code / 2097152 % 2 == 1 || self.code / 8388608 % 2 == 1",message="lacks the mark of a user-defined code: take (object << 24) | ((0x200000 + function) << 2) | access",fieldPath=".code"
-// +kubebuilder:validation:XValidation:rule="!(self.name in ['CANCEL','DUMP','ENUM_COMMON_PROPERTIES','ENUM_PRIVATE_PROPERTIES','FAIL','GET_ARB_TIMEOUT','GET_CHARACTERISTICS','GET_CLASS_INFO','GET_COMMON_PROPERTIES','GET_COMMON_PROPERTY_FMTS','GET_COMMON_RESOURCE_PROPERTY_FMTS','GET_FAILURE_INFO','GET_FLAGS','GET_ID','GET_LOADBAL_PROCESS_LIST','GET_NAME','GET_PRIVATE_PROPERTIES','GET_PRIVATE_PROPERTY_FMTS','GET_PRIVATE_RESOURCE_PROPERTY_FMTS','GET_REQUIRED_DEPENDENCIES','GET_RESOURCE_TYPE','GET_RO_COMMON_PROPERTIES','GET_RO_PRIVATE_PROPERTIES','GET_STATE','GET_STATE_CHANGE_TIME','IS_QUORUM_BLOCKED','MAINTENANCE','MOVE','OFFLINE','ONLINE','QUERY_DELETE','QUERY_MAINTENANCE_MODE','RESET-FAILURES','SET_COMMON_PROPERTIES','SET_MAINTENANCE_MODE','SET_PRIVATE_PROPERTIES','UNKNOWN','VALIDATE_COMMON_PROPERTIES','VALIDATE_PRIVATE_PROPERTIES'])",message="is a code that every type has: choose another name",fieldPath=".name"
+// +kubebuilder:validation:XValidation:rule="!(self.name in ['ADD_DEPENDENCY','ADD_OWNER','CANCEL','DELETE','DUMP','ENUM_COMMON_PROPERTIES','ENUM_PRIVATE_PROPERTIES','EVICT_NODE','FAIL','GET_ARB_TIMEOUT','GET_CHARACTERISTICS','GET_CLASS_INFO','GET_COMMON_PROPERTIES','GET_COMMON_PROPERTY_FMTS','GET_COMMON_RESOURCE_PROPERTY_FMTS','GET_FAILURE_INFO','GET_FLAGS','GET_ID','GET_LOADBAL_PROCESS_LIST','GET_NAME','GET_OPERATION_CONTEXT','GET_PRIVATE_PROPERTIES','GET_PRIVATE_PROPERTY_FMTS','GET_PRIVATE_RESOURCE_PROPERTY_FMTS','GET_REQUIRED_DEPENDENCIES','GET_RESOURCE_TYPE','GET_RO_COMMON_PROPERTIES','GET_RO_PRIVATE_PROPERTIES','GET_STATE','GET_STATE_CHANGE_TIME','INITIALIZE','INSTALL_NODE','IS_QUORUM_BLOCKED','MAINTENANCE','MOVE','NOTIFY_MONITOR_SHUTTING_DOWN','OFFLINE','ONLINE','QUERY_DELETE','QUERY_MAINTENANCE_MODE','REMOVE_DEPENDENCY','REMOVE_OWNER','RESET-FAILURES','SET_COMMON_PROPERTIES','SET_MAINTENANCE_MODE','SET_NAME','SET_PRIVATE_PROPERTIES','STARTING_PHASE1','STARTING_PHASE2','STATE_CHANGE_REASON','UNKNOWN','VALIDATE_COMMON_PROPERTIES','VALIDATE_PRIVATE_PROPERTIES'])",message="is a code that every type has: choose another name",fieldPath=".name"
 type ControlCode struct {
 	// name is what a ControlCall says. None of those that every type has.
 	// +required

@@ -106,6 +106,9 @@ func newRoot(t *testing.T) string {
 	for _, dir := range []string{"proc", "guard"} {
 		must(t, os.Mkdir(filepath.Join(root, dir), 0o755))
 	}
+	dumps := filepath.Join(root, dumpDir)
+	must(t, os.MkdirAll(dumps, 0o755))
+	must(t, os.Chmod(dumps, 0o777)) // as kubelet has it
 	for _, name := range []string{"init", "actor", "suid"} {
 		must(t, os.Link(filepath.Join(bin, name), filepath.Join(root, name)))
 	}

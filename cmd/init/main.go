@@ -85,9 +85,9 @@ func supervise(o options) error {
 		return errors.New("--guard-dir needs init to be PID 1 of a PID namespace of its own: make it the " +
 			"container's command, without a wrapper, and do not set hostPID or shareProcessNamespace")
 	}
-	// The loop and its helpers never need more; without the bound the runtime
-	// keeps a heap cache for each of the node's processors.
-	runtime.GOMAXPROCS(2)
+	// The loop, its helpers and a dump never need more; without the bound the
+	// runtime keeps a heap cache for each of the node's processors.
+	runtime.GOMAXPROCS(3)
 	runtime.LockOSThread()
 	log := newLogger(o.name)
 	w, err := newWorld(log, o.child, o.guardDir)

@@ -29,6 +29,7 @@ type world struct {
 	signals int
 	timer   timer
 	conn    conn
+	dumper  *dumper // nil without a guard
 
 	machine machine.Machine
 	queue   []machine.Event
@@ -46,6 +47,9 @@ func newWorld(log *logger, args []string, guardDir string) (*world, error) {
 		w.socket = socketPath(guardDir)
 		w.child.nonce = newNonce()
 		hideFromChild()
+		if w.dumper, err = newDumper(); err != nil {
+			return nil, err
+		}
 	}
 	if w.timer, err = newTimer(); err != nil {
 		return nil, err
@@ -58,6 +62,11 @@ func newWorld(log *logger, args []string, guardDir string) (*world, error) {
 	}
 	for _, fd := range []int{w.timer.fd, w.signals} {
 		if err := w.watch(syscall.EPOLL_CTL_ADD, fd, syscall.EPOLLIN); err != nil {
+			return nil, err
+		}
+	}
+	if w.dumper != nil {
+		if err := w.watch(syscall.EPOLL_CTL_ADD, w.dumper.woken, syscall.EPOLLIN); err != nil {
 			return nil, err
 		}
 	}
@@ -99,6 +108,13 @@ func (w *world) turn(ready []syscall.EpollEvent) {
 	if ws, died := w.child.reap(); died {
 		code, text := describe(ws)
 		w.step(machine.Event{Kind: machine.ChildDied, Status: code, Text: text})
+	}
+	for _, r := range ready {
+		if w.dumper != nil && int(r.Fd) == w.dumper.woken {
+			if m, ok := w.dumper.answer(); ok {
+				w.step(machine.Event{Kind: machine.Dumped, Message: m})
+			}
+		}
 	}
 	for _, r := range ready {
 		if w.conn.open() && int(r.Fd) == w.conn.fd {
@@ -196,6 +212,8 @@ func (w *world) act(a machine.Action) {
 		if w.conn.open() {
 			w.sent(w.conn.send(a.Message))
 		}
+	case machine.Dump:
+		w.dumper.begin(a.Message)
 	case machine.Log:
 		w.log.print(a.Text)
 	case machine.Exit:
@@ -210,6 +228,7 @@ func (w *world) killAll() machine.Event {
 		killLeftovers()
 		return e
 	}
+	w.dumper.end()
 	err := killAll(w.procs)
 	if err != nil {
 		e.Text = err.Error()
@@ -266,7 +285,7 @@ func hideFromChild() {
 // there is room for them: a fork bomb must not be able to keep it from one, for
 // which it would end init.
 func warmThreads() {
-	const threads = 6
+	const threads = 7
 	done := make(chan struct{}, threads)
 	for range threads {
 		go func() {

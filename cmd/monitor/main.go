@@ -26,7 +26,7 @@ import (
 var version = "unknown"
 
 func main() {
-	if err := command().Execute(); err != nil {
+	if err := command().ExecuteContext(context.Background()); err != nil {
 		os.Exit(1)
 	}
 }
@@ -44,14 +44,11 @@ func command() *cobra.Command {
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return runMonitor(cmd.Context()) },
 	}
-	root.AddCommand(replayCommand(), healthCommand(), versionCommand())
+	root.AddCommand(replayCommand(), healthCommand(), dumpsCommand(), logCommand(), versionCommand())
 	return root
 }
 
 func runMonitor(ctx context.Context) error {
-	if ctx == nil {
-		ctx = context.Background()
-	}
 	config := monitor.Config{
 		Namespace: os.Getenv(layout.EnvPodNamespace), Group: os.Getenv(layout.EnvGroup),
 		PodName: os.Getenv(layout.EnvPodName), PodUID: os.Getenv(layout.EnvPodUID), PodIP: os.Getenv(layout.EnvPodIP),

@@ -36,18 +36,59 @@ const passwordFormat = "password"
 
 // checkNoPasswords refuses a schema that asks for secrets, wherever it does.
 func checkNoPasswords(s *apiextensionsv1.JSONSchemaProps, at *field.Path) field.ErrorList {
-	if s == nil {
-		return nil
-	}
 	var errs field.ErrorList
-	if s.Format == passwordFormat {
-		errs = append(errs, field.Invalid(at.Child("format"), s.Format,
-			"everybody who may read the object may read its properties: let the property name a file or "+
-				"an environment variable, and let the group's template bring the Secret there"))
+	walk(s, at, func(s *apiextensionsv1.JSONSchemaProps, at *field.Path) {
+		if s.Format == passwordFormat {
+			errs = append(errs, field.Invalid(at.Child("format"), s.Format,
+				"everybody who may read the object may read its properties: let the property name a file or "+
+					"an environment variable, and let the group's template bring the Secret there"))
+		}
+	})
+	return errs
+}
+
+// checkPlain refuses, in a schema of a control code, what the monitors, who hold calls
+// to it, do not do: they run no rules and fill in no defaults.
+func checkPlain(s *apiextensionsv1.JSONSchemaProps, at *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	walk(s, at, func(s *apiextensionsv1.JSONSchemaProps, at *field.Path) {
+		if len(s.XValidations) > 0 {
+			errs = append(errs, field.Forbidden(at.Child("x-kubernetes-validations"),
+				"rules are not run on control calls: let the provider check it, and answer 87"))
+		}
+		if s.Default != nil {
+			errs = append(errs, field.Forbidden(at.Child("default"),
+				"defaults are not filled in in control calls: let the provider do it"))
+		}
+	})
+	return errs
+}
+
+// closed is the schema of an input as the monitors use it: by OpenAPI, an object takes
+// any name; here, as in properties, those that it lists, unless it says otherwise.
+func closed(s *apiextensionsv1.JSONSchemaProps) {
+	if s.Type == "object" && s.AdditionalProperties == nil && s.XPreserveUnknownFields == nil && !s.XEmbeddedResource {
+		s.AdditionalProperties = &apiextensionsv1.JSONSchemaPropsOrBool{}
 	}
-	visit := func(s *apiextensionsv1.JSONSchemaProps, at *field.Path) {
-		errs = append(errs, checkNoPasswords(s, at)...)
+	for name, one := range s.Properties {
+		closed(&one)
+		s.Properties[name] = one
 	}
+	if s.Items != nil && s.Items.Schema != nil {
+		closed(s.Items.Schema)
+	}
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+		closed(s.AdditionalProperties.Schema)
+	}
+}
+
+// walk visits a schema and all schemas in it.
+func walk(s *apiextensionsv1.JSONSchemaProps, at *field.Path, f func(*apiextensionsv1.JSONSchemaProps, *field.Path)) {
+	if s == nil {
+		return
+	}
+	f(s, at)
+	visit := func(s *apiextensionsv1.JSONSchemaProps, at *field.Path) { walk(s, at, f) }
 	named := func(keyword string, schemas map[string]apiextensionsv1.JSONSchemaProps) {
 		for _, name := range sortedKeys(schemas) {
 			one := schemas[name]
@@ -79,7 +120,6 @@ func checkNoPasswords(s *apiextensionsv1.JSONSchemaProps, at *field.Path) field.
 	for _, name := range sortedKeys(s.Dependencies) {
 		visit(s.Dependencies[name].Schema, at.Child("dependencies").Key(name))
 	}
-	return errs
 }
 
 // didYouMean is the end of a sentence about a name that does not exist.

@@ -136,6 +136,10 @@ func TestOverrides(t *testing.T) {
 		volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.IsAlivePollIntervalMilliseconds, s.PendingTimeoutMilliseconds = 2000, 3000
 			s.TerminateTimeoutMilliseconds = 1500
+			s.DumpPolicy = &understudyv1alpha1.DumpPolicy{
+				CollectOn: []understudyv1alpha1.DumpCause{understudyv1alpha1.DumpFailure},
+				CoreFiles: understudyv1alpha1.CoreFilesAlways,
+			}
 		}),
 		web(func(s *understudyv1alpha1.ClusterResourceSpec) {
 			s.PendingTimeoutMilliseconds = ptr.To[int64](4000)
@@ -159,6 +163,7 @@ func TestOverrides(t *testing.T) {
 	g.Expect(web.PendingTimeout).To(BeEquivalentTo(4000))
 	g.Expect(disk.PendingTimeout).To(BeEquivalentTo(3000))
 	g.Expect(web.TerminateTimeout).To(BeEquivalentTo(1500))
+	g.Expect(web.DumpPolicy).To(Equal(&planv1.DumpPolicy{OnFailure: true, CoreFiles: true}))
 	g.Expect(web.RestartThreshold).To(BeEquivalentTo(0))
 	g.Expect(web.RetryPeriodOnFailure).To(BeEquivalentTo(7_200_000), "never below the restart period by default")
 	g.Expect(disk.RetryPeriodOnFailure).To(BeEquivalentTo(0), "never")
@@ -168,6 +173,23 @@ func TestOverrides(t *testing.T) {
 	g.Expect(result.Plan.FailoverThreshold).To(BeEquivalentTo(3))
 	g.Expect(result.Plan.FailoverPeriodSeconds).To(BeEquivalentTo(3600))
 	g.Expect(result.Plan.Service).To(Equal(&planv1.Service{Name: "shop-db", Ports: []planv1.Port{{Port: 80}}}))
+}
+
+// A policy that says what holds anyway makes no other plan; an empty list is no default.
+func TestDumpPolicy(t *testing.T) {
+	g := NewWithT(t)
+	causes := func(c ...understudyv1alpha1.DumpCause) *planv1.DumpPolicy {
+		result, problems := plan.Build(input(volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.DumpPolicy = &understudyv1alpha1.DumpPolicy{CollectOn: c}
+		})))
+		g.Expect(problems).To(BeEmpty())
+		return result.Plan.Resources[0].DumpPolicy
+	}
+	g.Expect(causes()).To(BeNil(), "not said")
+	g.Expect(causes(understudyv1alpha1.DumpDeadlock)).To(BeNil())
+	g.Expect(causes([]understudyv1alpha1.DumpCause{}...)).To(Equal(&planv1.DumpPolicy{}))
+	g.Expect(causes(understudyv1alpha1.DumpFailure, understudyv1alpha1.DumpDeadlock)).To(
+		Equal(&planv1.DumpPolicy{OnDeadlock: true, OnFailure: true}))
 }
 
 // leaving has the type deleted while the plan in force has some resources of it.
@@ -394,7 +416,9 @@ func TestRequiredDependencies(t *testing.T) {
 // codes without their schemas: those that are one version behind know no others.
 func TestPlannedTypes(t *testing.T) {
 	g := NewWithT(t)
-	in, out := []byte(`{"type":"object","properties":{"b":{"type":"string"}}}`), []byte(`{"type":"object"}`)
+	in, out := []byte(`{"type":"object","properties":{"b":{"type":"string"},"list":{"type":"array","items":{"type":"object"}},
+		"map":{"type":"object","additionalProperties":{"type":"object"}},
+		"any":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}`), []byte(`{"type":"object"}`)
 	result, problems := plan.Build(input(
 		func(in *plan.Input) { in.Types["unused"] = resourceType("unused") },
 		withSchema(`{"type":"object","required":["path"],"properties":{"path":{"type":"string"},"n":{"type":"number"},
@@ -423,6 +447,12 @@ func TestPlannedTypes(t *testing.T) {
 			in.Resources = append(in.Resources, r)
 		}))
 	g.Expect(problems).To(BeEmpty())
+	g.Expect(result.Plan.Types).To(HaveLen(2))
+	closed := result.Plan.Types[1].Controls[0].InputSchema
+	g.Expect(closed).To(MatchJSON(`{"type":"object","additionalProperties":false,"properties":{"b":{"type":"string"},
+		"list":{"type":"array","items":{"type":"object","additionalProperties":false}},
+		"map":{"type":"object","additionalProperties":{"type":"object","additionalProperties":false}},
+		"any":{"type":"object","x-kubernetes-preserve-unknown-fields":true}}}`), "no name but those that it lists")
 	g.Expect(result.Plan.Types).To(Equal([]planv1.Type{
 		{Name: "ip", Class: "User", ControlTimeoutMaximum: 3_600_000},
 		{
@@ -430,8 +460,8 @@ func TestPlannedTypes(t *testing.T) {
 			ControlTimeoutMaximum: 1000,
 			PropertyFormats:       map[string]string{"path": "string", "n": "number", "port": "string", "any": "object", "list": "array"},
 			Controls: []planv1.Control{
-				{Name: "ADD", Code: 0x0180000a, Write: true, InputSchema: in},
-				{Name: "BALANCE", Code: 0x02800006, Write: true, Type: true, InputSchema: in, OutputSchema: out},
+				{Name: "ADD", Code: 0x0180000a, Write: true, InputSchema: closed},
+				{Name: "BALANCE", Code: 0x02800006, Write: true, Type: true, InputSchema: closed, OutputSchema: out},
 				{Name: "COUNT", Code: 0x01800005},
 			},
 		},
@@ -574,6 +604,14 @@ func TestCheckType(t *testing.T) {
 			s.ControlCodes[0].InputSchema = &runtime.RawExtension{
 				Raw: []byte(`{"type":"object","properties":{"a":{"type":"string","format":"password"}}}`)}
 		}, "spec.controlCodes[0].inputSchema.properties[a].format", "everybody who may read the object"},
+		"input with a rule": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].InputSchema = &runtime.RawExtension{Raw: []byte(
+				`{"type":"object","properties":{"a":{"type":"integer","x-kubernetes-validations":[{"rule":"self > 1"}]}}}`)}
+		}, "spec.controlCodes[0].inputSchema.properties[a].x-kubernetes-validations", "not run on control calls"},
+		"input with a default": {func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.ControlCodes[0].InputSchema = &runtime.RawExtension{Raw: []byte(
+				`{"type":"object","properties":{"a":{"type":"integer","default":1}}}`)}
+		}, "spec.controlCodes[0].inputSchema.properties[a].default", "not filled in in control calls"},
 		"output with a misspelt keyword": {func(s *understudyv1alpha1.ResourceTypeSpec) {
 			s.ControlCodes[0].OutputSchema = &runtime.RawExtension{Raw: []byte(`{"type":"object","propertys":{}}`)}
 		}, "spec.controlCodes[0].outputSchema", "propertys"},

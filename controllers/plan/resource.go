@@ -58,6 +58,7 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out.DeadlockTimeout = first(
 		own.DeadlockTimeoutMilliseconds, common.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
 	out.TerminateTimeout = t.terminateTimeout
+	out.DumpPolicy = dumpPolicy(t.spec.DumpPolicy)
 	out.Controls = resourceControls(t.spec.ControlCodes)
 	b.required(r, t)
 	properties, errs := t.schema.Apply(r.Spec.Properties, spec.Child("properties"))
@@ -71,6 +72,22 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out.Container = b.container(r, t)
 	out.Live = updated(t.spec.PropertyUpdates, understudyv1alpha1.UpdateLive)
 	b.plan.Resources = append(b.plan.Resources, out)
+}
+
+// dumpPolicy is nil for the default, so that a plan of before it is the same plan.
+func dumpPolicy(p *understudyv1alpha1.DumpPolicy) *planv1.DumpPolicy {
+	if p == nil {
+		return nil
+	}
+	out := planv1.DumpPolicy{
+		OnDeadlock: p.CollectOn == nil || slices.Contains(p.CollectOn, understudyv1alpha1.DumpDeadlock),
+		OnFailure:  slices.Contains(p.CollectOn, understudyv1alpha1.DumpFailure),
+		CoreFiles:  p.CoreFiles == understudyv1alpha1.CoreFilesAlways,
+	}
+	if out == (planv1.DumpPolicy{OnDeadlock: true}) {
+		return nil
+	}
+	return &out
 }
 
 // poll is first of a poll interval, of which the largest number is the type's (RA section 5.1).

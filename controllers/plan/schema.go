@@ -81,13 +81,29 @@ func CompileSchema(raw *runtime.RawExtension, at *field.Path) (*Schema, field.Er
 }
 
 // checkControlSchema judges the schema of what a control code is given or returns;
-// nil is none. What names it takes at its root is its author's choice.
+// nil is none.
 func checkControlSchema(raw *runtime.RawExtension, at *field.Path) field.ErrorList {
 	if raw == nil {
 		return nil
 	}
-	_, errs := readSchema(raw, MaxControlSchemaBytes, at)
+	s, errs := readSchema(raw, MaxControlSchemaBytes, at)
+	if s != nil {
+		errs = append(checkPlain(s, at), errs...)
+	}
 	return errs
+}
+
+// inputSchema is that of an input as the monitors use it.
+func inputSchema(raw *runtime.RawExtension) []byte {
+	if raw == nil {
+		return nil
+	}
+	s := apiextensionsv1.JSONSchemaProps{}
+	if _, err := strictUnmarshal(raw.Raw, &s); err != nil {
+		return nil // it was judged before
+	}
+	closed(&s)
+	return mustMarshal(s)
 }
 
 // readSchema reads the schema of an object, nil if it is none, and judges it.

@@ -103,7 +103,7 @@ func controls(codes []understudyv1alpha1.ControlCode) []planv1.Control {
 		out = append(out, planv1.Control{
 			Name: c.Name, Code: uint32(c.Code), Write: c.Access != understudyv1alpha1.ControlRead,
 			Type:        c.Target == understudyv1alpha1.TargetType,
-			InputSchema: rawJSON(c.InputSchema), OutputSchema: rawJSON(c.OutputSchema),
+			InputSchema: inputSchema(c.InputSchema), OutputSchema: outputSchema(c.OutputSchema),
 		})
 	}
 	slices.SortFunc(out, func(x, y planv1.Control) int { return cmp.Compare(x.Name, y.Name) })
@@ -122,9 +122,10 @@ func resourceControls(codes []understudyv1alpha1.ControlCode) []planv1.Control {
 	return out
 }
 
-func rawJSON(o *runtime.RawExtension) json.RawMessage {
-	if o == nil {
+// outputSchema is that of an output: a provider may return more than it says.
+func outputSchema(raw *runtime.RawExtension) json.RawMessage {
+	if raw == nil {
 		return nil
 	}
-	return o.Raw
+	return raw.Raw
 }

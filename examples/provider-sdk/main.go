@@ -10,12 +10,16 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 
 	"github.com/understudy-dev/understudy/provider"
 )
 
 // link is one resource.
-type link struct{ path, target string }
+type link struct {
+	path, target string
+	mu           sync.Mutex // Terminate, checks and control codes come at any time
+}
 
 func open(_ context.Context, args provider.OpenArgs) (provider.Resource, error) {
 	l := &link{}
@@ -30,6 +34,8 @@ func (l *link) read(properties map[string]any) {
 
 // Online is done at once. What takes long is returned as a provider.Work instead.
 func (l *link) Online(_ context.Context, args provider.OnlineArgs) (provider.Work, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.read(args.Properties.AsMap()) // they may have changed since Open
 	return nil, os.Symlink(l.target, l.path)
 }
@@ -41,6 +47,8 @@ func (l *link) Offline(ctx context.Context, _ provider.OfflineArgs) (provider.Wo
 
 // Terminate is that, too, but at once, in any state, again and again. Nil is the proof.
 func (l *link) Terminate(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if err := os.Remove(l.path); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -52,6 +60,8 @@ func (l *link) LooksAlive(context.Context) bool { return true }
 
 // IsAlive is the full check: nil, or why not.
 func (l *link) IsAlive(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	target, err := os.Readlink(l.path)
 	if err == nil && target != l.target {
 		err = fmt.Errorf("%s leads to %s", l.path, target)

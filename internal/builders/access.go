@@ -33,6 +33,9 @@ func Rules(in AccessInput) []rbacv1.PolicyRule {
 			ResourceNames: []string{in.Group}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{group}, Resources: []string{"resourcegroups/status"},
 			ResourceNames: []string{in.Group}, Verbs: []string{"get", "patch", "update"}},
+		// Providers enumerate those of a type, also of other groups (RA section 1.17). No
+		// watch: it is asked for, not kept.
+		{APIGroups: []string{group}, Resources: []string{"clusterresources"}, Verbs: []string{"list"}},
 		{APIGroups: []string{group}, Resources: []string{"controlcalls"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{group}, Resources: []string{"controlcalls/status"}, Verbs: []string{"get", "patch", "update"}},
 		{APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"},

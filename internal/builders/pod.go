@@ -186,5 +186,6 @@ func supervise(c *corev1.Container, index int, provider []string) {
 		corev1.VolumeMount{Name: binVolume, MountPath: layout.BinDir, ReadOnly: true},
 		corev1.VolumeMount{Name: monitorVolume(index), MountPath: layout.MonitorDir, ReadOnly: true},
 		corev1.VolumeMount{Name: providerVolume(index), MountPath: layout.ProviderDir},
+		corev1.VolumeMount{Name: dumpVolume(index), MountPath: layout.DumpDir},
 	)
 }

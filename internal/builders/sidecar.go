@@ -29,6 +29,8 @@ const (
 func monitorVolume(i int) string  { return layout.Reserved + "monitor-" + strconv.Itoa(i) }
 func providerVolume(i int) string { return layout.Reserved + "provider-" + strconv.Itoa(i) }
 
+func dumpVolume(i int) string { return layout.Reserved + "dump-" + strconv.Itoa(i) }
+
 func volumes(spec *corev1.PodSpec, supervised []string) {
 	spec.Volumes = append(spec.Volumes, corev1.Volume{
 		// In memory, because a take-over waits for it and a disk may make it wait
@@ -45,6 +47,14 @@ func volumes(spec *corev1.PodSpec, supervised []string) {
 	for _, name := range names {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{
 			Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		})
+	}
+	for i := range supervised {
+		spec.Volumes = append(spec.Volumes, corev1.Volume{
+			Name: dumpVolume(i), VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+				// Init keeps less than that: kubelet evicts a pod that has more.
+				SizeLimit: ptr.To(resource.MustParse("96Mi")),
+			}},
 		})
 	}
 	spec.Volumes = append(spec.Volumes, corev1.Volume{Name: tokenVolume, VolumeSource: corev1.VolumeSource{
@@ -81,13 +91,14 @@ func fieldEnv(name, path string) corev1.EnvVar {
 // monitor is the native sidecar. Init is its PID 1: kubelet's second restart
 // would take longer than the lease.
 func monitor(in PodInput, graceSeconds int64, supervised []string) corev1.Container {
-	mounts := append(make([]corev1.VolumeMount, 0, 2+2*len(supervised)),
+	mounts := append(make([]corev1.VolumeMount, 0, 2+3*len(supervised)),
 		corev1.VolumeMount{Name: stateVolume, MountPath: layout.StateDir},
 		corev1.VolumeMount{Name: tokenVolume, MountPath: layout.TokenDir, ReadOnly: true})
 	for i, name := range supervised {
 		mounts = append(mounts,
 			corev1.VolumeMount{Name: monitorVolume(i), MountPath: layout.ContainerMonitorDir(name)},
-			corev1.VolumeMount{Name: providerVolume(i), MountPath: layout.ContainerProviderDir(name)})
+			corev1.VolumeMount{Name: providerVolume(i), MountPath: layout.ContainerProviderDir(name)},
+			corev1.VolumeMount{Name: dumpVolume(i), MountPath: layout.ContainerDumpDir(name), ReadOnly: true})
 	}
 	return corev1.Container{
 		Name:  layout.MonitorContainer,

@@ -21,10 +21,13 @@ const (
 	MonitorDir = "/understudy/monitor"
 	// ProviderDir is the folder in which a provider makes its socket.
 	ProviderDir = "/understudy/provider"
+	// DumpDir is where init writes dumps: a volume of the container, which the monitor
+	// sees read-only.
+	DumpDir = "/understudy/dumps"
 
 	// StateDir holds the monitor's journal. It lives as long as the pod.
 	StateDir = "/understudy/state"
-	// ContainersDir holds, in the monitor, the two folders of each supervised container.
+	// ContainersDir holds, in the monitor, the folders of each supervised container.
 	ContainersDir = "/understudy/containers"
 	// TokenDir holds the API token, in the monitor alone.
 	TokenDir = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -91,6 +94,11 @@ const MaxContainerName = 61
 // ContainerMonitorDir is, in the monitor, the folder of its own sockets for a container.
 func ContainerMonitorDir(container string) string {
 	return path.Join(ContainersDir, container, "monitor")
+}
+
+// ContainerDumpDir is, in the monitor, the folder of the dumps of a container.
+func ContainerDumpDir(container string) string {
+	return path.Join(ContainersDir, container, "dumps")
 }
 
 // ContainerProviderDir is, in the monitor, the folder of the provider of a container.

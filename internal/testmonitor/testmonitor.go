@@ -9,6 +9,7 @@ package testmonitor
 import (
 	"context"
 	"net"
+	"path"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -19,6 +20,8 @@ import (
 	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 )
@@ -33,6 +36,8 @@ type Monitor struct {
 	Socket string
 	// Dir is a short folder for sockets; Provider is one in it.
 	Dir, Provider string
+	// Resources are what EnumResources answers.
+	Resources []*pb.EnumResourcesResponse
 
 	mu     sync.Mutex
 	heard  []proto.Message
@@ -65,7 +70,7 @@ func (m *Monitor) Start(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer()
+	s := grpc.NewServer(grpc.UnaryInterceptor(m.unary))
 	pb.RegisterMonitorServiceServer(s, m)
 	m.mu.Lock()
 	m.server = s
@@ -168,35 +173,28 @@ func (m *Monitor) Dial(t *testing.T) pb.ProviderServiceClient {
 	return pb.NewProviderServiceClient(conn)
 }
 
-const goOn = pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE
-
-func (m *Monitor) SetResourceStatusEx(
-	ctx context.Context, req *pb.SetResourceStatusExRequest,
-) (*pb.SetResourceStatusExResponse, error) {
-	return typed[*pb.SetResourceStatusExResponse](m.take(ctx, req, &pb.SetResourceStatusExResponse{ExitState: goOn}))
+// unary answers every call that has one answer.
+func (m *Monitor) unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+	method := pb.File_provider_v1_provider_proto.Services().ByName("MonitorService").
+		Methods().ByName(protoreflect.Name(path.Base(info.FullMethod)))
+	success, err := protoregistry.GlobalTypes.FindMessageByName(method.Output().FullName())
+	if err != nil {
+		return nil, err
+	}
+	return m.take(ctx, req.(proto.Message), success.New().Interface())
 }
 
-func (m *Monitor) SetResourceStatus(
-	ctx context.Context, req *pb.SetResourceStatusRequest,
-) (*pb.SetResourceStatusResponse, error) {
-	return typed[*pb.SetResourceStatusResponse](m.take(ctx, req, &pb.SetResourceStatusResponse{ExitState: goOn}))
-}
-
-func (m *Monitor) SignalFailure(ctx context.Context, req *pb.SignalFailureRequest) (*pb.SignalFailureResponse, error) {
-	return typed[*pb.SignalFailureResponse](m.take(ctx, req, &pb.SignalFailureResponse{}))
-}
-
-func (m *Monitor) LogEvent(ctx context.Context, req *pb.LogEventRequest) (*pb.LogEventResponse, error) {
-	return typed[*pb.LogEventResponse](m.take(ctx, req, &pb.LogEventResponse{}))
-}
-
-func (m *Monitor) EndControlCall(
-	ctx context.Context, req *pb.EndControlCallRequest,
-) (*pb.EndControlCallResponse, error) {
-	return typed[*pb.EndControlCallResponse](m.take(ctx, req, &pb.EndControlCallResponse{}))
-}
-
-func typed[M proto.Message](resp proto.Message, err error) (M, error) {
-	m, _ := resp.(M)
-	return m, err
+// EnumResources answers with Resources.
+func (m *Monitor) EnumResources(
+	req *pb.EnumResourcesRequest, stream grpc.ServerStreamingServer[pb.EnumResourcesResponse],
+) error {
+	if _, err := m.take(stream.Context(), req, nil); err != nil {
+		return err
+	}
+	for _, r := range m.Resources {
+		if err := stream.Send(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }

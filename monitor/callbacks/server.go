@@ -58,13 +58,26 @@ type Sink func(ctx context.Context, cb engine.Callback) (engine.Reply, error)
 // Server serves the callback socket of one container.
 type Server struct {
 	providerv1.UnimplementedMonitorServiceServer
-	container string
-	sink      Sink
+	container, group string
+	sink             Sink
+	others           Lister
+}
+
+// Config says for whom the socket is.
+type Config struct {
+	// Container whose socket it is, and Dir in which it is.
+	Container, Dir string
+	// Group is the name of the group.
+	Group string
+	// Sink takes what providers say, and Lister finds resources of other groups.
+	Sink   Sink
+	Lister Lister
 }
 
 // Serve listens on DIR/monitor.sock until ctx ends; the returned function waits
 // for its end.
-func Serve(ctx context.Context, container, dir string, sink Sink) (wait func(), err error) {
+func Serve(ctx context.Context, config Config) (wait func(), err error) {
+	container, dir := config.Container, config.Dir
 	path := filepath.Join(dir, SocketName)
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("callback socket of container %s: %w", container, err)
@@ -84,7 +97,9 @@ func Serve(ctx context.Context, container, dir string, sink Sink) (wait func(), 
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true}),
 	)
-	providerv1.RegisterMonitorServiceServer(server, &Server{container: container, sink: sink})
+	providerv1.RegisterMonitorServiceServer(server, &Server{
+		container: container, group: config.Group, sink: config.Sink, others: config.Lister,
+	})
 	stop := context.AfterFunc(ctx, server.Stop)
 	done := make(chan struct{})
 	go func() {

@@ -41,6 +41,9 @@ type rig struct {
 	heard []engine.Callback
 	reply engine.Reply
 	err   error
+	// others, or otherErr, is what the lister answers.
+	others   []Found
+	otherErr error
 }
 
 func serve(t *testing.T) *rig {
@@ -50,11 +53,15 @@ func serve(t *testing.T) *rig {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	r := &rig{path: filepath.Join(dir, SocketName)}
 	ctx, cancel := context.WithCancel(t.Context())
-	wait, err := Serve(ctx, "main", dir, func(_ context.Context, cb engine.Callback) (engine.Reply, error) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.heard = append(r.heard, cb)
-		return r.reply, r.err
+	wait, err := Serve(ctx, Config{
+		Container: "main", Dir: dir, Group: "g",
+		Sink: func(_ context.Context, cb engine.Callback) (engine.Reply, error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.heard = append(r.heard, cb)
+			return r.reply, r.err
+		},
+		Lister: func(context.Context, string) ([]Found, error) { return r.others, r.otherErr },
 	})
 	must(t, err)
 	t.Cleanup(func() { cancel(); wait() })
@@ -325,7 +332,7 @@ func TestClip(t *testing.T) {
 }
 
 func TestSocketInTheWay(t *testing.T) {
-	if _, err := Serve(t.Context(), "main", filepath.Join(t.TempDir(), "none"), nil); err == nil || errors.Is(err, context.Canceled) {
+	if _, err := Serve(t.Context(), Config{Container: "main", Dir: filepath.Join(t.TempDir(), "none")}); err == nil || errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 }

@@ -181,6 +181,8 @@ func (c *Core) engineAction(a engine.Action) {
 		c.emit(Effect{Reply: a.Reply})
 	case a.Restart != nil:
 		c.restartContainer(*a.Restart)
+	case a.Dump != nil:
+		c.dump(*a.Dump)
 	case a.Need != nil:
 		c.need = a.Need
 		if !a.Need.Failover {

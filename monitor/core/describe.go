@@ -103,13 +103,14 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
 		})
 	}
+	o.DumpProcesses, o.LastDump = dumpsOf(r)
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
 	applied := propertiesApplied(r)
 	mark := asJSON([]any{
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
-		applied.Reason,
+		applied.Reason, o.LastDump,
 	})
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},

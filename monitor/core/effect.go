@@ -20,10 +20,11 @@ type Effect struct {
 	Get    *ownership.Get    `json:"get,omitempty"`
 	// Journal makes the state durable.
 	Journal *Journal `json:"journal,omitempty"`
-	// Guard, Kill and Exit go to the inits.
-	Guard *Guard `json:"guard,omitempty"`
-	Kill  *Kill  `json:"kill,omitempty"`
-	Exit  *Exit  `json:"exit,omitempty"`
+	// Guard, Kill, Exit and Dump go to the inits.
+	Guard *Guard       `json:"guard,omitempty"`
+	Kill  *Kill        `json:"kill,omitempty"`
+	Exit  *Exit        `json:"exit,omitempty"`
+	Dump  *engine.Dump `json:"dump,omitempty"`
 	// Stuck tells kubelet, by way of the container's liveness probe.
 	Stuck *Stuck `json:"stuck,omitempty"`
 	// Expect tells the provider client of a container which process to talk to.
@@ -65,6 +66,8 @@ type Guard struct {
 type Kill struct {
 	Container string `json:"container"`
 	Reason    string `json:"reason,omitempty"`
+	// AfterDump lets it wait a moment for a dump that is under way.
+	AfterDump bool `json:"afterDump,omitempty"`
 }
 
 // Exit has init end the container.

@@ -146,7 +146,7 @@ func (c *Core) restartContainer(r engine.Restart) {
 	if k := c.container(r.Container); r.Nonce != "" && k.nonce != r.Nonce {
 		return
 	}
-	c.emit(Effect{Kill: &Kill{Container: r.Container, Reason: string(r.Reason)}})
+	c.emit(Effect{Kill: &Kill{Container: r.Container, Reason: string(r.Reason), AfterDump: r.AfterDump}})
 }
 
 func (c *Core) container(name string) *container {

@@ -20,12 +20,13 @@ type Input struct {
 	Started *Started `json:"started,omitempty"`
 	// Timer: the time of the last Arm has come.
 	Timer *Timer `json:"timer,omitempty"`
-	// Hello, Guarded, Emptied, Stopping and InitGone come from the inits.
-	Hello    *Hello    `json:"hello,omitempty"`
-	Guarded  *Guarded  `json:"guarded,omitempty"`
-	Emptied  *Emptied  `json:"emptied,omitempty"`
-	Stopping *Stopping `json:"stopping,omitempty"`
-	InitGone *InitGone `json:"initGone,omitempty"`
+	// Hello, Guarded, Emptied, Stopping, InitGone and Dumped come from the inits.
+	Hello    *Hello         `json:"hello,omitempty"`
+	Guarded  *Guarded       `json:"guarded,omitempty"`
+	Emptied  *Emptied       `json:"emptied,omitempty"`
+	Stopping *Stopping      `json:"stopping,omitempty"`
+	InitGone *InitGone      `json:"initGone,omitempty"`
+	Dumped   *engine.Dumped `json:"dumped,omitempty"`
 	// ProviderUp, ProviderDown, ProviderAbsent, Returned, Callback and Tick come from
 	// the providers and the executor of calls.
 	ProviderUp     *engine.ProviderUp   `json:"providerUp,omitempty"`

@@ -29,6 +29,9 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 		if r.Online {
 			e.DesiredState = engine.DesiredOnline
 		}
+		if p := r.DumpPolicy; p != nil {
+			e.DumpPolicy = &engine.DumpPolicy{OnDeadlock: p.OnDeadlock, OnFailure: p.OnFailure, Core: p.CoreFiles}
+		}
 		e.Controls = controlSpecs(r.Controls, false)
 		out.Resources = append(out.Resources, e)
 	}

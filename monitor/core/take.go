@@ -32,6 +32,8 @@ func (c *Core) take(in Input) {
 		c.drain("PodStopping")
 	case in.End != nil:
 		c.end(in.End.Reason)
+	case in.Dumped != nil:
+		c.toEngine(engine.Event{Dumped: in.Dumped})
 	case in.InitGone != nil:
 		c.initGone(*in.InitGone)
 	case in.ProviderUp != nil:

@@ -10,6 +10,7 @@ type Action struct {
 	Call    *Call    `json:"call,omitempty"`
 	Reply   *Reply   `json:"reply,omitempty"`
 	Restart *Restart `json:"restart,omitempty"`
+	Dump    *Dump    `json:"dump,omitempty"`
 	Need    *Need    `json:"need,omitempty"`
 	Proven  *Proven  `json:"proven,omitempty"`
 	Claim   *Claim   `json:"claim,omitempty"`
@@ -109,6 +110,24 @@ type Restart struct {
 	Container string `json:"container"`
 	Nonce     string `json:"nonce,omitempty"`
 	Reason    Reason `json:"reason"`
+	// AfterDump lets it wait for a dump that is under way, for 150 ms at most.
+	AfterDump bool `json:"afterDump,omitempty"`
+}
+
+// Dump asks init to write down what processes of a container are doing, if Nonce is
+// still the process there. Dumped answers it, or nothing does.
+type Dump struct {
+	Container string `json:"container"`
+	Nonce     string `json:"nonce,omitempty"`
+	// Resource is the UID of the resource that it is about, Name its name.
+	Resource string `json:"resource"`
+	Name     string `json:"name"`
+	Reason   Reason `json:"reason"`
+	// Processes to look at, 32 at most; none: all of the container. More were left out.
+	Processes []DumpProcess `json:"processes,omitempty"`
+	More      int           `json:"more,omitempty"`
+	// Core asks for core files besides.
+	Core bool `json:"core,omitempty"`
 }
 
 // Need says whether this host should give the group up. It is a level: each

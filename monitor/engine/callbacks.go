@@ -154,6 +154,9 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 		r.checkPoint, r.checked = s.CheckPoint, true
 		e.touch(r, false)
 	}
+	if s.Ex && s.Flags&^r.statusFlags&FlagDumpNow != 0 {
+		e.dumpAsked(r, ReasonDumpRequested)
+	}
 	if s.Ex && (s.ApplicationErrorCode != r.appCode || s.Flags != r.statusFlags) {
 		r.appCode, r.statusFlags = s.ApplicationErrorCode, s.Flags
 		e.touch(r, false)
@@ -162,7 +165,8 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 }
 
 func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
-	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true}
+	f := failure{code: CodeResourceFailed, message: s.Message, appCode: s.ApplicationErrorCode, verified: true,
+		noDump: s.Ex && s.Flags&FlagNoReport != 0}
 	switch s.State {
 	case ReportedOnlinePending:
 		return ExitContinue

@@ -27,6 +27,9 @@ func TestForeignHandles(t *testing.T) {
 	g.want(g.cb(Callback{Container: "c", Handle: "a"}).Code == CodeInvalidParameter, "no kind")
 }
 
+// The size and the rate of what a provider logs are bounded, and what is as bad as an
+// error is an Event.
+// Shows: LogEvent.
 func TestLogEventIsBounded(t *testing.T) {
 	g := online(t, res("a"))
 	log := func(l Level, s string) {
@@ -45,9 +48,13 @@ func TestLogEventIsBounded(t *testing.T) {
 	g.want(n != nil && n.Text == "test a: "+strings.Repeat("é", 250) && !n.Event, "%+v", n)
 	log(LevelError, "bad")
 	g.want(note().Event && note().Level == LevelError, "%+v", note())
+	log(LevelWarning, "odd")
+	g.want(!note().Event && note().Level == LevelWarning, "%+v", note())
+	log(LevelSevere, "bad")
+	g.want(note().Event && note().Level == LevelSevere, "%+v", note())
 	log(99, "bad")
-	g.want(note().Level == LevelSevere, "%+v", note())
-	passed := 3
+	g.want(note().Event && note().Level == LevelSevere, "%+v", note())
+	passed := 5
 	for range 1000 {
 		log(LevelInformation, "again")
 		if note() != nil {

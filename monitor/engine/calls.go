@@ -144,12 +144,14 @@ func (e *Engine) expired(c *call) {
 			e.healthReturned(c, Returned{Outcome: DeadlineExceeded, Status: CodeCallTimedOut})
 		}
 	case c.op == OpTerminate:
+		e.dumpDeadlock(c.r)
 		c.r.lastStatus = CodeCallTimedOut
 		e.restart(c.c, ReasonTerminateFailed, c.r)
 	case c.op == OpCancel:
 		e.cancelReturned(c.r, Returned{Outcome: DeadlineExceeded, Status: CodeCallTimedOut})
 	default:
 		if c.r != nil {
+			e.dumpDeadlock(c.r)
 			c.r.lastStatus = CodeCallTimedOut
 		}
 		e.note(LevelError, c.r, ReasonDeadlock, string(c.op)+" did not return within "+

@@ -184,9 +184,17 @@ func resetFailures(e *Engine, k *control) answer {
 	return answer{message: fmt.Sprintf("%d failures are forgotten", n)}
 }
 
-// collectDump collects dumps of the processes of a resource.
-func collectDump(*Engine, *control) answer {
-	return answer{code: CodeNotImplemented, message: "this monitor collects no dumps"}
+// collectDump is RequestDump (RA section 1.19), asked for by people.
+func collectDump(e *Engine, k *control) answer {
+	switch code := e.dumpAsked(k.r, ReasonDumpRequested); code {
+	case CodeSuccess:
+		return answer{message: "asked for: status.owner.lastDump says what came of it"}
+	case CodeResourcesLacking:
+		return answer{code: code, message: "one was collected a moment ago, or is being collected: look at " +
+			"status.owner.lastDump"}
+	default:
+		return answer{code: code, message: "nothing runs in container " + k.r.c.name}
+	}
 }
 
 // A property is a common property of a resource (RA section 5.1). One without bounds is

@@ -20,6 +20,7 @@ const (
 	CodeMoreData             Code = 234
 	CodeOperationAborted     Code = 995
 	CodeIOPending            Code = 997
+	CodeRevisionMismatch     Code = 1306
 	CodeResourceNotOnline    Code = 5004
 	CodeResourceNotAvailable Code = 5006
 	CodeResourceNotFound     Code = 5007

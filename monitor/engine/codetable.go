@@ -113,7 +113,7 @@ func resourceCodes() []ControlCode {
 			"nothing: the resource fails, `SimulatedFailure`, and its restart policy acts as for a true failure", simulateFailure),
 		write(0x8140000e, "RESET-FAILURES",
 			"nothing: its failures are forgotten, and what waits or has given up is tried again at once", resetFailures),
-		write(0x81400012, "DUMP", "120: not there yet", collectDump),
+		write(0x81400012, "DUMP", "nothing: a dump of its processes is collected, `status.owner.lastDump` says what came of it", collectDump),
 	}
 }
 

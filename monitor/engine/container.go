@@ -96,8 +96,12 @@ func (e *Engine) restart(c *container, why Reason, culprit *resource) {
 	if c.killing != "" || c.gone {
 		return
 	}
-	c.killing, c.killBy = why, e.after(e.cfg.KillBound)
-	e.out = append(e.out, Action{Restart: &Restart{Container: c.name, Nonce: c.nonce, Reason: why}})
+	wait, bound := e.phase != Stopping && e.dumpingIn(c), e.cfg.KillBound
+	if wait {
+		bound += dumpWait
+	}
+	c.killing, c.killBy = why, e.after(bound)
+	e.out = append(e.out, Action{Restart: &Restart{Container: c.name, Nonce: c.nonce, Reason: why, AfterDump: wait}})
 	e.lose(c, why, culprit)
 }
 
@@ -112,7 +116,7 @@ func (e *Engine) lose(c *container, why Reason, culprit *resource) {
 		if r.c != c {
 			continue
 		}
-		r.opened, r.confirm, r.reported = false, false, nil
+		r.opened, r.confirm, r.reported, r.dumps.asked = false, false, nil, nil
 		r.op, r.term, r.setting = nil, nil, nil
 		r.terminating, r.overlap, r.stopBy, r.kill, r.pendingBy = false, false, 0, false, 0
 		r.resetHealth()
@@ -151,6 +155,7 @@ func (e *Engine) emptiedEvent(p Emptied) {
 // emptied: init has proven that nothing but itself is left in the container.
 func (e *Engine) emptied(c *container, nonce string) {
 	e.lose(c, ReasonProviderLost, nil)
+	e.forgetDumpProcesses(c)
 	c.nonce, c.guard, c.dirty = nonce, 0, false
 	c.killing, c.killBy, c.stopFailed = "", 0, false
 	c.gone, c.proofAt = false, 0

@@ -28,7 +28,9 @@ func TestDeadlock(t *testing.T) {
 			}
 			g.pass(sec)
 		}
-		g.want(len(g.restarts()) == 1 && g.restarts()[0] == Restart{Container: "c", Nonce: "c1", Reason: ReasonDeadlock}, "restarts %v", g.restarts())
+		g.want(len(g.restarts()) == 1 && g.restarts()[0] == Restart{
+			Container: "c", Nonce: "c1", Reason: ReasonDeadlock, AfterDump: true,
+		}, "restarts %v", g.restarts())
 		g.is("a", Failed)
 		g.is("b", Failed)
 		g.is("d", Online)

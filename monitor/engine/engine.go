@@ -56,6 +56,7 @@ type Engine struct {
 	controls    []*control
 	ended       []endedContext
 	lastContext int64
+	typeDumps   []typeDumps
 	// need and armed as last said.
 	need  Need
 	armed int64
@@ -127,6 +128,8 @@ func (e *Engine) dispatch(ev Event) {
 		e.initGone(ev.InitGone.Container)
 	case ev.Guarded != nil:
 		e.guarded(*ev.Guarded)
+	case ev.Dumped != nil:
+		e.dumped(*ev.Dumped)
 	case ev.Returned != nil:
 		e.returned(*ev.Returned)
 	case ev.Callback != nil:
@@ -151,7 +154,7 @@ func (ev Event) kinds() int {
 	n := 0
 	for _, set := range []bool{
 		ev.Granted != nil, ev.Revoked != nil, ev.PlanChanged != nil, ev.ProviderUp != nil,
-		ev.ProviderDown != nil, ev.Emptied != nil, ev.InitGone != nil, ev.Guarded != nil,
+		ev.ProviderDown != nil, ev.Emptied != nil, ev.InitGone != nil, ev.Guarded != nil, ev.Dumped != nil,
 		ev.Returned != nil, ev.Callback != nil, ev.Control != nil, ev.Claimed != nil,
 		ev.Recorded != nil, ev.Withdrawn != nil, ev.Timer != nil, ev.Tick != nil,
 	} {

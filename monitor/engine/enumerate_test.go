@@ -8,7 +8,7 @@ import "testing"
 var _ = everySame("Callback/EnumResources", Event{Callback: &Callback{ID: 1, Container: "c", EnumResources: &EnumResources{}}},
 	"Reply(0,0)")
 
-// Shows: EnumResources.
+// Shows: ResourceCallback.
 func TestEnumResourcesFiltersAndLeavesOutSelf(t *testing.T) {
 	b := res("b")
 	b.TypeName = "Other"

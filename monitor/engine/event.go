@@ -19,6 +19,7 @@ type Event struct {
 	Emptied      *Emptied      `json:"emptied,omitempty"`
 	InitGone     *InitGone     `json:"initGone,omitempty"`
 	Guarded      *Guarded      `json:"guarded,omitempty"`
+	Dumped       *Dumped       `json:"dumped,omitempty"`
 	Returned     *Returned     `json:"returned,omitempty"`
 	Callback     *Callback     `json:"callback,omitempty"`
 	Control      *Control      `json:"control,omitempty"`
@@ -113,6 +114,18 @@ type InitGone struct {
 type Guarded struct {
 	Container string `json:"container"`
 	Epoch     int64  `json:"epoch"`
+}
+
+// Dumped answers a Dump.
+type Dumped struct {
+	Container string `json:"container"`
+	// Resource is the UID that the Dump had.
+	Resource string `json:"resource"`
+	// File is the name of what was written, empty if nothing was; Bytes its size.
+	File  string `json:"file,omitempty"`
+	Bytes int64  `json:"bytes,omitempty"`
+	// Message says why that is nothing, or not all.
+	Message string `json:"message,omitempty"`
 }
 
 // Outcome of a call as the edge saw it.

@@ -179,7 +179,7 @@ func everywhere(kind string, stimulus Event, want ...string) struct{} {
 func everySame(kind string, stimulus Event, want string) struct{} {
 	var all []string
 	for _, s := range States {
-		all = append(all, string(s)+": "+want)
+		all = append(all, strings.TrimSpace(string(s)+": "+want))
 	}
 	return everywhere(kind, stimulus, all...)
 }

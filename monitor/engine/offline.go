@@ -18,7 +18,9 @@ func (e *Engine) stop(r *resource) {
 		e.emergency(r)
 	}
 	if r.kill {
-		e.terminate(r)
+		if e.phase != Owner || !r.dumping(e.now.Boot) {
+			e.terminate(r)
+		}
 		return
 	}
 	if !r.up() || r.keep {

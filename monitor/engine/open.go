@@ -168,7 +168,7 @@ func (e *Engine) openFailed(r *resource, f failure) {
 }
 
 func (e *Engine) closeReturned(r *resource) {
-	r.opened = false
+	r.opened, r.dumps.processes = false, nil
 	e.closed(r)
 }
 

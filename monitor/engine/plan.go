@@ -108,6 +108,9 @@ type Resource struct {
 	// means never.
 	RetryPeriodOnFailure time.Duration `json:"retryPeriodOnFailure,omitempty"`
 
+	// DumpPolicy of the type; nil: on deadlock, without core files.
+	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+
 	// Controls are the control codes that the type declares.
 	Controls []ControlSpec `json:"controls,omitempty"`
 }

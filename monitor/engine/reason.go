@@ -83,6 +83,9 @@ const (
 	ReasonNetworkLoss      Reason = "NetworkLoss"
 	ReasonLog              Reason = "Log"           // LogEvent of a provider
 	ReasonLogDropped       Reason = "LogDropped"    // more log lines than the rate allows
+	ReasonDumpRequested    Reason = "DumpRequested" // RequestDump, or the status flag DUMP_NOW
+	ReasonDumped           Reason = "DumpCollected" // a dump is in the dump volume
+	ReasonNoDump           Reason = "DumpFailed"    // there is none
 	ReasonTypeMissing      Reason = "TypeNotServed" // the provider does not serve the type
 	ReasonRestarting       Reason = "Restarting"
 	ReasonControlTimedOut  Reason = "ControlTimedOut"

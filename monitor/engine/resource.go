@@ -70,6 +70,7 @@ type resource struct {
 	policy
 	logs
 	properties
+	dumps dumps
 
 	waiting   Reason
 	waitingOn []string

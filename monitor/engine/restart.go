@@ -40,6 +40,7 @@ type failure struct {
 	message  string
 	appCode  uint32
 	verified bool
+	noDump   bool // the provider wants no dump of it
 }
 
 // record keeps the failure for people.
@@ -57,6 +58,7 @@ func (r *resource) record(e *Engine, f failure) {
 func (e *Engine) fail(r *resource, f failure) {
 	counted := (e.phase == Owner || e.phase == Undecided) && r.wanted()
 	r.record(e, f)
+	e.dumpFailure(r, f)
 	e.setState(r, Failed, f.reason)
 	if r.kill = r.run; r.kill {
 		e.doom(r)

@@ -20,6 +20,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 	s := Snapshot{
 		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
 	}
+	s.Types = e.typeSnapshots()
 	if n := e.need; n.Failover {
 		s.Need = &n
 	}
@@ -46,9 +47,6 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 		}
 		s.Controls = append(s.Controls, ks)
 	}
-	for _, t := range e.typeResults {
-		s.Types = append(s.Types, TypeSnapshot{Name: t.name, ControlResults: slices.Clone(t.results)})
-	}
 	return s
 }
 
@@ -67,6 +65,7 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),
 	}
 	s.Properties = r.propertiesSnapshot()
+	r.dumps.snapshot(&s)
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
 		s.Was = &Where{Container: r.spec.Container, TypeName: r.spec.TypeName}
@@ -114,14 +113,10 @@ func Restore(cfg Config, s Snapshot) *Engine {
 		}
 		e.resources = append(e.resources, e.restoreResource(rs, held))
 	}
+	e.restoreTypes(s.Types)
 	e.link()
 	for _, k := range s.Controls {
 		e.restoreControl(k)
-	}
-	for _, t := range s.Types {
-		for _, r := range t.ControlResults {
-			e.keepTypeResult(t.Name, r)
-		}
 	}
 	if s.Need != nil {
 		e.need = *s.Need
@@ -146,6 +141,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		r.state = Initializing
 	}
 	r.restoreProperties(s.Properties)
+	r.dumps.restore(s)
 	r.c = e.container(r.spec.Container)
 	r.eventHandle = s.EventHandle
 	r.failures = slices.Clone(s.Failures[max(0, len(s.Failures)-maxFailures):])

@@ -65,6 +65,7 @@ func (e *Engine) due() {
 		if r.setting != nil && r.setting.call == nil && r.setting.deadline <= e.now.Boot {
 			e.setEnded(r, CodeCallTimedOut)
 		}
+		e.dueDump(r)
 		if r.pendingBy != 0 && r.pendingBy <= e.now.Boot {
 			e.pendingOut(r)
 		}
@@ -114,6 +115,7 @@ func (e *Engine) next() int64 {
 // nextOf tells the times of one resource.
 func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	sooner(r.pendingBy)
+	r.nextDump(sooner)
 	if r.setting != nil {
 		sooner(r.setting.deadline)
 	}

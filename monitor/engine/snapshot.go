@@ -23,7 +23,7 @@ type Snapshot struct {
 	Resources  []ResourceSnapshot  `json:"resources,omitempty"`
 	// Controls under way, and finished ones that are not Recorded yet.
 	Controls []ControlSnapshot `json:"controls,omitempty"`
-	// Types has the resource types of which there is something to tell, by name.
+	// Types of which there is something to say, sorted by name.
 	Types []TypeSnapshot `json:"types,omitempty"`
 	// LastContext is the largest context given to a control call.
 	LastContext int64 `json:"lastContext,omitempty"`
@@ -102,6 +102,10 @@ type ResourceSnapshot struct {
 	NextTry *instant.Instant `json:"nextTry,omitempty"`
 	// Transitions: the last 16, oldest first.
 	Transitions []Transition `json:"transitions,omitempty"`
+	// DumpProcesses are those of ChangeResourceProcessForDumps, LastDump the latest
+	// dump, nil if there was none.
+	DumpProcesses []DumpProcess `json:"dumpProcesses,omitempty"`
+	LastDump      *LastDump     `json:"lastDump,omitempty"`
 	// ControlResults: the last 4 finished control calls, oldest first.
 	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }
@@ -123,13 +127,6 @@ type AskedProperties struct {
 	// Answered: Status is the outcome. Otherwise nobody knows it.
 	Answered bool `json:"answered,omitempty"`
 	Status   Code `json:"status,omitempty"`
-}
-
-// TypeSnapshot is what is known of one resource type.
-type TypeSnapshot struct {
-	Name string `json:"name"`
-	// ControlResults: the last 4 finished control calls of it, oldest first.
-	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }
 
 // Where an instance lives.

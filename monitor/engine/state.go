@@ -158,6 +158,14 @@ const (
 	StatusNetworkFailure  uint64 = 0x20
 )
 
+// Flags of SetResourceStatusEx that the engine acts upon (RA section 3.2).
+const (
+	// FlagNoReport (DO_NOT_COLLECT_WER_REPORT): no dump of the failure that is reported.
+	FlagNoReport uint32 = 0x40000000
+	// FlagDumpNow (DUMP_NOW): dump now.
+	FlagDumpNow uint32 = 0x80000000
+)
+
 // Flags of entry points that the engine passes (RA section 2.4).
 const (
 	OpenRecoverMonitorState uint32 = 0x1

@@ -43,7 +43,7 @@ const (
 // the message type tells which.
 type Event struct {
 	Container string
-	// Message is hello (accepted), guarded, empty or stopping.
+	// Message is hello (accepted), guarded, empty, stopping or dumped.
 	Message guardv1.Message
 	// Fresh is true with a hello of a new init life: nothing can run there yet.
 	Fresh bool
@@ -67,6 +67,8 @@ type Server struct {
 
 	mu      sync.Mutex
 	current *net.UnixConn
+	// version that is spoken with it.
+	version int
 	// credulous: the key is new, so that secrets of before cannot be verified.
 	credulous bool
 }
@@ -130,6 +132,21 @@ func (s *Server) Send(m guardv1.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.send(m)
+}
+
+// Dump orders a dump. It says why not, if the connected init cannot be asked for one.
+func (s *Server) Dump(m guardv1.Message) (refusal string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.current == nil:
+		return "the init of container " + s.container + " is not connected"
+	case s.version < guardv1.DumpVersion:
+		return "the init of container " + s.container + " cannot collect dumps: the pod was made by an earlier " +
+			"release; it can when it is replaced"
+	}
+	s.send(m)
+	return ""
 }
 
 func (s *Server) send(m guardv1.Message) {
@@ -289,8 +306,8 @@ func (s *Server) admit(c *net.UnixConn, hello guardv1.Message, fresh bool) (reas
 		_ = s.current.Close()
 	}
 	s.current = c
-	version, _ := guardv1.Agree(hello.Version)
-	s.send(guardv1.Message{Type: guardv1.Welcome, Version: version, Secret: secret})
+	s.version, _ = guardv1.Agree(hello.Version)
+	s.send(guardv1.Message{Type: guardv1.Welcome, Version: s.version, Secret: secret})
 	s.mu.Unlock()
 	s.sink(Event{Container: s.container, Message: hello, Fresh: fresh})
 	return ""

@@ -203,6 +203,36 @@ func TestNewerInit(t *testing.T) {
 	}
 }
 
+// An init of the release before does not know dumps: it is not asked, and who asks hears
+// why. Nor is one that is not there.
+func TestDumpNeedsAnInitThatCan(t *testing.T) {
+	order := guardv1.Message{Type: guardv1.Dump, ID: "d", Dump: &guardv1.DumpOrder{Resource: "r"}}
+	r := serve(t, nil)
+	if why := r.server.Dump(order); !strings.Contains(why, "not connected") {
+		t.Errorf("%q", why)
+	}
+	m := hello(t, "")
+	m.Version = guardv1.DumpVersion - 1
+	p := r.dial().send(m)
+	secret := p.want(guardv1.Welcome).Secret
+	r.event()
+	if why := r.server.Dump(order); !strings.Contains(why, "earlier release") {
+		t.Errorf("%q", why)
+	}
+	r.server.Send(guardv1.Message{Type: guardv1.Kill})
+	p.want(guardv1.Kill) // and nothing before it
+
+	p = r.dial().send(hello(t, secret))
+	p.want(guardv1.Welcome)
+	r.event()
+	if why := r.server.Dump(order); why != "" {
+		t.Error(why)
+	}
+	if got := p.want(guardv1.Dump); got.ID != "d" || got.Dump.Resource != "r" {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestOneInitAtATime(t *testing.T) {
 	r := serve(t, nil)
 	p, _ := r.enter()

@@ -49,6 +49,7 @@ type Client struct {
 
 	leaseBase cache
 	objects   objects
+	lists     lists
 	queue     chan *eventsv1.Event
 	flood     flood
 }

@@ -30,7 +30,7 @@ func (c *Client) Call(call engine.Call) engine.Returned {
 	}
 	ctx, cancel := context.WithTimeout(c.ctx, time.Duration(call.Deadline-clock.Now().Boot))
 	defer cancel()
-	answer, err := invoke(ctx, conn, call)
+	answer, err := c.carryOut(ctx, conn, call)
 	answer.Call = call.ID
 	switch {
 	case status.Code(err) == codes.Unimplemented:
@@ -40,6 +40,18 @@ func (c *Client) Call(call engine.Call) engine.Returned {
 		answer.Outcome, answer.Message = outcome(err)
 	}
 	return answer
+}
+
+func (c *Client) carryOut(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engine.Returned, error) {
+	if call.Op == engine.OpOpen {
+		if refused, err := c.startup(ctx, conn, call); err != nil || refused != nil {
+			if refused == nil {
+				refused = &engine.Returned{}
+			}
+			return *refused, err
+		}
+	}
+	return invoke(ctx, conn, call)
 }
 
 func invoke(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engine.Returned, error) {

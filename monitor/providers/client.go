@@ -52,6 +52,8 @@ type Client struct {
 	nonce  string
 	cancel context.CancelFunc
 	conn   *grpc.ClientConn
+	// started are the types of which Startup was called on conn, with its version.
+	started map[string]uint32
 }
 
 // New makes a client that is told by Expect what to connect to, until ctx ends.
@@ -140,7 +142,7 @@ func (c *Client) session(ctx context.Context, nonce string) (up bool, err error)
 		c.mu.Unlock()
 		return false, ctx.Err()
 	}
-	c.conn = conn
+	c.conn, c.started = conn, map[string]uint32{}
 	c.mu.Unlock()
 	c.absence.ended()
 	c.sink(Event{Up: hello})

@@ -35,6 +35,22 @@ type provider struct {
 	offered  []uint32 // what the monitor said of itself
 	block    chan struct{}
 	got      []any
+	// startup is what Startup answers; nil: it is not known. startups counts it.
+	startup  *pb.StartupResponse
+	startups int
+}
+
+func (p *provider) Startup(_ context.Context, r *pb.StartupRequest) (*pb.StartupResponse, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.startups++
+	if p.startup == nil {
+		return nil, status.Error(codes.Unimplemented, "what is that")
+	}
+	if r.GetResourceType() != "Test" || r.GetMinVersionSupported() != 0x100 || r.GetMaxVersionSupported() != 0x400 {
+		return nil, status.Errorf(codes.InvalidArgument, "%v", r)
+	}
+	return p.startup, nil
 }
 
 func (p *provider) GetInfo(_ context.Context, r *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {

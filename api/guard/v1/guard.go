@@ -21,7 +21,10 @@ const (
 	// oldest. Init offers its newest in Hello; the monitor answers in Welcome with the
 	// newest of both, see Agree. So either side may be a release ahead of the other: a
 	// monitor is replaced in a pod whose init stays, and goes back when that is undone.
-	Version, Oldest = 1, 1
+	Version, Oldest = 2, 1
+	// DumpVersion is the version from which on init knows Dump. One that speaks an older
+	// version ignores it, so the monitor does not send it there.
+	DumpVersion = 2
 	// SocketName is the name of the monitor's listening socket in its folder.
 	SocketName = "guard.sock"
 	// StuckName is the name of the file beside it that is there while the monitor
@@ -56,7 +59,9 @@ const (
 	// Guarded answers each Guard that was applied with what is in force now.
 	// Nothing goes online before it has arrived.
 	Guarded Type = "guarded"
-	// Kill asks init to kill all but itself at once. Empty answers it.
+	// Kill asks init to kill all but itself at once; if AfterDump is set and a dump
+	// is under way, when that is done, but no later than DumpWaitNanos after the Kill
+	// came. No guard waits for a dump. Empty answers it.
 	Kill Type = "kill"
 	// Empty is init's proof that no process but itself is left in its PID
 	// namespace. Nonce is the new one, under which the next child runs.
@@ -66,7 +71,45 @@ const (
 	Stopping Type = "stopping"
 	// Exit asks init to kill all but itself and to end the container.
 	Exit Type = "exit"
+	// Dump asks init to write down what the processes of its container are doing: ID,
+	// Dump, Reason. Dumped answers each, also on a later connection.
+	Dump Type = "dump"
+	// Dumped says how a Dump ended: ID as in Dump, File and Bytes of what was written,
+	// Reason why that is nothing, or not all.
+	Dumped Type = "dumped"
 )
+
+// DumpWaitNanos is the longest that a Kill waits for a dump.
+const DumpWaitNanos = 150_000_000
+
+const (
+	// MaxProcesses is how many processes a Dump can name. With names of MaxProcessName
+	// bytes it still fits a line.
+	MaxProcesses = 32
+	// MaxProcessName is the longest name of a process, in bytes of printable ASCII
+	// without " \ < > &: JSON writes each as it is.
+	MaxProcessName = 63
+)
+
+// Process is a process of the container: by Name, by PID, or by both, which then
+// must agree.
+type Process struct {
+	Name string `json:"name,omitempty"`
+	// PID in the PID namespace of the container.
+	PID uint32 `json:"pid,omitempty"`
+}
+
+// DumpOrder says what a dump is about. Why is in Reason of the Message.
+type DumpOrder struct {
+	// Resource is its name.
+	Resource string `json:"resource"`
+	// Processes to look at; none means all of the container.
+	Processes []Process `json:"processes,omitempty"`
+	// More is how many processes were left out, because a message is bounded.
+	More int `json:"more,omitempty"`
+	// Core asks for the memory of the processes besides.
+	Core bool `json:"core,omitempty"`
+}
 
 // Message is one line. Which fields count is said at the Types.
 type Message struct {
@@ -91,6 +134,16 @@ type Message struct {
 	G2 int64 `json:"g2,omitempty"`
 	// Reason is for people: why a connection was refused, which signal came.
 	Reason string `json:"reason,omitempty"`
+	// AfterDump lets a Kill wait for the dump that is under way.
+	AfterDump bool `json:"afterDump,omitempty"`
+	// ID names a dump, and comes back in Dumped.
+	ID string `json:"id,omitempty"`
+	// Dump is set for a Dump.
+	Dump *DumpOrder `json:"dump,omitempty"`
+	// File is the name of what was written in the folder of dumps, Bytes its size,
+	// that of a core file included.
+	File  string `json:"file,omitempty"`
+	Bytes int64  `json:"bytes,omitempty"`
 }
 
 // ErrTooLong is returned by Reader.Read for a line of more than MaxLine bytes.

@@ -120,7 +120,18 @@ type Resource struct {
 	// RetryPeriodOnFailure is 0 for never.
 	RetryPeriodOnFailure int64 `json:"retryPeriodOnFailureMilliseconds"`
 
+	// DumpPolicy is nil for the default: at a deadlock, without core files.
+	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+
 	Controls []Control `json:"controls,omitempty"`
+}
+
+// DumpPolicy says when dumps are collected without being asked for.
+type DumpPolicy struct {
+	OnDeadlock bool `json:"onDeadlock,omitempty"`
+	OnFailure  bool `json:"onFailure,omitempty"`
+	// CoreFiles come with each dump.
+	CoreFiles bool `json:"coreFiles,omitempty"`
 }
 
 // Control is one user-defined control code.

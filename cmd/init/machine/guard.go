@@ -42,6 +42,7 @@ type Guard struct {
 	then    sequel
 
 	stop stop
+	dump dump
 }
 
 // sequel is what follows a kill.
@@ -62,7 +63,7 @@ func (g *Guard) Deadline() int64 {
 	if g.softened {
 		soft = 0
 	}
-	return earliest(g.g2, soft, g.startAt, g.link.dialAt, g.stop.cutAt, g.stop.hardAt)
+	return earliest(g.g2, soft, g.startAt, g.link.dialAt, g.stop.cutAt, g.stop.hardAt, g.dump.killAt)
 }
 
 // Step implements Machine. Deadlines come before the event, so that no message
@@ -91,6 +92,8 @@ func (g *Guard) Step(now int64, e Event) []Action {
 		g.startFailed(now, e)
 	case Emptied:
 		g.emptied(now, e)
+	case Dumped:
+		g.dumped(e.Message)
 	}
 	g.expire(now)
 	return g.out
@@ -109,6 +112,9 @@ func (g *Guard) expire(now int64) {
 	case due(now, g.stop.hardAt):
 		g.kill(sequel{})
 		g.log("the monitor did not come back in time: killed all")
+		return
+	case due(now, g.dump.killAt):
+		g.ordered()
 		return
 	}
 	if due(now, g.g1) && !g.softened {
@@ -135,7 +141,7 @@ func (g *Guard) kill(then sequel) {
 	if g.stop.hardAt != 0 {
 		then.exit = true
 	}
-	g.killing, g.then, g.startAt = true, then, 0
+	g.killing, g.then, g.startAt, g.dump.killAt = true, then, 0, 0
 	g.do(Action{Kind: KillAll})
 }
 

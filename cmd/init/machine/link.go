@@ -78,10 +78,9 @@ func (g *Guard) received(now int64, m guardv1.Message) {
 	case m.Type == guardv1.Guard:
 		g.setGuard(now, m)
 	case m.Type == guardv1.Kill:
-		if !g.killing {
-			g.kill(sequel{pause: int64(RestartMin)})
-			g.log("the monitor ordered it: killed all")
-		}
+		g.killOrdered(now, m)
+	case m.Type == guardv1.Dump:
+		g.dumpOrdered(m)
 	case m.Type == guardv1.Exit:
 		if !g.killing {
 			g.kill(sequel{})

@@ -47,6 +47,8 @@ const (
 	// Emptied: KillAll is done. If Proven, no process but init is left, and
 	// Nonce names the period that begins.
 	Emptied
+	// Dumped: a Dump is done, and Message is the answer to the monitor.
+	Dumped
 )
 
 // Event is one thing that happened. Which fields count is said at the kinds.
@@ -78,6 +80,9 @@ const (
 	Hangup
 	// Send: send Message, without waiting for anything.
 	Send
+	// Dump: begin the dump that Message asks for, without waiting for anything.
+	// Dumped answers it, or nothing ever does: what it reads may block.
+	Dump
 	// Log: tell people Text.
 	Log
 	// Exit: close the sockets and end init with Code. Nothing follows.

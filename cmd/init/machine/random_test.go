@@ -44,7 +44,8 @@ func TestRandom(t *testing.T) {
 		}
 	}
 	t.Log(kinds)
-	for _, did := range []string{"kill", "start", "signal:15", "hangup", "exit:0", "exit:1", "send:guarded", "send:empty", "send:stopping"} {
+	for _, did := range []string{"kill", "start", "signal:15", "hangup", "exit:0", "exit:1", "send:guarded", "send:empty", "send:stopping",
+		"dump", "send:dumped"} {
 		if kinds[did] < schedules/50 {
 			t.Errorf("the schedules led to %s only %d times", did, kinds[did])
 		}
@@ -58,7 +59,7 @@ func randomEvent(s *sim, r *rand.Rand) {
 	if r.IntN(20) == 0 {
 		s.startFails = -1
 	}
-	switch n := r.IntN(20); {
+	switch n := r.IntN(24); {
 	case n < 3 && s.up:
 		s.message(guardv1.Message{Type: guardv1.Welcome, Version: 1, Secret: "s"})
 	case n < 13 && s.up:
@@ -80,6 +81,12 @@ func randomEvent(s *sim, r *rand.Rand) {
 		s.event(Event{Kind: Signalled, Signal: syscall.SIGTERM, Text: "SIGTERM"})
 	case n == 19 && s.up && r.IntN(10) == 0:
 		s.message(guardv1.Message{Type: guardv1.Exit})
+	case n == 20 && s.up:
+		s.message(dumpOrder)
+	case n == 21 && s.dumping:
+		s.dumped()
+	case n == 22 && s.up:
+		s.message(guardv1.Message{Type: guardv1.Kill, AfterDump: true})
 	default:
 		s.event(Event{Kind: Tick})
 	}

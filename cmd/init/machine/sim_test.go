@@ -30,6 +30,7 @@ type sim struct {
 	nonce                   int
 	exited                  bool
 	code                    int
+	dumping                 bool // until dumped, which may never come
 	sent                    []guardv1.Message
 	starts, kills           int
 	lastGuarded             guardv1.Message
@@ -70,6 +71,13 @@ func (s *sim) die() {
 	s.t.Helper()
 	s.child = false
 	s.event(Event{Kind: ChildDied, Text: "died"})
+}
+
+// dumped ends the dump that is under way.
+func (s *sim) dumped() {
+	s.t.Helper()
+	s.dumping = false
+	s.event(Event{Kind: Dumped, Message: guardv1.Message{Type: guardv1.Dumped, ID: "d", File: "f"}})
 }
 
 // pass lets time pass, deadline by deadline.
@@ -157,6 +165,12 @@ func (s *sim) act(a Action) (Event, bool) {
 	case Send:
 		s.send(a.Message)
 		note("send:%s", a.Message.Type)
+	case Dump:
+		note("dump")
+		if s.dumping {
+			s.t.Fatal("began a second dump beside one that is under way")
+		}
+		s.dumping = true
 	case Exit:
 		note("exit:%d", a.Code)
 		s.exited, s.code = true, a.Code

@@ -123,6 +123,11 @@ func bomb() {
 	}
 }
 
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // enter makes a container of the new PID and mount namespace that it is PID 1
 // of: a read-only root with nothing in it but what the test put there. Then it
 // becomes args.
@@ -134,6 +139,9 @@ func enter(root, uid, options string, args []string) {
 	}
 	if strings.Contains(options, "timens") {
 		shiftTime(root)
+	}
+	if dumps := filepath.Join(root, "understudy/dumps"); exists(dumps) {
+		check(syscall.Mount(dumps, dumps, "", syscall.MS_BIND, ""))
 	}
 	check(syscall.Mount("", root, "", syscall.MS_BIND|syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
 	check(syscall.Chroot(root))

@@ -1,0 +1,188 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package caller is a provider that makes the callbacks it is asked for: a double with
+// which a test, by ControlCalls, says what a real provider would say on its own.
+package caller
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/understudy-dev/understudy/provider"
+)
+
+const (
+	// Call is the control code that makes a callback: its input is an Ask, its output an Answer.
+	Call uint32 = 0x01800006
+	// Finish ends what Online has left pending: its input is an End.
+	Finish uint32 = 0x0180000a
+)
+
+// Ask is the input of Call.
+type Ask struct {
+	// Method of MonitorService.
+	Method string `json:"method"`
+	// Request in the JSON of protobuf. A resourceHandle that is left out is the
+	// resource's own.
+	Request json.RawMessage `json:"request,omitempty"`
+	// Times is how often it is made, one after the other; 0 is once.
+	Times int `json:"times,omitempty"`
+}
+
+// Answer is the output of Call.
+type Answer struct {
+	// Response to the last callback, in the JSON of protobuf.
+	Response json.RawMessage `json:"response,omitempty"`
+	// Error is the gRPC code of the last callback, if it is not OK.
+	Error string `json:"error,omitempty"`
+}
+
+// End is the input of Finish: what becomes of the pending Online. State is a value of
+// RA 3.1, or 0 for Online.
+type End struct {
+	State   int32  `json:"state,omitempty"`
+	AppCode uint32 `json:"appCode,omitempty"`
+	Flags   uint32 `json:"flags,omitempty"`
+	Message string `json:"message,omitempty"`
+}
+
+// Provider is the provider.
+func Provider() provider.Provider {
+	return provider.Provider{
+		Name: "caller.understudy.dev", Types: map[string]provider.Type{"caller": provider.TypeFunc(open)},
+	}
+}
+
+type resource struct {
+	handle *provider.Handle
+	end    chan End
+
+	mu    sync.Mutex
+	alive bool
+}
+
+func open(_ context.Context, args provider.OpenArgs) (provider.Resource, error) {
+	return &resource{handle: args.Handle, end: make(chan End)}, nil
+}
+
+// Online is done at once, or pending until Finish, by the property "pending".
+func (r *resource) Online(_ context.Context, args provider.OnlineArgs) (provider.Work, error) {
+	if pending := args.Properties.GetFields()["pending"]; !pending.GetBoolValue() {
+		r.set(true)
+		return nil, nil
+	}
+	return func(ctx context.Context, _ *provider.Worker) error {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case end := <-r.end:
+			if end.State != 0 && provider.State(end.State) != provider.StateOnline {
+				return &provider.Error{
+					Code: provider.ErrorResourceFailed, State: provider.State(end.State),
+					AppCode: end.AppCode, Flags: end.Flags, Message: end.Message,
+				}
+			}
+			r.set(true)
+			return nil
+		}
+	}, nil
+}
+
+func (r *resource) Offline(context.Context, provider.OfflineArgs) (provider.Work, error) {
+	r.set(false)
+	return nil, nil
+}
+
+func (r *resource) Terminate(context.Context) error { r.set(false); return nil }
+
+func (r *resource) LooksAlive(context.Context) bool { return true }
+
+func (r *resource) IsAlive(context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.alive {
+		return provider.Errorf(provider.ErrorResourceNotOnline, "it is not online")
+	}
+	return nil
+}
+
+func (r *resource) Close(context.Context) error { return nil }
+
+func (r *resource) set(alive bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alive = alive
+}
+
+// Control serves Call and Finish.
+func (r *resource) Control(ctx context.Context, call provider.ControlCall) ([]byte, provider.ControlWork, error) {
+	switch call.Code {
+	case Call:
+		var ask Ask
+		if err := json.Unmarshal(call.In, &ask); err != nil {
+			return nil, nil, provider.Errorf(provider.ErrorInvalidData, "%v", err)
+		}
+		// Later: a callback may be about this very call.
+		return nil, func(ctx context.Context) ([]byte, error) { return r.make(ctx, ask) }, nil
+	case Finish:
+		var end End
+		if err := json.Unmarshal(call.In, &end); err != nil {
+			return nil, nil, provider.Errorf(provider.ErrorInvalidData, "%v", err)
+		}
+		select {
+		case r.end <- end:
+			return nil, nil, nil
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
+	}
+	return nil, nil, provider.Errorf(provider.ErrorInvalidFunction, "no code %#x", call.Code)
+}
+
+// make makes the callback by its name.
+func (r *resource) make(ctx context.Context, ask Ask) ([]byte, error) {
+	method := reflect.ValueOf(r.handle.Monitor()).MethodByName(ask.Method)
+	if !method.IsValid() || method.Type().NumIn() != 3 {
+		return nil, provider.Errorf(provider.ErrorInvalidData, "there is no callback %q", ask.Method)
+	}
+	request, ok := reflect.TypeAssert[proto.Message](reflect.New(method.Type().In(1).Elem()))
+	if !ok {
+		return nil, provider.Errorf(provider.ErrorInvalidData, "%s takes no message", ask.Method)
+	}
+	if len(ask.Request) > 0 {
+		if err := protojson.Unmarshal(ask.Request, request); err != nil {
+			return nil, provider.Errorf(provider.ErrorInvalidData, "%s: %v", ask.Method, err)
+		}
+	}
+	m := request.ProtoReflect()
+	if f := m.Descriptor().Fields().ByName("resource_handle"); f != nil && !m.Has(f) {
+		m.Set(f, protoreflect.ValueOfString(r.handle.String()))
+	}
+	answer := Answer{}
+	for range max(ask.Times, 1) {
+		out := method.Call([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(request)})
+		if err, _ := reflect.TypeAssert[error](out[1]); err != nil {
+			answer = Answer{Error: status.Code(err).String()}
+			continue
+		}
+		response, ok := reflect.TypeAssert[proto.Message](out[0])
+		if !ok {
+			return nil, fmt.Errorf("%s answers with a stream", ask.Method)
+		}
+		text, err := protojson.MarshalOptions{EmitUnpopulated: true}.Marshal(response)
+		if err != nil {
+			return nil, err
+		}
+		answer = Answer{Response: text}
+	}
+	return json.Marshal(answer)
+}
