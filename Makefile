@@ -129,6 +129,13 @@ test: test-unit test-integration ## Unit tests, then the suites against a real A
 test-unit: ## Unit tests with the race detector.
 	go test -race -short ./...
 	go test -run 'Schedules|Random' ./internal/simulation ./monitor/core ./monitor/engine ./cmd/init/machine
+	go test -run 'Conformance|EachBreakIsCaught|Wrong' ./provider/conformance ./provider/application
+
+.PHONY: conformance
+conformance: ## Judge every provider that we ship against the protocol; results in dist/conformance.
+	@mkdir -p dist/conformance
+	CGO_ENABLED=0 go build -trimpath -o dist/conformance/bin/ ./cmd/provider ./examples/provider-minimal ./examples/provider-sdk
+	hack/conformance dist/conformance
 
 .PHONY: test-integration
 test-integration: ## Suites with the tag envtest, against a real API server (built on first use).

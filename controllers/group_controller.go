@@ -14,6 +14,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -104,9 +105,15 @@ func (s *groupScope) ownerUID() string {
 	return ""
 }
 
+// locked: a resource of the owner is in locked mode, by the word of its monitor.
+func (s *groupScope) locked() bool {
+	return apimeta.IsStatusConditionTrue(s.group.Status.Conditions, understudyv1alpha1.ConditionLocked)
+}
+
 func (s *groupScope) placement(now time.Time) placement.Input {
 	return placement.Input{
 		Pods: s.pods, Nodes: s.nodes, Hosts: s.group.Status.Hosts, OwnerUID: s.ownerUID(), Now: now,
+		Locked: s.locked(),
 	}
 }
 

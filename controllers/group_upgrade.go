@@ -44,6 +44,9 @@ func (r *groupReconciler) upgrade(ctx context.Context, s *groupScope) error {
 		slices.ContainsFunc(s.pods, r.outdatedOwner(s)) {
 		s.rollout = "the owner keeps the monitor that it has until every other host is ready"
 	}
+	if next == nil && s.rollout == "" && s.locked() && slices.ContainsFunc(s.pods, r.lockedOwner(s)) {
+		s.rollout = "the owner's host stays as it is as long as the group is in locked mode"
+	}
 	if next != nil && !r.turn(ctx, s) {
 		next = nil
 	}
@@ -65,6 +68,14 @@ func (r *groupReconciler) outdatedOwner(s *groupScope) func(corev1.Pod) bool {
 		c := placement.Monitor(&p)
 		return string(p.UID) == s.ownerUID() && c != nil && c.Image != r.options.Image &&
 			p.DeletionTimestamp.IsZero() && !placement.Finished(&p) && !placement.Unreachable(&p, s.nodes)
+	}
+}
+
+// lockedOwner finds the owner if a roll-out wants to change it.
+func (r *groupReconciler) lockedOwner(s *groupScope) func(corev1.Pod) bool {
+	outdated := r.outdatedOwner(s)
+	return func(p corev1.Pod) bool {
+		return outdated(p) || string(p.UID) == s.ownerUID() && !s.plan.OnDelete && !placement.Current(&p, s.plan.HostRevision)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
@@ -99,7 +100,21 @@ func TestMonitorImageFollows(t *testing.T) {
 		g.Expect(hostsMessage(g, t, ns, "db")).NotTo(ContainSubstring("stays"))
 	}, soon, "50ms").Should(Succeed())
 	stays("db-0") // kubelet still speaks of the container of before
+	locked := func(status metav1.ConditionStatus) {
+		g.Eventually(func() error {
+			group := get(g, t, ns, "db", &understudyv1alpha1.ResourceGroup{})
+			apimeta.SetStatusCondition(&group.Status.Conditions, metav1.Condition{
+				Type: understudyv1alpha1.ConditionLocked, Status: status, Reason: "Test",
+			})
+			return c.Status().Update(t.Context(), group)
+		}, soon, "50ms").Should(Succeed())
+	}
+	locked(metav1.ConditionTrue)
 	monitorRuns(g, t, ns, "db-1", "db-1-after")
+	g.Eventually(func() string { return hostsMessage(g, t, ns, "db") }, soon, "50ms").
+		Should(ContainSubstring("the owner's host stays as it is as long as the group is in locked mode"))
+	stays("db-0")
+	locked(metav1.ConditionFalse)
 	imagePod(g, t, ns, "db-0", corev1.PodSucceeded, pulled)
 	g.Eventually(func(g Gomega) {
 		g.Expect(monitorImageOf(g, t, ns, "db-0")).To(Equal(image))

@@ -91,6 +91,9 @@ type world struct {
 	revisions []string
 	running   atomic.Int32
 	twice     atomic.Bool
+	// disk is a file that the resource arbitrates; empty: it is not quorum-capable.
+	disk         string
+	unarbitrated atomic.Bool
 }
 
 func newWorld(t *testing.T) *world {
@@ -325,6 +328,8 @@ type testProvider struct {
 	sets       atomic.Int32
 	takes      atomic.Uint32
 	callbacks  string
+	// lock is what it holds of the world's disk.
+	lock locked
 }
 
 func (p *testProvider) run(path string) standin.Child {
@@ -349,6 +354,7 @@ func (p *testProvider) run(path string) standin.Child {
 		if c := p.stubborn.Load(); c != nil {
 			<-*c
 		}
+		p.lock.drop()
 		p.set(false)
 	}
 }
@@ -392,10 +398,14 @@ func (p *testProvider) GetInfo(context.Context, *providerv1.GetInfoRequest) (*pr
 }
 
 func (p *testProvider) GetCapabilities(context.Context, *providerv1.GetCapabilitiesRequest) (*providerv1.GetCapabilitiesResponse, error) {
-	return &providerv1.GetCapabilitiesResponse{Capabilities: []providerv1.Capability{
+	caps := []providerv1.Capability{
 		providerv1.Capability_CAPABILITY_RESOURCE_CONTROL, providerv1.Capability_CAPABILITY_RESOURCE_TYPE_CONTROL,
 		providerv1.Capability_CAPABILITY_CANCEL,
-	}}, nil
+	}
+	if p.w.disk != "" {
+		caps = append(caps, providerv1.Capability_CAPABILITY_QUORUM)
+	}
+	return &providerv1.GetCapabilitiesResponse{Capabilities: caps}, nil
 }
 
 func (p *testProvider) Probe(context.Context, *providerv1.ProbeRequest) (*providerv1.ProbeResponse, error) {
@@ -412,6 +422,9 @@ func (p *testProvider) Open(_ context.Context, r *providerv1.OpenRequest) (*prov
 
 func (p *testProvider) Online(_ context.Context, r *providerv1.OnlineRequest) (*providerv1.OnlineResponse, error) {
 	p.onlines.Add(1)
+	if p.w.disk != "" && !p.lock.held() {
+		p.w.unarbitrated.Store(true)
+	}
 	text, _ := r.GetProperties().MarshalJSON()
 	p.has(text)
 	p.set(true)

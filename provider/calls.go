@@ -26,10 +26,14 @@ func (s *service) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoRespo
 
 func (s *service) GetCapabilities(context.Context, *pb.GetCapabilitiesRequest) (*pb.GetCapabilitiesResponse, error) {
 	// What a resource or a type does not implement, its call answers with 1.
-	return &pb.GetCapabilitiesResponse{Capabilities: []pb.Capability{
+	all := []pb.Capability{
 		pb.Capability_CAPABILITY_RESOURCE_CONTROL, pb.Capability_CAPABILITY_RESOURCE_TYPE_CONTROL,
 		pb.Capability_CAPABILITY_CANCEL, pb.Capability_CAPABILITY_AS_USER,
-	}}, nil
+	}
+	if s.quorumCapable() {
+		all = append(all, pb.Capability_CAPABILITY_QUORUM)
+	}
+	return &pb.GetCapabilitiesResponse{Capabilities: all}, nil
 }
 
 func (s *service) Probe(context.Context, *pb.ProbeRequest) (*pb.ProbeResponse, error) {
@@ -81,6 +85,7 @@ func (s *service) Online(ctx context.Context, req *pb.OnlineRequest) (*pb.Online
 		}
 		return in.res.Online(ctx, OnlineArgs{
 			Flags: req.GetOnlineFlags(), Properties: req.GetProperties(), Epoch: req.GetEpoch(),
+			Context: req.GetOperationContext(),
 		})
 	})
 	if o.err != nil {
@@ -99,7 +104,10 @@ func (s *service) Offline(ctx context.Context, req *pb.OfflineRequest) (*pb.Offl
 		return &pb.OfflineResponse{Status: uint32(ErrorResourceNotFound), Message: unknown(req.GetResourceId())}, nil
 	}
 	o := in.start(ctx, StateOffline, 0, func(ctx context.Context) (Work, error) {
-		return in.res.Offline(ctx, OfflineArgs{Flags: req.GetOfflineFlags(), Destination: req.GetDestinationNodeName()})
+		return in.res.Offline(ctx, OfflineArgs{
+			Flags: req.GetOfflineFlags(), Destination: req.GetDestinationNodeName(),
+			Reason: req.GetStateChangeReason(), Context: req.GetOperationContext(),
+		})
 	})
 	if o.err != nil {
 		return nil, o.err
@@ -112,7 +120,7 @@ func (s *service) Terminate(ctx context.Context, req *pb.TerminateRequest) (*pb.
 	if !ok {
 		return &pb.TerminateResponse{Status: uint32(ErrorResourceNotFound), Message: unknown(req.GetResourceId())}, nil
 	}
-	code, message, err := split(in.runTerminate(ctx))
+	code, message, err := split(in.runTerminate(withReason(ctx, req.GetStateChangeReason())))
 	return &pb.TerminateResponse{Status: code, Message: message}, err
 }
 

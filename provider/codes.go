@@ -25,6 +25,7 @@ const (
 	ErrorResourceNotAvailable   Code = 5006
 	ErrorResourceNotFound       Code = 5007
 	ErrorOnlineFailed           Code = 5018
+	ErrorNotQuorumCapable       Code = 5021
 	ErrorClusterShuttingDown    Code = 5022
 	ErrorInvalidState           Code = 5023
 	ErrorPropertiesStored       Code = 5024
@@ -59,6 +60,7 @@ var codeNames = map[Code]string{
 	ErrorResourceNotAvailable:   "ERROR_RESOURCE_NOT_AVAILABLE",
 	ErrorResourceNotFound:       "ERROR_RESOURCE_NOT_FOUND",
 	ErrorOnlineFailed:           "ERROR_RESMON_ONLINE_FAILED",
+	ErrorNotQuorumCapable:       "ERROR_NOT_QUORUM_CAPABLE",
 	ErrorClusterShuttingDown:    "ERROR_CLUSTER_SHUTTING_DOWN",
 	ErrorInvalidState:           "ERROR_INVALID_STATE",
 	ErrorPropertiesStored:       "ERROR_RESOURCE_PROPERTIES_STORED",

@@ -30,6 +30,8 @@ type instance struct {
 	cancel context.CancelFunc
 	// terminate lets one Terminate in at a time.
 	terminate chan struct{}
+	// arbitration lets one Arbitrate or Release in at a time.
+	arbitration chan struct{}
 
 	mu    sync.Mutex
 	state State

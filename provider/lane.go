@@ -47,6 +47,8 @@ const (
 	logReport
 	// endReport ends a control call. Nothing supersedes it.
 	endReport
+	// lostReport is QuorumResourceLost: the next Arbitrate or Release supersedes it.
+	lostReport
 )
 
 // about says whether the report is about an operation or a life of the resource,
@@ -109,6 +111,13 @@ func (l *lane) supersede() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.drop(func(q *report) bool { return q.kind.about() })
+}
+
+// forget drops the reports of a kind.
+func (l *lane) forget(kind reportKind) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(func(q *report) bool { return q.kind == kind })
 }
 
 // hold keeps reports about operations back until release.

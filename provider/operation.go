@@ -180,7 +180,7 @@ func (in *instance) runTerminate(ctx context.Context) error {
 	ws := in.workers.end()
 	in.mu.Unlock()
 	// Detached like any other call: the monitor may die, the stop goes on.
-	termCtx := withDeadlineOf(in.ctx, ctx)
+	termCtx := withReason(withDeadlineOf(in.ctx, ctx), TerminateReason(ctx))
 	answer := make(chan error, 1)
 	go func() {
 		err := in.terminateAll(termCtx, op, u, ws)

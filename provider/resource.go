@@ -83,7 +83,7 @@ type Resource interface {
 	// Offline stops it gracefully. Offline means that nothing of it is left.
 	Offline(ctx context.Context, args OfflineArgs) (Work, error)
 	// Terminate makes it unavailable now. Nil means checked: nothing of it is left
-	// running. It may come in any state, and again and again.
+	// running. It may come in any state, and again and again. TerminateReason(ctx) says why.
 	Terminate(ctx context.Context) error
 	// LooksAlive is the quick, cursory check.
 	LooksAlive(ctx context.Context) bool
@@ -170,6 +170,8 @@ type OnlineArgs struct {
 	Properties *structpb.Struct
 	// Epoch of ownership: larger than that of every owner before.
 	Epoch int64
+	// Context is what the start is part of.
+	Context OperationContext
 }
 
 // OfflineArgs are the arguments of Offline, RA 2.1.
@@ -178,4 +180,7 @@ type OfflineArgs struct {
 	Flags uint32
 	// Destination is the host that is to own the resource next; may be empty.
 	Destination string
+	// Reason is why, and Context what the stop is part of.
+	Reason  StateChangeReason
+	Context OperationContext
 }

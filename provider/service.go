@@ -157,8 +157,8 @@ func (s *service) create(ctx context.Context, t *resourceType, id string, req *p
 		typ:       strings.ToLower(req.GetResourceType()),
 		lane:      newLane(),
 		monitor:   s.monitor,
-		terminate: make(chan struct{}, 1),
-		state:     StateOffline,
+		terminate: make(chan struct{}, 1), arbitration: make(chan struct{}, 1),
+		state: StateOffline,
 	}
 	in.ctx, in.cancel = context.WithCancel(s.ctx)
 	in.controls = in.newControls()
@@ -174,6 +174,11 @@ func (s *service) create(ctx context.Context, t *resourceType, id string, req *p
 	})
 	if err == nil && in.res == nil {
 		err = errors.New("Open made no resource")
+	}
+	if q, ok := t.Type.(QuorumType); ok && q.QuorumCapable() && err == nil {
+		if _, ok := in.res.(Arbitrator); !ok {
+			err = Errorf(ErrorNotQuorumCapable, "the type %s is quorum-capable, and its resource does not arbitrate", in.typ)
+		}
 	}
 	if p, ok := in.res.(Prober); ok && err == nil {
 		in.state, err = guarded(in.name, func() (State, error) { return p.Probe(ctx) })
@@ -236,7 +241,7 @@ func (s *service) terminateAll(timeout time.Duration) error {
 	var wg sync.WaitGroup
 	for i, in := range all {
 		wg.Go(func() {
-			if err := in.runTerminate(ctx); err != nil {
+			if err := in.runTerminate(withReason(ctx, ReasonRundown)); err != nil {
 				errs[i] = fmt.Errorf("terminate %s: %w", in.name, err)
 			}
 		})

@@ -52,6 +52,12 @@ type ClusterResourceSpec struct {
 	// +kubebuilder:default=Online
 	DesiredState DesiredState `json:"desiredState,omitempty"`
 
+	// ignoreLockedMode lets the resource go offline although it, or one that depends on
+	// it, is in locked mode; else it waits until that ends. RA section 1.10; default false.
+	// For one that is being deleted set the group's.
+	// +optional
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+
 	// properties are the private properties: what the type's schema says. They
 	// hold names and paths, never secrets.
 	// +optional
@@ -96,6 +102,11 @@ type ClusterResourceSpec struct {
 	// restartAction says what follows a failure. RA section 5.1; default RestartNotify.
 	// +optional
 	RestartAction RestartAction `json:"restartAction,omitempty"`
+
+	// embeddedFailureAction says what follows when the provider tells that what the
+	// resource hosts has failed: None, LogOnly or Recover. RA section 1.3; default Recover.
+	// +optional
+	EmbeddedFailureAction EmbeddedFailureAction `json:"embeddedFailureAction,omitempty"`
 
 	// restartThreshold is how many restarts in place restartPeriodMilliseconds
 	// allows before the group fails over. RA section 5.1; default 1. At most 1000,
@@ -142,12 +153,12 @@ type Dependency struct {
 
 // ClusterResourceStatus is what became of a resource.
 type ClusterResourceStatus struct {
-	// conditions are Accepted (manager), Online and PropertiesApplied (monitor of
-	// the owner).
+	// conditions are Accepted (manager), Online, PropertiesApplied, Locked,
+	// EmbeddedFailure and NetworkLost (monitor of the owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
-	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:MaxItems=16
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// owner is all that the monitor of the owner writes.
@@ -207,14 +218,19 @@ type ResourceOwnerStatus struct {
 	// statusFlags of the last report. RA section 3.2.
 	// +optional
 	StatusFlags int64 `json:"statusFlags,omitempty"`
-	// statusInformation are bits of RA section 3.5: 2 says that the provider told of an
-	// embedded failure, 32 of a lost network. Nothing acts by them yet; they go when
-	// the resource is offline or Failed. RA section 5.1.
+	// statusInformation are bits of RA section 3.5: 1 says that it is in locked mode, 2
+	// that the provider told of an embedded failure, 32 of a lost network; of one that is
+	// Failed, 4, 8, 16 and 32 say that it lacked processor, memory, something else or the
+	// network. RA section 5.1.
 	// +optional
 	StatusInformation int64 `json:"statusInformation,omitempty"`
-	// lastOperationStatusCode of the last entry point that failed. RA section 5.1.
+	// lastOperationStatusCode of the last entry point or report that failed; 5960 while
+	// locked mode keeps it online. RA section 5.1.
 	// +optional
 	LastOperationStatusCode int64 `json:"lastOperationStatusCode,omitempty"`
+	// lockedMode is what the provider said of it since the resource came online.
+	// +optional
+	LockedMode *LockedMode `json:"lockedMode,omitempty"`
 	// failuresInPeriod counts the failures within the restart period.
 	// +optional
 	FailuresInPeriod int32 `json:"failuresInPeriod,omitempty"`
@@ -282,6 +298,27 @@ type LastDump struct {
 	Message string `json:"message,omitempty"`
 }
 
+// LockedMode says whether a resource is locked in its present state and place. RA
+// section 1.10.
+type LockedMode struct {
+	// locked is true from entering locked mode to leaving it.
+	// +required
+	Locked bool `json:"locked"`
+	// reason is the provider's number: RA lists none.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	Reason int64 `json:"reason,omitempty"`
+	// flags of RA section 1.19: 1 leaves waiting moves in their queue.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	Flags int64 `json:"flags,omitempty"`
+	// time is when locked mode was entered or left.
+	// +required
+	Time metav1.MicroTime `json:"time,omitzero"`
+}
+
 // ResourceFailure is one failure of a resource.
 type ResourceFailure struct {
 	// time of detection.
@@ -295,6 +332,11 @@ type ResourceFailure struct {
 	// code is a system error code, RA section 3.6, or the application's own.
 	// +optional
 	Code int64 `json:"code,omitempty"`
+	// applicationErrorCode as the provider gave it. RA section 1.3.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	ApplicationErrorCode int64 `json:"applicationErrorCode,omitempty"`
 	// message is for people.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024

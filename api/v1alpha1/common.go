@@ -114,6 +114,20 @@ const (
 	RestartNotify RestartAction = "RestartNotify"
 )
 
+// EmbeddedFailureAction is CLUSTER_RESOURCE_EMBEDDED_FAILURE_ACTION, RA section 3.5.
+//
+// +kubebuilder:validation:Enum=None;LogOnly;Recover
+type EmbeddedFailureAction string
+
+const (
+	// EmbeddedNone keeps a bit of statusInformation.
+	EmbeddedNone EmbeddedFailureAction = "None"
+	// EmbeddedLogOnly tells it besides, by a condition and an Event.
+	EmbeddedLogOnly EmbeddedFailureAction = "LogOnly"
+	// EmbeddedRecover takes the resource down in order, and counts a failure.
+	EmbeddedRecover EmbeddedFailureAction = "Recover"
+)
+
 // Condition types and their reasons. A condition has one writer.
 const (
 	// ConditionAccepted (manager): True, the spec is part of the plan in
@@ -168,6 +182,19 @@ const (
 
 	// ConditionOnline (monitor of the owner): True while the resource is online.
 	ConditionOnline = "Online"
+
+	// ConditionArbitrated (monitor of the owner): True while the arbitration of a
+	// quorum-capable resource is held under the owner's epoch; absent for other types.
+	ConditionArbitrated = "Arbitrated"
+	// ReasonArbitrationWon says that it was won, and is being defended.
+	ReasonArbitrationWon = "ArbitrationWon"
+	// ReasonArbitrationLost says that it was not won; the message is the provider's.
+	ReasonArbitrationLost = "ArbitrationLost"
+	// ReasonQuorumLost says that it was won, and lost later.
+	ReasonQuorumLost = "QuorumLost"
+	// ReasonNotHeld says that it is not held, because nobody has asked for it yet, it
+	// was released, or the provider that held it is gone.
+	ReasonNotHeld = "NotHeld"
 
 	// ConditionPropertiesApplied (monitor of the owner): True, what runs has the
 	// properties of the plan; absent while the resource is not online.
@@ -230,6 +257,26 @@ const (
 	// ConditionGroupRetired (manager), of a Namespace that is being deleted: a group of
 	// it is stopped and its host pods are gone.
 	ConditionGroupRetired = "UnderstudyGroupRetired"
+
+	// ConditionLocked (monitor of the owner): True while a resource, or one of the
+	// group, is in locked mode; absent if none said so since it came online.
+	ConditionLocked = "Locked"
+	// ReasonLocked says that one is, and that moves and going offline are refused.
+	ReasonLocked = "Locked"
+	// ReasonUnlocked says that locked mode has ended.
+	ReasonUnlocked = "Unlocked"
+
+	// ConditionEmbeddedFailure (monitor of the owner): True from the provider's word
+	// that what the resource hosts failed, until it is down; else absent.
+	ConditionEmbeddedFailure = "EmbeddedFailure"
+	// ReasonEmbeddedFailure says so.
+	ReasonEmbeddedFailure = "EmbeddedFailure"
+
+	// ConditionNetworkLost (monitor of the owner): True from the provider's word that
+	// the resource has no network here, until it is down; else absent.
+	ConditionNetworkLost = "NetworkLost"
+	// ReasonNetworkLoss says so.
+	ReasonNetworkLoss = "NetworkLoss"
 
 	// ConditionFinished (claimer of a ControlCall): True once its outcome is known,
 	// or known to be unknowable.

@@ -55,12 +55,13 @@ type ControlCallSpec struct {
 	// +kubebuilder:validation:MaxLength=253
 	Destination string `json:"destination,omitempty"`
 
-	// ignoreLockedMode lets MOVE take locked resources along. RA section 4.6.
+	// ignoreLockedMode moves the group although a resource of it is in locked mode; else
+	// MOVE is refused with 5960. RA section 4.6; default false.
 	// +optional
 	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
 
-	// queue lets MOVE wait until what is locked is unlocked, instead of being
-	// refused. RA section 4.6.
+	// queue lets MOVE wait until no resource of the group is in locked mode, up to its
+	// timeout. RA section 4.6; default false.
 	// +optional
 	Queue bool `json:"queue,omitempty"`
 

@@ -21,6 +21,11 @@ type ResourceGroupSpec struct {
 	// +kubebuilder:default=Online
 	DesiredState DesiredState `json:"desiredState,omitempty"`
 
+	// ignoreLockedMode lets the group and its resources go offline although a resource
+	// is in locked mode; else they wait until that ends. RA section 1.10; default false.
+	// +optional
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+
 	// hosts is how many host pods stand ready, each on a node of its own. Default 2.
 	// +optional
 	// +kubebuilder:default=2
@@ -124,7 +129,7 @@ type GroupServicePort struct {
 // ResourceGroupStatus is what became of a group.
 type ResourceGroupStatus struct {
 	// conditions are Accepted, HostsReady, ServiceReady, OwnerLost, GuardWeakened,
-	// Retiring (manager); Ready, StopFailed (monitor of the owner).
+	// Retiring (manager); Ready, StopFailed, Locked (monitor of the owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -283,6 +288,14 @@ type GroupOwnerStatus struct {
 	// stateTime is when state was entered.
 	// +optional
 	StateTime metav1.MicroTime `json:"stateTime,omitzero"`
+	// statusInformation are bits of RA section 3.5: 1 says that a resource is in locked
+	// mode, 4 that a move waits in the queue, 8 that a failed resource lacked processor,
+	// memory or something else, 32 that of a resource an embedded failure is known, 128
+	// a lost network.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=4294967295
+	StatusInformation int64 `json:"statusInformation,omitempty"`
 	// released is true once the owner has gone offline and let the lease go.
 	// +optional
 	Released bool `json:"released,omitempty"`

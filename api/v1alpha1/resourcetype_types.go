@@ -109,6 +109,12 @@ type ResourceTypeSpec struct {
 	// +optional
 	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
 
+	// quorum makes the type quorum-capable: its provider arbitrates, and nothing of a
+	// group with such a resource starts before that was won. RA section 8. Absent: it
+	// is not. A resource of such a type depends on nothing.
+	// +optional
+	Quorum *QuorumArbitration `json:"quorum,omitempty"`
+
 	// controlCodes are the user-defined control codes of this type. RA section 6.2.
 	// +optional
 	// +listType=map
@@ -191,6 +197,17 @@ type DumpPolicy struct {
 	// 64 MiB at most. Default Never.
 	// +optional
 	CoreFiles CoreFiles `json:"coreFiles,omitempty"`
+}
+
+// QuorumArbitration is how a quorum-capable type arbitrates.
+type QuorumArbitration struct {
+	// arbitrationTimeoutMilliseconds is how long Arbitrate may take before it is lost,
+	// and its container is killed. RA section 6.6 GET_ARB_TIMEOUT; RA section 5.4
+	// QuorumArbitrationTimeMax; default 20000.
+	// +optional
+	// +kubebuilder:validation:Minimum=300
+	// +kubebuilder:validation:Maximum=3600000
+	ArbitrationTimeoutMilliseconds int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
 }
 
 // UpdateMode says when a change of a property takes effect.

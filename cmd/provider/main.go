@@ -5,6 +5,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -24,6 +25,9 @@ var version = "dev"
 func main() {
 	if err := newCommand().Execute(); err != nil {
 		fmt.Fprintln(os.Stderr, "provider:", err)
+		if errors.As(err, &unable{}) {
+			os.Exit(2)
+		}
 		os.Exit(1)
 	}
 }
@@ -31,7 +35,7 @@ func main() {
 func newCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "provider",
-		Short: "Serve the built-in resource types of Understudy",
+		Short: "Serve the built-in resource types of Understudy, and judge other providers",
 		Long: `Provider serves built-in resource types to the monitor of a host pod.
 
 Init starts it inside a container of the group's pod template; it listens on
@@ -41,7 +45,7 @@ $` + provider.SocketEnv + ` and reports to $` + provider.MonitorSocketEnv + `.`,
 		SilenceErrors:     true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newApplication(), newSupervise())
+	root.AddCommand(newApplication(), newConformance(), newSupervise())
 	return root
 }
 

@@ -118,7 +118,7 @@ func outdated(counted []*corev1.Pod, in Input, hostName string) *corev1.Pod {
 			return p // nothing is lost with it
 		}
 		unsteady := func(other *corev1.Pod) bool { return other != p && !steady(other, in) }
-		if slices.ContainsFunc(counted, unsteady) {
+		if held(p, in) || slices.ContainsFunc(counted, unsteady) {
 			return nil
 		}
 		return p

@@ -41,7 +41,7 @@ func NextMonitor(in Input, image string) *corev1.Pod {
 			return p // nothing is lost with it
 		}
 		unsteady := func(other *corev1.Pod) bool { return other != p && !steady(other, in) }
-		if slices.ContainsFunc(living, unsteady) {
+		if held(p, in) || slices.ContainsFunc(living, unsteady) {
 			return nil
 		}
 		return p

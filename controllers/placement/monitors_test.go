@@ -84,3 +84,30 @@ func TestSettled(t *testing.T) {
 	g.Expect(placement.Settled(world("0:ro 1:rb"), 2, 2, "new", true, "new")).To(BeTrue(), "it may stay")
 	g.Expect(placement.Settled(world("0:ro 1:rbm"), 2, 2, "new", true, "new")).To(BeFalse(), "its monitor follows all the same")
 }
+
+// Locked mode holds a roll-out back from the owner's host, and from no other.
+func TestLockedOwnerIsNotRolled(t *testing.T) {
+	for text, want := range map[string]string{
+		"0:romb 1:rmb":      "db-1",
+		"0:romb 1:rs":       "",
+		"0:romb":            "",
+		"0:omb 1:rs":        "db-0", // it is not ready: the new one may be the cure
+		"0:rmb 1:rs":        "db-0", // nobody owns it
+		"0:romb 1:rmb 2:mb": "db-2",
+	} {
+		t.Run(text, func(t *testing.T) {
+			in := world(text)
+			in.Locked = true
+			monitor, host := "", ""
+			if p := placement.NextMonitor(in, "new"); p != nil {
+				monitor = p.Name
+			}
+			if p := placement.Hosts(in, len(in.Pods), "new").Roll; p != nil {
+				host = p.Name
+			}
+			g := NewWithT(t)
+			g.Expect(monitor).To(Equal(want))
+			g.Expect(host).To(Equal(want))
+		})
+	}
+}

@@ -40,6 +40,9 @@ type Input struct {
 	Hosts map[string]understudyv1alpha1.HostStatus
 	// OwnerUID is the pod UID of the present owner.
 	OwnerUID string
+	// Locked says that a resource of the owner is in locked mode: no roll-out touches
+	// its host then, unless it is not ready anyhow.
+	Locked bool
 	// Now is the wall clock.
 	Now time.Time
 }
@@ -77,6 +80,11 @@ func Succession(in Input) *understudyv1alpha1.Succession {
 func Ready(p *corev1.Pod, in Input) bool {
 	h, ok := in.Hosts[p.Name]
 	return ok && h.Ready && h.PodUID == string(p.UID) && podReady(p) && barred(p, in.Nodes) == ""
+}
+
+// held says that locked mode keeps a roll-out from this host.
+func held(p *corev1.Pod, in Input) bool {
+	return in.Locked && string(p.UID) == in.OwnerUID && Ready(p, in)
 }
 
 func podReady(p *corev1.Pod) bool {

@@ -116,6 +116,7 @@ func (b *build) group(p *planv1.Plan) {
 	p.Version = planv1.Version
 	p.Namespace, p.Group, p.GroupUID = g.Namespace, g.Name, string(g.UID)
 	p.Online = g.Spec.DesiredState != understudyv1alpha1.DesiredOffline && g.DeletionTimestamp.IsZero()
+	p.IgnoreLockedMode = g.Spec.IgnoreLockedMode
 	p.Hosts = Hosts(g)
 	p.OnDelete = g.Spec.UpdateStrategy.Type == understudyv1alpha1.UpdateOnDelete
 	p.LeaseDurationSeconds = leaseSeconds(g)

@@ -263,6 +263,9 @@ func TestProblems(t *testing.T) {
 			plan.KindResource, "disk", "spec.dependencies[0].anyOf[0]", understudyv1alpha1.ReasonInvalid, `no ClusterResource "ip"`},
 		"dependency that is going": {func(in *plan.Input) { in.Resources[1].DeletionTimestamp = &metav1.Time{Time: time.Unix(1, 0)} },
 			plan.KindResource, "web", "spec.dependencies[0].anyOf[0]", understudyv1alpha1.ReasonInvalid, "being deleted"},
+		"quorum resource that depends on something": {volume(func(s *understudyv1alpha1.ResourceTypeSpec) {
+			s.Quorum = &understudyv1alpha1.QuorumArbitration{}
+		}), plan.KindResource, "web", "spec.dependencies", understudyv1alpha1.ReasonInvalid, "5069): remove the dependencies"},
 		"retry before the period ends": {web(func(s *understudyv1alpha1.ClusterResourceSpec) {
 			s.RetryPeriodOnFailureMilliseconds = ptr.To[int64](1000)
 		}), plan.KindResource, "web", "spec.retryPeriodOnFailureMilliseconds", understudyv1alpha1.ReasonInvalid, "raise it"},
@@ -637,4 +640,25 @@ func TestCheckType(t *testing.T) {
 	g.Expect(problems).To(BeEmpty())
 	_, errs := s.Apply(&runtime.RawExtension{Raw: []byte(`{"a":1}`)}, nil)
 	g.Expect(errs).To(HaveLen(1), "a type without a schema has no properties")
+}
+
+// A quorum-capable type gives its resources a time-out for the arbitration; others have none.
+func TestArbitrationTimeout(t *testing.T) {
+	g := NewWithT(t)
+	in := input(func(in *plan.Input) { in.Resources = in.Resources[1:] })
+	for _, c := range []struct {
+		quorum *understudyv1alpha1.QuorumArbitration
+		want   int64
+	}{
+		{nil, 0},
+		{&understudyv1alpha1.QuorumArbitration{}, 20_000},
+		{&understudyv1alpha1.QuorumArbitration{ArbitrationTimeoutMilliseconds: 300}, 300},
+	} {
+		in.Types["volume"].Spec.Quorum = c.quorum
+		result, problems := plan.Build(in)
+		g.Expect(problems).To(BeEmpty())
+		g.Expect(result.Plan.Resources).To(HaveLen(1))
+		g.Expect(result.Plan.Resources[0].ArbitrationTimeout).To(Equal(c.want))
+		g.Expect(strings.Contains(string(plan.Encode(result.Plan)), "arbitration")).To(Equal(c.want != 0))
+	}
 }

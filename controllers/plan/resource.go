@@ -24,6 +24,7 @@ const (
 	defaultPendingTimeout      = 180_000
 	defaultDeadlockTimeout     = 300_000
 	defaultTerminateTimeout    = 400
+	defaultArbitrationTimeout  = 20_000
 	defaultRestartThreshold    = 1
 	defaultRestartPeriod       = 900_000
 	defaultRestartDelay        = 500
@@ -40,7 +41,11 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 	out := planv1.Resource{
 		UID: string(r.UID), Name: r.Name, Generation: r.Generation,
 		Type:   r.Spec.TypeName,
-		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline,
+		Online: r.Spec.DesiredState != understudyv1alpha1.DesiredOffline, IgnoreLockedMode: r.Spec.IgnoreLockedMode,
+	}
+	// The default is left out, so that a plan of before stays the same.
+	if a := r.Spec.EmbeddedFailureAction; a != understudyv1alpha1.EmbeddedRecover {
+		out.EmbeddedFailureAction = string(a)
 	}
 	restart(&out, &r.Spec, say)
 	out.Dependencies = b.dependencies(r)
@@ -59,6 +64,14 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 		own.DeadlockTimeoutMilliseconds, common.DeadlockTimeoutMilliseconds, defaultDeadlockTimeout)
 	out.TerminateTimeout = t.terminateTimeout
 	out.DumpPolicy = dumpPolicy(t.spec.DumpPolicy)
+	if q := t.spec.Quorum; q != nil {
+		out.ArbitrationTimeout = first(nil, q.ArbitrationTimeoutMilliseconds, defaultArbitrationTimeout)
+		if len(r.Spec.Dependencies) > 0 {
+			say.add(spec.Child("dependencies"), understudyv1alpha1.ReasonInvalid, fmt.Sprintf(
+				"the type %q is quorum-capable, and such a resource depends on nothing "+
+					"(ERROR_DEPENDENCY_NOT_ALLOWED, 5069): remove the dependencies", r.Spec.TypeName))
+		}
+	}
 	out.Controls = resourceControls(t.spec.ControlCodes)
 	b.required(r, t)
 	properties, errs := t.schema.Apply(r.Spec.Properties, spec.Child("properties"))

@@ -67,6 +67,7 @@ func planType(name string, t *typeInfo) planv1.Type {
 	out := planv1.Type{
 		Name: name, Class: string(t.spec.Class), Subclass: uint32(t.spec.Subclass),
 		ControlTimeoutMaximum: cmp.Or(t.spec.ControlTimeoutMaximumMilliseconds, defaultControlTimeoutMaximum),
+		Quorum:                t.spec.Quorum != nil,
 		PropertyFormats:       formats(t.schema.structural.Properties),
 		Controls:              controls(t.spec.ControlCodes),
 	}

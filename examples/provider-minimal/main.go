@@ -11,11 +11,13 @@ import (
 	"log"
 	"net"
 	"os"
+	"strings"
 	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/protobuf/types/known/emptypb"
+	"google.golang.org/grpc/status"
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
 )
@@ -23,10 +25,9 @@ import (
 const ping = 0x01800005 // resource, user-defined, function 1, read: RA 6.2
 const offline, online = pb.ResourceState_RESOURCE_STATE_OFFLINE, pb.ResourceState_RESOURCE_STATE_ONLINE
 
-var states sync.Map // by handle, which is the resource id, too
+var states, pings sync.Map // by handle, which is the resource id, too; and those under way, by context
 var conn, dialErr = grpc.NewClient("unix:"+os.Getenv("UNDERSTUDY_MONITOR_SOCKET"),
 	grpc.WithTransportCredentials(insecure.NewCredentials()))
-var monitor = pb.NewMonitorServiceClient(conn)
 
 // call serves every call of the protocol that there is to serve; the rest is "unimplemented".
 func call(ctx context.Context, req any, _ *grpc.UnaryServerInfo, rest grpc.UnaryHandler) (any, error) {
@@ -38,25 +39,49 @@ func call(ctx context.Context, req any, _ *grpc.UnaryServerInfo, rest grpc.Unary
 	case *pb.ProbeRequest:
 		return &pb.ProbeResponse{Ready: true}, nil
 	case *pb.OpenRequest:
-		state, _ := states.LoadOrStore(r.GetResourceHandle(), offline) // it may be known to an earlier monitor
-		return &pb.OpenResponse{ResourceId: r.GetResourceHandle(), State: state.(pb.ResourceState)}, nil
+		if r.GetResourceHandle() != "" && strings.EqualFold(r.GetResourceType(), "minimal") {
+			state, _ := states.LoadOrStore(r.GetResourceHandle(), offline) // an earlier monitor may have opened it
+			return &pb.OpenResponse{ResourceId: r.GetResourceHandle(), State: state.(pb.ResourceState)}, nil
+		}
 	case *pb.OnlineRequest:
-		states.Store(r.GetResourceId(), online)
-		return &pb.OnlineResponse{EventHandle: true}, nil // so LooksAlive is never called
+		if states.CompareAndSwap(r.GetResourceId(), offline, online) || is(r, online) {
+			return &pb.OnlineResponse{EventHandle: true}, nil // so LooksAlive is never called
+		}
 	case *pb.IsAliveRequest:
-		state, _ := states.Load(r.GetResourceId())
-		return &pb.IsAliveResponse{Alive: state == online}, nil
-	case *pb.OfflineRequest, *pb.TerminateRequest, *pb.CloseRequest:
-		states.Delete(r.(interface{ GetResourceId() string }).GetResourceId())
-		return &emptypb.Empty{}, nil // what all three responses are when status is 0: nothing is left
+		return &pb.IsAliveResponse{Alive: is(r, online)}, nil
+	case *pb.OfflineRequest, *pb.TerminateRequest:
+		states.CompareAndSwap(r.(named).GetResourceId(), online, offline)
+		return &pb.TerminateResponse{}, nil // an empty message is all responses whose status is 0: nothing is left
+	case *pb.CloseRequest:
+		states.Delete(r.GetResourceId())
+		return &pb.CloseResponse{}, nil
 	case *pb.BeginResourceControlRequest:
-		if in := r.GetInput().GetInBuffer(); r.GetInput().GetControlCode() == ping {
-			end := &pb.EndControlCallRequest{Context: r.GetContext(), OutBuffer: in, BytesReturned: uint32(len(in))}
-			go func() { _, _ = monitor.EndControlCall(context.WithoutCancel(ctx), end, grpc.WaitForReady(true)) }()
+		if r.GetInput().GetControlCode() == ping && (is(r, online) || is(r, offline)) {
+			if _, open := pings.LoadOrStore(r.GetContext(), true); !open { // else it is repeated, and goes on
+				go answer(context.WithoutCancel(ctx), r)
+			}
 			return &pb.BeginResourceControlResponse{Output: &pb.ControlOutput{}, ReturnedAsynchronously: true}, nil
 		}
 	}
 	return rest(ctx, req)
+}
+
+type named interface{ GetResourceId() string }
+
+func is(r named, s pb.ResourceState) bool { return states.CompareAndSwap(r.GetResourceId(), s, s) }
+
+// answer ends a PING: with its input, or 234 and the room that it takes.
+func answer(ctx context.Context, r *pb.BeginResourceControlRequest) {
+	in := r.GetInput().GetInBuffer()
+	end := &pb.EndControlCallRequest{Context: r.GetContext(), OutBuffer: in, BytesReturned: uint32(len(in))}
+	if end.GetBytesReturned() > r.GetInput().GetOutBufferSize() {
+		end.Status, end.OutBuffer = 234, nil
+	}
+	for again := true; again; { // a monitor that goes away meanwhile may not have heard it
+		_, err := pb.NewMonitorServiceClient(conn).EndControlCall(ctx, end, grpc.WaitForReady(true))
+		again = status.Code(err) == codes.Unavailable
+	}
+	pings.Delete(r.GetContext())
 }
 
 func main() {

@@ -13,7 +13,31 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/understudy-dev/understudy/provider"
+	"github.com/understudy-dev/understudy/provider/conformance"
 )
+
+// The test binary is also the provider.
+func TestMain(m *testing.M) {
+	if os.Getenv("LINK") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// TestConformance: a subtest for each rule of the protocol.
+func TestConformance(t *testing.T) {
+	config, err := conformance.Load("conformance.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Command, config.Environment = []string{self}, []string{"LINK=1"}
+	conformance.Test(t, config)
+}
 
 func TestLink(t *testing.T) {
 	properties, err := structpb.NewStruct(map[string]any{"path": filepath.Join(t.TempDir(), "here"), "target": "/there"})

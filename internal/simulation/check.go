@@ -23,6 +23,9 @@ type checker struct {
 	deletedAt time.Duration
 	record    leasev1.Record
 	changed   time.Duration // when the record last changed
+	// arbitrated is who won in each epoch; lostBy, who lost it since the last win.
+	arbitrated map[int64]*host
+	lostBy     *host
 }
 
 func (k *checker) fail(w *World, format string, args ...any) {
@@ -42,6 +45,9 @@ func (k *checker) started(w *World, c *container, epoch int64) {
 	}
 	if c.guard.G2 == 0 || c.guard.Epoch != epoch {
 		k.fail(w, "%s: %s starts in epoch %d under guard %+v", c.host.name, c.name, epoch, c.guard)
+	}
+	if w.style.quorum && k.arbitrated[epoch] != c.host {
+		k.fail(w, "%s: %s starts in epoch %d without arbitration", c.host.name, c.name, epoch)
 	}
 	k.guarded(w, c)
 }

@@ -34,6 +34,7 @@ type container struct {
 	last      time.Duration // when the last message arrives: they keep their order
 	broken    time.Duration // until when no connection is made
 	hang      time.Duration // until when the resource does not stop by itself
+	lost      bool          // the quorum resource was, and the monitor may not have heard
 }
 
 func newContainer(h *host, name string) *container {
@@ -52,6 +53,7 @@ func (c *container) begin() {
 func (c *container) end() {
 	c.disconnect()
 	c.up, c.guards = false, c.guards+1
+	c.letGo()
 	c.die("its container ends")
 }
 
@@ -62,6 +64,7 @@ func (c *container) emptied() {
 	c.guard = ownership.Guard{}
 	c.guards++
 	c.dying = 0
+	c.letGo()
 }
 
 func (c *container) connect() {
@@ -101,6 +104,7 @@ func (c *container) hello() {
 			c.send(func() { c.setGuard(*g) })
 		}
 		m.engine.hello(c)
+		c.sayLost()
 	})
 }
 
@@ -252,4 +256,11 @@ func (c *container) changed() { c.report(-1) }
 func (c *container) report(asked int) {
 	nonce, busy := c.nonce, c.alive || c.starting
 	c.tell(func(m *monitor) { m.engine.reported(c, nonce, busy, asked) })
+}
+
+// letGo ends what its process defended.
+func (c *container) letGo() {
+	if c.lost = false; c.host.world.arbiter == c {
+		c.host.world.arbiter = nil
+	}
 }

@@ -18,6 +18,8 @@ type Coverage struct {
 	StopFailed, NotReleased     int
 	Drain, EngineSilent         int
 	DiskFailed, Unreadable      int
+	Arbitrated, QuorumLost      int
+	GivenUp                     int // released because an arbitration was lost
 
 	// EpochLost counts the grants of an epoch that had been used already, by an
 	// owner whose Lease was deleted before anybody took note.
@@ -48,6 +50,9 @@ func (c *Coverage) fact(f *ownership.Fact) {
 	}[f.Kind]
 	if counter != nil {
 		*counter++
+	}
+	if f.Kind == ownership.FactReleased && f.Cause == "Arbitration" {
+		c.GivenUp++
 	}
 	if f.Kind == ownership.FactReleased && f.Cause == "Drain" {
 		c.Drain++

@@ -23,6 +23,8 @@ type engine struct {
 	said            bool // that the stop is not proven
 	hung, hungSince time.Duration
 	waiting         []func()
+	halting         bool   // its own stop, because a quorum resource was lost
+	arbitrating     string // the nonce of the process that was asked
 }
 
 // belief is what the engine knows of a container.
@@ -88,7 +90,8 @@ func (e *engine) revoked(r *ownership.Revoke) {
 	e.do(func() {
 		w, limit := e.monitor.host.world, e.monitor.host.world.timing.G2-e.monitor.host.world.timing.N
 		e.grant, e.revoke, e.floor = nil, r, e.asks+1
-		e.kill, e.said = r.Mode == ownership.Kill, false
+		e.kill, e.said = r.Mode == ownership.Kill || e.halting, false // a stop never gets softer
+		e.halting, e.arbitrating = false, ""
 		if r.Mode == ownership.Ordered {
 			limit = w.pick([2]time.Duration{limit, 2 * w.timing.D})
 		}
@@ -202,6 +205,9 @@ func (e *engine) advance() {
 	m := e.monitor
 	h, w := m.host, m.host.world
 	if g := e.grant; g != nil {
+		if !e.mayStart(g) {
+			return
+		}
 		boot := h.clock.read(w.now).Boot
 		for _, c := range h.containers {
 			b := e.beliefs[c]
@@ -224,6 +230,9 @@ func (e *engine) advance() {
 			return
 		}
 	}
+	// The proof empties the containers, and what they defended is let go.
+	h.containers[0].letGo()
+	h.won = holding{}
 	r := e.revoke
 	e.revoke = nil
 	m.post(ownership.Event{Stopped: &ownership.Stopped{Revoke: r.ID, Proven: true}})

@@ -139,6 +139,11 @@ var faults = []fault{
 			}
 		}
 	}},
+	{4, func(w *World, _ *host) {
+		if w.arbiter != nil {
+			w.arbiter.loseQuorum()
+		}
+	}},
 	{2, func(w *World, h *host) { h.diskFull = w.until() }},
 	{3, func(w *World, h *host) { h.watch.lose() }},
 	{3, func(w *World, h *host) { w.drift(h) }},

@@ -37,6 +37,9 @@ type host struct {
 	barred     bool
 	diskFull   time.Duration // until when
 	release    *ownership.Release
+	won        holding
+	// arbitrateAt is when a host that lost tries again.
+	arbitrateAt time.Duration
 }
 
 func (w *World) addHost(name string) *host {

@@ -62,7 +62,7 @@ func random(seed uint64) *rand.Rand {
 // Run runs the schedule of a seed.
 func Run(seed uint64, o Options) Result {
 	w := &World{options: o, rng: random(seed), wantOnline: true}
-	w.check.epochs = map[int64]string{}
+	w.check.epochs, w.check.arbitrated = map[int64]string{}, map[int64]*host{}
 	w.begin()
 	end := time.Duration(o.Durations) * w.timing.D
 	w.runUntil(end)
@@ -99,6 +99,7 @@ func (w *World) begin() {
 		start:   [][2]time.Duration{{0, ms}, {0, 300 * ms}}[w.rng.IntN(2)],
 		stop:    [][2]time.Duration{{0, 50 * ms}, {0, w.timing.G2 - w.timing.N}, {w.timing.D, 2 * w.timing.D}}[w.rng.IntN(3)],
 		extreme: w.chance(0.6),
+		quorum:  w.chance(0.5),
 		faults:  time.Duration(0.3 * (1 + 5*w.rng.Float64()) * float64(w.timing.D)),
 	}
 	w.store = &store{world: w, version: 100}
@@ -130,11 +131,11 @@ func (w *World) calm() {
 			*t = min(*t, w.now)
 		}
 	}
-	ends(&w.manager.down, &w.manager.apiDown)
+	ends(&w.manager.down, &w.manager.apiDown, &w.outside)
 	w.wantOnline = true
 	w.mend()
 	for _, h := range w.hosts {
-		ends(&h.link.cutIn, &h.link.cutOut, &h.link.slow, &h.diskFull)
+		ends(&h.link.cutIn, &h.link.cutOut, &h.link.slow, &h.diskFull, &h.arbitrateAt)
 		h.link.loseAnswer, h.link.strike, h.barred, h.release = 0, nil, false, nil
 		for _, c := range h.containers {
 			ends(&c.hang, &c.broken)

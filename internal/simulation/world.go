@@ -23,6 +23,9 @@ type World struct {
 	store   *store
 	hosts   []*host
 	manager *manager
+	// arbiter is what holds the quorum resource, unless outside until that time.
+	arbiter *container
+	outside time.Duration
 
 	wantOnline bool
 	quiet      bool // the faults are over, progress is due
@@ -40,6 +43,7 @@ type style struct {
 	start, stop [2]time.Duration // of a resource
 	extreme     bool             // clocks drift as far as they may, kills take as long
 	faults      time.Duration    // mean time between faults
+	quorum      bool             // the group must arbitrate
 }
 
 // pick returns a duration within the range.

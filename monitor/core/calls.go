@@ -32,6 +32,8 @@ type call struct {
 	to string
 	// moving: the move is claimed and wished.
 	moving bool
+	// queued says for whom the move waits; empty: for nobody.
+	queued string
 	// finish is its outcome, until that is stored.
 	finish *CallFinish
 }
@@ -161,7 +163,9 @@ func (c *Core) giveMove(id string, k *call) {
 		}
 		k.to = to
 	}
-	c.claim(id)
+	if c.admitMove(id, k) {
+		c.claim(id)
+	}
 }
 
 // destination finds a host by the name of its pod or node.
@@ -208,7 +212,7 @@ const callClaimed = "claimed"
 
 func (c *Core) callDocument(k *call) *CallDocument {
 	return &CallDocument{
-		Name: k.seen.Name, UID: k.seen.UID, Start: k.start, Deadline: k.until, Finish: k.finish,
+		Name: k.seen.Name, UID: k.seen.UID, Start: k.start, Queued: k.queued, Finish: k.finish, Deadline: k.until,
 		Owner: v1alpha1.ControlCallOwner{
 			Epoch: k.epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
 		},
@@ -308,7 +312,7 @@ func (c *Core) outcome(reason string, code engine.Code, message string) *CallFin
 // the others wait until the group has come to rest.
 func (c *Core) moving() *call {
 	for _, id := range sortedKeys(c.calls) {
-		if k := c.calls[id]; k.moving && k.finish == nil {
+		if k := c.calls[id]; c.mayMove(k) {
 			return k
 		}
 	}
@@ -327,11 +331,15 @@ func (c *Core) moves() {
 		switch {
 		case s.Role == ownership.Owner && s.NotReleased != "" && k == c.wished:
 			c.endCall(id, v1alpha1.ReasonRefused, codeHostNotAvailable, s.NotReleased)
+		case s.Role == ownership.Owner && c.now.Boot >= k.deadline && k.queued != "":
+			c.endCall(id, v1alpha1.ReasonTimedOut, engine.CodeCallTimedOut, "waited to its end: "+k.queued)
 		case s.Role == ownership.Owner && c.now.Boot >= k.deadline:
 			c.endCall(id, v1alpha1.ReasonTimedOut, engine.CodeCallTimedOut, "the group could not be released in time")
 		case c.stopFailed && c.now.Boot >= k.deadline:
 			c.endCall(id, v1alpha1.ReasonTimedOut, engine.CodeCallTimedOut,
 				"the stop is not proven, so the group is kept; it goes on: "+strings.Join(c.unstopped(), ", "))
+		case s.Role == ownership.Owner:
+			c.queueMove(id, k)
 		}
 	}
 }

@@ -76,6 +76,7 @@ type Core struct {
 	story     story
 	documents documents
 	calls     map[string]*call
+	locks     locks
 	finishes  map[string]engine.Finish
 	draining  instant.Instant
 	drained   instant.Instant // since when, if an earlier life was asked to go away
@@ -240,7 +241,7 @@ func (c *Core) ownerAction(a ownership.Action) {
 func (c *Core) granted(g ownership.Grant) {
 	c.story.granted(c.now, g, c.config, c.group)
 	c.changed = true
-	c.toEngine(engine.Event{Granted: &engine.Granted{Epoch: g.Epoch}})
+	c.toEngine(engine.Event{Granted: c.startFor(g)})
 }
 
 func (c *Core) revoked(r ownership.Revoke) {
@@ -248,7 +249,7 @@ func (c *Core) revoked(r ownership.Revoke) {
 	c.stopFailed, c.proven = false, false
 	c.story.revoked(c.now, r)
 	c.changed = true
-	c.toEngine(engine.Event{Revoked: &engine.Revoked{Mode: engine.RevokeMode(r.Mode), Reason: string(r.Reason)}})
+	c.toEngine(engine.Event{Revoked: c.stopFor(r)})
 }
 
 func (c *Core) timers() {

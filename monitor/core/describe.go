@@ -47,7 +47,7 @@ func (c *Core) describe() {
 		return
 	}
 	for _, r := range c.snapshot.Resources {
-		if !r.Removed {
+		if !r.Removed || r.Held { // its object is there as long as it runs
 			c.describeResource(r)
 		}
 	}
@@ -90,6 +90,12 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	if f := r.LastFailure; f != nil {
 		o.LastFailure = &v1alpha1.ResourceFailure{
 			Time: micro(f.Time), Reason: string(f.Reason), Code: int64(f.Code), Message: f.Message,
+			ApplicationErrorCode: int64(f.ApplicationErrorCode),
+		}
+	}
+	if m := r.LockedMode; m != nil {
+		o.LockedMode = &v1alpha1.LockedMode{
+			Locked: m.Locked, Reason: int64(m.Reason), Flags: int64(m.Flags), Time: micro(m.Time),
 		}
 	}
 	for _, t := range r.Transitions {
@@ -107,13 +113,15 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
-	applied := propertiesApplied(r)
+	applied, arbitrated := propertiesApplied(r), arbitrated(r)
+	// A provider may enter and leave locked mode all the time: that is not urgent.
 	mark := asJSON([]any{
-		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation, o.StatusInformation,
-		applied.Reason, o.LastDump,
+		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation,
+		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason, o.LastDump, arbitrated,
 	})
+	conditions := append([]Condition{online, applied, resourceLocked(r), arbitrated}, signalled(r)...)
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
-		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: []Condition{online, applied},
+		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: conditions,
 	}}, mark)
 }
 
@@ -124,8 +132,14 @@ func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
 		names = append(names, c.resourceName(uid))
 	}
 	switch {
+	case r.Held:
+		return notOffline(names)
 	case len(names) > 0:
 		return "waits for " + strings.Join(names, ", ")
+	case r.Waiting == engine.ReasonNotQuorumCapable:
+		return notQuorumCapable(r)
+	case r.Arbitration != nil && r.Arbitration.Lost != "":
+		return r.Arbitration.Message
 	case r.State == engine.Failed && r.LastFailure != nil:
 		return r.LastFailure.Message
 	}
@@ -140,6 +154,9 @@ func (c *Core) describeGroup() {
 		if s := c.owner.Snapshot(); s.NotReleased != "" {
 			o.Message = "cannot fail over: " + s.NotReleased
 		}
+	}
+	if kept := c.keptOnline(); o.Message == "" && len(kept) > 0 {
+		o.Message = "The group " + notOffline(kept)
 	}
 	ready := Condition{
 		Type: v1alpha1.ConditionReady, Status: c.story.Online && c.story.Owning, Reason: string(state), Message: o.Message,
@@ -156,13 +173,20 @@ func (c *Core) describeGroup() {
 		failed.Message = strings.Join(left, ", ") + " may still run: the lease is kept. Look at the host pod " +
 			c.config.PodName + "; if its node is off, fence it"
 	}
+	// As with a resource, locked mode alone is not urgent.
+	information := c.snapshot.StatusInformation()
+	mark := asJSON([]any{o, ready, failed, information &^ engine.GroupLockedMode})
+	if c.movesQueued() {
+		information |= engine.GroupInMoveQueue
+	}
+	o.StatusInformation = int64(information)
 	c.documents.set(groupKey, Write{Group: &GroupDocument{
-		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed},
-	}}, urgent)
+		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed, c.groupLocked()},
+	}}, mark)
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one
-// before others, and before one that is offline because it is wanted so. nil if none
+// before others, what was lost next, and before one that is offline because it is wanted so. nil if none
 // says why.
 func (c *Core) unready() *engine.ResourceSnapshot {
 	weight := func(r *engine.ResourceSnapshot) int {
@@ -171,10 +195,12 @@ func (c *Core) unready() *engine.ResourceSnapshot {
 			return 0
 		case r.Spec.DesiredState != engine.DesiredOnline || r.Removed:
 			return 1
-		case r.State != engine.Failed:
-			return 2
+		case r.State == engine.Failed:
+			return 4
+		case r.Arbitration != nil && !r.Arbitration.Held:
+			return 3
 		}
-		return 3
+		return 2
 	}
 	var found *engine.ResourceSnapshot
 	for i := range c.snapshot.Resources {

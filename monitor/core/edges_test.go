@@ -35,6 +35,7 @@ func (h *host) carryOut(e core.Effect) {
 		h.kill()
 	case e.Exit != nil && h.connected:
 		h.connected, h.known, h.guard = false, false, core.Guard{}
+		h.letGo()
 		clear(h.online)
 		h.post(core.Input{InitGone: &core.InitGone{Container: "main"}})
 	case e.Expect != nil:
@@ -136,6 +137,7 @@ func (h *host) kill() {
 func (h *host) empty() {
 	h.nonce++
 	h.guard.G1, h.guard.G2 = 0, 0
+	h.letGo()
 	clear(h.online)
 	if h.connected {
 		h.answer("emptied", core.Input{Emptied: &core.Emptied{Container: "main", Nonce: h.nonceText()}})
@@ -144,11 +146,13 @@ func (h *host) empty() {
 
 func (h *host) providerUp() {
 	if h.provider {
-		h.post(core.Input{ProviderUp: &engine.ProviderUp{
-			Container: "main", Nonce: h.nonceText(), Capabilities: []string{
-				"CAPABILITY_RESOURCE_CONTROL", "CAPABILITY_RESOURCE_TYPE_CONTROL", "CAPABILITY_CANCEL", "CAPABILITY_AS_USER",
-			},
-		}})
+		up := &engine.ProviderUp{Container: "main", Nonce: h.nonceText(), Capabilities: []string{
+			"CAPABILITY_RESOURCE_CONTROL", "CAPABILITY_RESOURCE_TYPE_CONTROL", "CAPABILITY_CANCEL", "CAPABILITY_AS_USER",
+		}}
+		if !h.plain {
+			up.Capabilities = append(up.Capabilities, engine.CapabilityQuorum)
+		}
+		h.post(core.Input{ProviderUp: up})
 	}
 }
 
@@ -169,6 +173,9 @@ func (h *host) call(c engine.Call) {
 		if h.guard.G2 == 0 || h.guard.Epoch != c.Epoch {
 			h.rig.t.Errorf("host %s: Online in epoch %d under guard %+v", h.name, c.Epoch, h.guard)
 		}
+		if h.rig.quorum() && h.rig.arbiter != h.name {
+			h.rig.t.Errorf("host %s: Online although %q is the arbiter", h.name, h.rig.arbiter)
+		}
 		for _, other := range h.rig.hosts {
 			if other != h && len(other.online) > 0 {
 				h.rig.t.Errorf("host %s: Online while %s is", h.name, other.name)
@@ -183,6 +190,20 @@ func (h *host) call(c engine.Call) {
 		}
 	case c.Op == engine.OpOffline || c.Op == engine.OpTerminate:
 		delete(h.online, c.Resource)
+	case c.Op == engine.OpArbitrate:
+		if h.guard.Epoch != c.Epoch || h.isOnline() {
+			h.rig.t.Errorf("host %s: Arbitrate in epoch %d under guard %+v, online %v", h.name, c.Epoch, h.guard, h.online)
+		}
+		if h.loses || h.rig.arbiter != "" && h.rig.arbiter != h.name {
+			a.Status, a.Message = engine.CodeResourceNotAvailable, "it is another's"
+		} else {
+			h.rig.arbiter = h.name
+		}
+	case c.Op == engine.OpRelease:
+		if h.isOnline() {
+			h.rig.t.Errorf("host %s: Release while %v is online", h.name, h.online)
+		}
+		h.letGo()
 	case c.Op == engine.OpLooksAlive || c.Op == engine.OpIsAlive:
 		a.Alive = h.alive
 	case c.Op == engine.OpCancel:
@@ -220,6 +241,8 @@ func (h *host) write(w core.Write) {
 		}
 		r.status.Owner = w.Group.Owner.DeepCopy()
 		r.tell()
+	case w.Resource != nil:
+		r.docs[w.Resource.Name] = *w.Resource
 	case w.Endpoint != nil:
 		r.endpoint = w.Endpoint
 	case w.Call != nil:
@@ -260,6 +283,7 @@ func (r *rig) writeCall(d core.CallDocument) core.WriteOutcome {
 	if k.Owner == nil {
 		k.Owner = &d.Owner
 	}
+	r.queued[d.Name] = d.Queued
 	if d.Finish != nil {
 		k.Finished, r.finish[d.Name] = true, d.Finish
 	}

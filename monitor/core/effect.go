@@ -162,6 +162,8 @@ type CallDocument struct {
 	Owner v1alpha1.ControlCallOwner `json:"owner"`
 	// Start is when it was claimed.
 	Start time.Time `json:"start"`
+	// Queued says for whom a claimed move waits; empty: for nobody.
+	Queued string `json:"queued,omitempty"`
 	// Finish is nil for a claim.
 	Finish *CallFinish `json:"finish,omitempty"`
 	// Deadline is when it is given up.

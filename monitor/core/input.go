@@ -142,6 +142,9 @@ type ControlCall struct {
 	// HostName is the pod or node on which it is to run; empty: the owner's.
 	HostName    string `json:"hostName,omitempty"`
 	Destination string `json:"destination,omitempty"`
+	// IgnoreLockedMode and Queue of a move: what locked mode means for it.
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+	Queue            bool `json:"queue,omitempty"`
 	// Read: the caller may only read.
 	Read bool `json:"read,omitempty"`
 	// Input is JSON, and InputBytes what is given instead of it.

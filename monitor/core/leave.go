@@ -42,7 +42,7 @@ func (c *Core) replaceable() bool {
 
 func (c *Core) callUnderWay() bool {
 	for _, k := range c.calls {
-		if k.given && k.finish == nil {
+		if k.given && k.finish == nil && k.queued == "" {
 			return true
 		}
 	}
@@ -88,7 +88,10 @@ func (c *Core) leave() {
 	}
 	if at := c.rushAt(); at != 0 && at <= c.now.Boot {
 		c.rushed = true
-		c.toEngine(engine.Event{Revoked: &engine.Revoked{Mode: engine.Emergency, Reason: "GracePeriod"}})
+		c.toEngine(engine.Event{Revoked: &engine.Revoked{
+			Mode: engine.Emergency, Reason: "GracePeriod",
+			Cause: engine.StateChangeShutdown, Context: engine.ContextDrain,
+		}})
 	}
 	// A monitor that holds nothing and hears of no container has nothing to wait
 	// for: what may run somewhere is bound by its guard, not by this process.

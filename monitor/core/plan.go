@@ -14,7 +14,7 @@ import (
 
 // enginePlan is what the engine must know of a plan.
 func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.Plan {
-	out := engine.Plan{Revision: revision, KillBound: killBound}
+	out := engine.Plan{Revision: revision, KillBound: killBound, IgnoreLockedMode: p.IgnoreLockedMode}
 	for _, r := range p.Resources {
 		e := engine.Resource{
 			UID: r.UID, Name: r.Name, TypeName: r.Type, Container: r.Container, Generation: r.Generation,
@@ -24,7 +24,9 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 			LooksAliveInterval: ms(r.LooksAlivePollInterval), IsAliveInterval: ms(r.IsAlivePollInterval),
 			RestartAction: engine.RestartAction(r.RestartAction), RestartThreshold: int64(r.RestartThreshold),
 			RestartPeriod: ms(r.RestartPeriod), RestartDelay: ms(r.RestartDelay),
-			RetryPeriodOnFailure: ms(r.RetryPeriodOnFailure),
+			RetryPeriodOnFailure: ms(r.RetryPeriodOnFailure), IgnoreLockedMode: r.IgnoreLockedMode,
+			EmbeddedFailureAction: engine.EmbeddedFailureAction(r.EmbeddedFailureAction),
+			ArbitrationTimeout:    ms(r.ArbitrationTimeout),
 		}
 		if r.Online {
 			e.DesiredState = engine.DesiredOnline

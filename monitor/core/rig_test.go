@@ -33,18 +33,23 @@ type rig struct {
 	status  v1alpha1.ResourceGroupStatus
 	calls   map[string]*core.ControlCall
 	finish  map[string]*core.CallFinish
+	queued  map[string]string // for whom a call waits
 	hosts   []*host
 	// deleting: the group is being deleted.
 	deleting bool
 	// slices counts the stored endpoints, by epoch.
 	endpoint *core.EndpointDocument
+	// arbiter is the host that holds what only one can have.
+	arbiter string
+	docs    map[string]core.ResourceDocument
 }
 
 func newRig(t *testing.T, names ...string) *rig {
 	t.Helper()
 	r := &rig{
 		t: t, now: instant.Instant{Boot: 1e12, Raw: 1e12, Wall: 1.9e18},
-		calls: map[string]*core.ControlCall{}, finish: map[string]*core.CallFinish{},
+		calls: map[string]*core.ControlCall{}, finish: map[string]*core.CallFinish{}, docs: map[string]core.ResourceDocument{},
+		queued: map[string]string{},
 	}
 	object := json.RawMessage(`{"type":"object","required":["to"],"properties":{"to":{"type":"string","maxLength":5}}}`)
 	r.plan = planv1.Plan{
@@ -135,6 +140,8 @@ type host struct {
 	lastContext int64
 	cancels     int
 	done        bool
+	loses       bool // arbitrations, to somebody outside
+	plain       bool // its provider does not arbitrate
 }
 
 func (r *rig) host(name string) *host {
@@ -220,6 +227,7 @@ func (h *host) initDies() {
 	gone := h.connected
 	h.connected, h.known, h.guard = false, false, core.Guard{}
 	h.nonce++
+	h.letGo()
 	clear(h.online)
 	if gone {
 		h.post(core.Input{InitGone: &core.InitGone{Container: "main"}})

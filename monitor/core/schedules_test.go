@@ -16,7 +16,7 @@ import (
 )
 
 // edges are those whose answers may be late.
-var edges = []string{"tick", "emptied", "guarded", "disk", "get", "put", "Online", "Offline", "Terminate", "Open", "BeginResourceControl"}
+var edges = []string{"tick", "emptied", "guarded", "disk", "get", "put", "Online", "Offline", "Terminate", "Open", "BeginResourceControl", "Arbitrate", "Release"}
 
 // faults are what may happen to a host.
 var faults = []func(rng *rand.Rand, h *host, n int){
@@ -83,6 +83,12 @@ var faults = []func(rng *rand.Rand, h *host, n int){
 			Name: fmt.Sprintf("k%03d", n), ResourceName: "store", Code: "BACKUP", TimeoutMilliseconds: 20000,
 		})
 	},
+	func(rng *rand.Rand, h *host, _ int) { h.loses = rng.IntN(2) == 0 },
+	func(_ *rand.Rand, h *host, _ int) {
+		if h.rig.arbiter == h.name {
+			h.loseQuorum()
+		}
+	},
 }
 
 func (h *host) releaseAll() {
@@ -98,6 +104,9 @@ func schedule(t *testing.T, seed uint64) {
 	r := newRig(t, "a", "b", "c")
 	r.plan.FailoverThreshold = 100
 	r.plan.Resources[0].RetryPeriodOnFailure = 5000
+	if seed%2 == 0 {
+		r.addQuorum()
+	}
 	for _, h := range r.hosts {
 		h.start()
 	}
@@ -112,7 +121,7 @@ func schedule(t *testing.T, seed uint64) {
 		faults[rng.IntN(len(faults))](rng, h, n)
 	}
 	for _, h := range r.hosts {
-		h.loseAnswers = 0
+		h.loseAnswers, h.loses = 0, false
 		h.releaseAll()
 		if h.cut {
 			h.heal()

@@ -101,7 +101,9 @@ func kindOf(g ownership.GrantCause) (kind, cause string) {
 		return kindFailover, "OwnerSilent"
 	case g.Reason == ownership.GrantFenced:
 		return kindFailover, "Fenced"
-	case g.Cause == leasev1.CauseFailover || g.Cause == leasev1.CauseArbitration:
+	case g.Cause == leasev1.CauseArbitration:
+		return kindFailover, string(g.Cause)
+	case g.Cause == leasev1.CauseFailover:
 		kind = kindFailover
 	case g.Cause == leasev1.CauseMove || g.Cause == leasev1.CauseDrain:
 		kind = kindMove
@@ -157,11 +159,14 @@ func (s *story) seen(now instant.Instant, snap engine.Snapshot, nameOf func(stri
 	if !s.Owning {
 		return
 	}
-	online, failed := true, (*engine.ResourceSnapshot)(nil)
+	online, failed, lost := true, (*engine.ResourceSnapshot)(nil), (*engine.ResourceSnapshot)(nil)
 	for i := range snap.Resources {
 		r := &snap.Resources[i]
 		if r.Removed || r.Spec.DesiredState != engine.DesiredOnline {
 			continue
+		}
+		if r.Arbitration != nil && r.Arbitration.Lost != "" {
+			lost = r
 		}
 		if r.State == engine.Online {
 			continue
@@ -176,6 +181,9 @@ func (s *story) seen(now instant.Instant, snap engine.Snapshot, nameOf func(stri
 	switch {
 	case online && len(snap.Resources) > 0:
 		s.comeOnline(now)
+	case s.Online && lost != nil:
+		s.Online = false
+		s.Open = s.restart(string(leasev1.CauseArbitration), nameOf(lost.Spec.UID), now)
 	case s.Online && failed != nil:
 		s.Online = false
 		s.Open = s.restart(string(failed.LastFailure.Reason), nameOf(failed.Spec.UID), failed.LastFailure.Time)

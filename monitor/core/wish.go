@@ -23,6 +23,7 @@ func (c *Core) settle() bool {
 		c.story.seen(c.now, c.snapshot, c.resourceName)
 		c.tellStuck()
 		c.extendCalls()
+		c.seeLocks()
 	}
 	c.moves()
 	c.callOutcomes()
@@ -69,6 +70,9 @@ func (c *Core) wishNow() ownership.Wish {
 	switch {
 	case c.wished != nil:
 		w.Release = c.wishRelease(leasev1.CauseMove, c.wished.to, "MoveRequested", "")
+	case c.need != nil && c.need.Arbitration():
+		// No failure: no threshold counts it. Who took it and lost too hands it on.
+		w.Release = c.wishRelease(leasev1.CauseArbitration, "", string(c.need.Reason), c.need.Resource)
 	case c.need != nil:
 		w.Release = c.wishRelease(leasev1.CauseFailover, "", string(c.need.Reason), c.need.Resource)
 	}
@@ -81,10 +85,11 @@ func (c *Core) wishNow() ownership.Wish {
 	return w
 }
 
-// wantOnline is what the plan says, until the group is deleted. In a namespace that is
-// being deleted no plan can say that, and where kubelet is dead nobody asks the pod to end.
+// wantOnline is what the plan says, or locked mode keeps, until the group is deleted. In
+// a namespace that is being deleted no plan can say that, and where kubelet is dead nobody
+// asks the pod to end.
 func (c *Core) wantOnline() bool {
-	return c.plan.Online && (c.group == nil || !c.group.Gone && !c.group.Deleting)
+	return (c.plan.Online || len(c.keptOnline()) > 0) && (c.group == nil || !c.group.Gone && !c.group.Deleting)
 }
 
 // wishRelease is a release as it was first wished: when it was detected does not

@@ -34,6 +34,8 @@ const (
 	OpLooksAlive           Op = "LooksAlive"
 	OpIsAlive              Op = "IsAlive"
 	OpBeginResourceControl Op = "BeginResourceControl"
+	OpArbitrate            Op = "Arbitrate"
+	OpRelease              Op = "Release"
 
 	OpBeginResourceControlAsUser     Op = "BeginResourceControlAsUser"
 	OpBeginResourceTypeControl       Op = "BeginResourceTypeControl"
@@ -64,7 +66,12 @@ type Call struct {
 	Properties json.RawMessage `json:"properties,omitempty"`
 	// Flags of Open, Online, Offline (RA section 2.4).
 	Flags uint32 `json:"flags,omitempty"`
-	// Epoch of Online: announce it to the store before reading state.
+	// Destination is the host that is to have the resource after Offline, if known.
+	Destination string `json:"destination,omitempty"`
+	// Reason of Offline and Terminate, Context of Online and Offline.
+	Reason  StateChangeReason `json:"reason,omitempty"`
+	Context OperationContext  `json:"context,omitempty"`
+	// Epoch of Arbitrate, and of Online: announce it to the store before reading state.
 	Epoch int64 `json:"epoch,omitempty"`
 	// Control is set for the four Begin operations.
 	Control *ControlArgs `json:"control,omitempty"`

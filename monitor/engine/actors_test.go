@@ -85,6 +85,11 @@ func (w *world) serve(k *wContainer, c Call, alive func() bool, answer func(Retu
 			w.halt(k, u)
 			answer(Returned{})
 		}
+	case OpArbitrate:
+		w.serveArbitrate(k, c, alive, answer)
+	case OpRelease:
+		delete(k.won, u)
+		answer(Returned{Status: []Code{0, 0, 5}[w.rnd.IntN(3)]})
 	case OpClose:
 		delete(k.running, u)
 		answer(Returned{})
@@ -150,9 +155,39 @@ func (w *world) serveOnline(k *wContainer, c Call, alive func() bool, answer fun
 		w.in(time.Duration(w.rnd.IntN(30_000))*ms, func() {
 			if alive() && k.running[u] && k.ops[u] == op {
 				delete(k.running, u)
-				w.callback(Callback{Container: k.name, Handle: u, SignalFailure: &SignalFailure{Exited: w.rnd.IntN(2) == 0}})
+				w.callback(Callback{Container: k.name, Handle: u, SignalFailure: &SignalFailure{
+					Exited: w.rnd.IntN(2) == 0, Type: FailureType(w.rnd.IntN(3)),
+				}})
 			}
 		})
+	}
+}
+
+// serveArbitrate wins or loses, and may lose later what it won, before or after it says so.
+func (w *world) serveArbitrate(k *wContainer, c Call, alive func() bool, answer func(Returned)) {
+	u := c.Resource
+	lose := func() {
+		if !alive() || k.won[u] != c.Epoch {
+			return
+		}
+		delete(k.won, u)
+		if rep := w.callback(Callback{Container: k.name, Handle: u, QuorumResourceLost: &QuorumResourceLost{}}); rep.Code == CodeSuccess {
+			w.lost = true
+		}
+	}
+	if w.chance(30) {
+		answer(Returned{Status: []Code{5006, 5}[w.rnd.IntN(2)]})
+		return
+	}
+	k.won[u] = c.Epoch
+	if w.chance(10) {
+		lose()
+		answer(Returned{})
+		return
+	}
+	answer(Returned{})
+	if w.chance(40) {
+		w.in(time.Duration(w.rnd.IntN(30_000))*ms, lose)
 	}
 }
 
@@ -280,7 +315,7 @@ func (w *world) emptied(c *wContainer) {
 	c.n++
 	c.up, c.killing, c.guard = false, false, 0
 	c.running, c.left, c.ops, c.pend = map[string]bool{}, map[string]bool{}, map[string]int{}, map[string]int32{}
-	c.props = map[string]string{}
+	c.props, c.won = map[string]string{}, map[string]int64{}
 }
 
 // boot starts the provider.
@@ -292,7 +327,7 @@ func (w *world) boot(c *wContainer) {
 		}
 		c.up, c.gone = true, false
 		w.send(Event{ProviderUp: &ProviderUp{Container: c.name, Nonce: c.nonce(), Types: []string{"test"},
-			Capabilities: []string{capabilityControl, capabilityTypeControl, capabilityCancel}}})
+			Capabilities: []string{capabilityControl, capabilityTypeControl, capabilityCancel, CapabilityQuorum}}})
 		w.guards(c)
 	})
 }

@@ -76,6 +76,10 @@ func (e *Engine) resourceCallback(cb Callback) {
 	default:
 		code = CodeInvalidParameter // it concerns a type, and none is named
 	}
+	if e.barrier { // what it relies on is durable before it is told so
+		e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
+		return
+	}
 	e.reply(cb, code, exit)
 }
 
@@ -101,7 +105,14 @@ func (e *Engine) typeCallback(cb Callback) {
 }
 
 func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
-	e.out = append(e.out, Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}})
+	answer := Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}}
+	if cb.QuorumResourceLost != nil && code == CodeSuccess {
+		// It is not said twice: the journal knows first. The stop does not wait for that.
+		e.barrier = true
+		e.held = append(e.held, answer)
+		return
+	}
+	e.out = append(e.out, answer)
 }
 
 // status is SetResourceStatus(Ex): RA sections 1.1, 1.2 and 4.2.
@@ -185,7 +196,9 @@ func (e *Engine) reportStarting(r *resource, s SetResourceStatus) ExitState {
 	if f.message == "" {
 		f.message = "the provider reported it"
 	}
+	f.lack(s)
 	e.fail(r, f)
+	r.information |= f.information
 	return ExitTerminate
 }
 
@@ -203,7 +216,9 @@ func (e *Engine) reportStopping(r *resource, s SetResourceStatus) ExitState {
 	if s.State != ReportedFailed {
 		f.reason, f.message = ReasonWrongDirection, fmt.Sprintf("state %d was reported while it was going offline", s.State)
 	}
+	f.lack(s)
 	e.forced(r, f)
+	r.information |= f.information
 	return ExitTerminate
 }
 
@@ -214,58 +229,6 @@ func (e *Engine) noteReport(r *resource, why Reason, s SetResourceStatus) {
 	}
 	r.noted = true
 	e.note(LevelWarning, r, why, fmt.Sprintf("%s reported state %d while it is %s", r.spec.Name, s.State, r.state), false)
-}
-
-// signalled is SignalFailure (RA section 1.3). What the provider saw end needs no
-// verification; anything else is verified by IsAlive and counts unless that says
-// alive.
-func (e *Engine) signalled(r *resource, s SignalFailure) Code {
-	if !r.up() || r.terminating || r.kill {
-		return CodeInvalidState
-	}
-	s.Message = clip(s.Message, maxMessage)
-	if !s.Exited {
-		switch s.Type {
-		case FailureGeneral:
-		case FailureEmbedded:
-			e.inform(r, StatusEmbeddedFailure, ReasonEmbeddedFailure, s)
-			return CodeSuccess
-		case FailureNetworkLoss:
-			e.inform(r, StatusNetworkFailure, ReasonNetworkLoss, s)
-			return CodeSuccess
-		default:
-			return CodeInvalidParameter
-		}
-	}
-	if s.Message == "" {
-		s.Message = "the provider signalled a failure"
-	}
-	f := failure{reason: ReasonSignalled, code: CodeResourceFailed, message: s.Message,
-		appCode: s.ApplicationErrorCode, verified: s.Exited}
-	if s.Exited {
-		f.reason = ReasonExited
-	}
-	switch {
-	case s.Exited || r.state == OnlinePending:
-		// There is no IsAlive of what is not online yet.
-		e.fail(r, f)
-	case r.verify != nil || r.verifyAt > e.now.Boot || !r.polls():
-		r.signal, r.verifyAgain = s, true
-	default:
-		r.signal = s
-		e.verify(r)
-	}
-	return CodeSuccess
-}
-
-// inform sets a bit of StatusInformation: seen, and acted upon by nobody yet.
-func (e *Engine) inform(r *resource, bit uint64, why Reason, s SignalFailure) {
-	if r.information&bit == 0 {
-		r.information |= bit
-		e.touch(r, true)
-		e.note(LevelWarning, r, why,
-			fmt.Sprintf("%s: application error %d: %s", r.spec.Name, s.ApplicationErrorCode, s.Message), true)
-	}
 }
 
 // The bounds of LogEvent: RA section 1.4 has the size, the rate is ours.

@@ -15,6 +15,7 @@ type call struct {
 	began    int64
 	verify   bool // IsAlive that verifies a SignalFailure
 	control  *control
+	epoch    int64 // of Arbitrate
 }
 
 // begin issues a call for a resource that is bounded by limit.
@@ -39,8 +40,8 @@ func (e *Engine) beginIn(in *container, op Op, limit time.Duration, a Call) *cal
 		// What it does may go on after it was answered, and is ended with the ownership.
 		in.dirty = true
 	}
-	if a.Control != nil || op == OpOnline {
-		// Neither may run twice: the journal knows of it first.
+	if a.Control != nil || op == OpOnline || op == OpArbitrate {
+		// None may run and nobody know of it: the journal knows first.
 		e.barrier = true
 		e.held = append(e.held, action)
 	} else {
@@ -113,6 +114,15 @@ func (e *Engine) returned(a Returned) {
 			r.op = nil
 			e.closeReturned(r)
 		}
+	case OpArbitrate, OpRelease:
+		if r.op != c {
+			break
+		}
+		if r.op = nil; c.op == OpArbitrate {
+			e.arbitrateReturned(c, a)
+		} else {
+			e.releaseReturned(r, a)
+		}
 	case OpTerminate:
 		if r.term == c {
 			r.term = nil
@@ -149,7 +159,14 @@ func (e *Engine) expired(c *call) {
 		e.restart(c.c, ReasonTerminateFailed, c.r)
 	case c.op == OpCancel:
 		e.cancelReturned(c.r, Returned{Outcome: DeadlineExceeded, Status: CodeCallTimedOut})
+	case c.op == OpRelease:
+		// It could come late, and undo what was won since.
+		e.releaseReturned(c.r, Returned{Status: CodeCallTimedOut, Message: "no answer in time"})
+		e.restart(c.c, ReasonReleaseFailed, nil)
 	default:
+		if c.op == OpArbitrate && c.r.op == c && c.epoch == e.epoch {
+			e.arbitrationLost(c.r, ReasonArbitrationLost, CodeCallTimedOut, "no answer in time")
+		}
 		if c.r != nil {
 			e.dumpDeadlock(c.r)
 			c.r.lastStatus = CodeCallTimedOut

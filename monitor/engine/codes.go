@@ -25,6 +25,7 @@ const (
 	CodeResourceNotAvailable Code = 5006
 	CodeResourceNotFound     Code = 5007
 	CodeHostNodeNotOwner     Code = 5015
+	CodeNotQuorumCapable     Code = 5021
 	CodeInvalidState         Code = 5023
 	CodePropertiesStored     Code = 5024
 	CodeResourceFailed       Code = 5038

@@ -117,6 +117,7 @@ func (e *Engine) lose(c *container, why Reason, culprit *resource) {
 			continue
 		}
 		r.opened, r.confirm, r.reported, r.dumps.asked = false, false, nil, nil
+		r.defended, r.lostEarly = false, false
 		r.op, r.term, r.setting = nil, nil, nil
 		r.terminating, r.overlap, r.stopBy, r.kill, r.pendingBy = false, false, 0, false, 0
 		r.resetHealth()

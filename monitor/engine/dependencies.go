@@ -62,8 +62,9 @@ func (e *Engine) link() {
 // section 7.2). What was once doomed goes down before it comes up again, so that
 // no dependent lives through the failure of what it stands on.
 func (e *Engine) keeps() {
+	mayStay := e.phase == Owner && !e.undefended()
 	for _, r := range e.resources {
-		r.keep = r.up() && !r.doomed && e.phase == Owner && r.wanted() && satisfied(r)
+		r.keep = r.up() && !r.doomed && !r.recovering && mayStay && (r.wanted() || r.held) && satisfied(r)
 	}
 }
 

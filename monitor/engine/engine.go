@@ -33,11 +33,16 @@ type Engine struct {
 	phase Phase
 	// epoch last granted; it never shrinks.
 	epoch int64
-	// mode and why of the stop that is under way (phase Stopping).
-	mode RevokeMode
-	why  string
+	// mode and cause of the stop that is under way (phase Stopping).
+	mode  RevokeMode
+	cause Revoked
+	// grant is the one that began the epoch.
+	grant Granted
 	// regrant is the epoch that was granted while a stop was under way.
 	regrant int64
+	// halted: this stop was the engine's own decision, or became harder by one; the
+	// containers are emptied also if the group comes online again after it.
+	halted bool
 	// fresh: made by New and never granted. Until the first grant the engine
 	// cannot know what an earlier life of the monitor left in a container.
 	fresh bool
@@ -48,6 +53,8 @@ type Engine struct {
 	self  Group
 	// typeResults are the last outcomes of control calls of each type.
 	typeResults []typeResults
+	// ignoreLocked: the plan's IgnoreLockedMode.
+	ignoreLocked bool
 	// resources in topological order: dependencies before dependents.
 	resources   []*resource
 	containers  []*container
@@ -113,7 +120,7 @@ func (e *Engine) dispatch(ev Event) {
 	}
 	switch {
 	case ev.Granted != nil:
-		e.granted(ev.Granted.Epoch)
+		e.granted(*ev.Granted)
 	case ev.Revoked != nil:
 		e.revoked(*ev.Revoked)
 	case ev.PlanChanged != nil:

@@ -38,6 +38,9 @@ type Event struct {
 // without counting a failure.
 type Granted struct {
 	Epoch int64 `json:"epoch"`
+	// Context and Flags of the first Online of each resource under a larger epoch.
+	Context OperationContext `json:"context,omitempty"`
+	Flags   uint32           `json:"flags,omitempty"`
 }
 
 // RevokeMode is how hard a stop is.
@@ -60,6 +63,13 @@ type Revoked struct {
 	Mode RevokeMode `json:"mode"`
 	// Reason is for people and for the ring of transitions.
 	Reason string `json:"reason,omitempty"`
+	// Cause, Context, Destination and Flags are what Offline and Terminate are told:
+	// why, what it is part of, which host is to own the group next (empty: not known),
+	// and OfflineFlags besides those that follow from the resource itself.
+	Cause       StateChangeReason `json:"cause,omitempty"`
+	Context     OperationContext  `json:"context,omitempty"`
+	Destination string            `json:"destination,omitempty"`
+	Flags       uint32            `json:"flags,omitempty"`
 }
 
 // PlanChanged: a plan was accepted. A plan that contradicts itself (two

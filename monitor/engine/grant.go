@@ -3,16 +3,23 @@
 
 package engine
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // granted: this host owns the group, or goes on owning it.
-func (e *Engine) granted(epoch int64) {
+func (e *Engine) granted(g Granted) {
+	epoch := g.Epoch
 	if epoch <= 0 || epoch < e.epoch || epoch < e.regrant {
 		e.note(LevelError, nil, ReasonBadEvent,
 			fmt.Sprintf("granted epoch %d is ignored: epoch %d was granted before", epoch, max(e.epoch, e.regrant)), false)
 		return
 	}
 	e.group, e.journal, e.again = true, true, true
+	if epoch != e.grant.Epoch {
+		e.grant = g
+	}
 	if e.phase == Stopping {
 		e.regrant = epoch // the stop is finished first (ownership section 6, SELF-STOP)
 		return
@@ -37,6 +44,7 @@ func (e *Engine) own(epoch int64) {
 		for _, r := range e.resources {
 			// Restart counters start fresh (RA section 4.7 step 6).
 			r.resetSeries()
+			r.forgetArbitration()
 			switch {
 			case r.state == Failed && !r.run:
 				e.setState(r, Offline, ReasonNewEpoch)
@@ -46,7 +54,7 @@ func (e *Engine) own(epoch int64) {
 			e.touch(r, false)
 		}
 	}
-	e.phase, e.mode, e.why, e.regrant = Owner, "", "", 0
+	e.phase, e.mode, e.cause, e.regrant, e.halted = Owner, "", Revoked{}, 0, false
 	e.journal, e.group, e.again = true, true, true
 }
 
@@ -73,7 +81,7 @@ func (e *Engine) revoked(a Revoked) {
 	if e.phase == Stopping && a.Mode.hardness() < e.mode.hardness() {
 		a.Mode = e.mode
 	}
-	e.phase, e.mode, e.why, e.regrant = Stopping, a.Mode, clip(a.Reason, maxMessage), 0
+	e.phase, e.mode, e.cause, e.regrant = Stopping, a.Mode, a, 0
 	e.journal, e.group, e.urgent, e.again = true, true, true, true
 	if a.Mode == Kill {
 		// No call is of interest any more: the caller has all killed.
@@ -105,7 +113,13 @@ func (e *Engine) prove() {
 			e.proveUnopened(c)
 			continue
 		}
-		if e.regrant == 0 && c.dirty && !e.cfg.TrustProviders {
+		if e.mode == Ordered && slices.ContainsFunc(e.resources, func(r *resource) bool {
+			return r.c == c && (e.releases(r) || r.op != nil && r.op.op == OpRelease)
+		}) {
+			proven = false
+			continue
+		}
+		if (e.regrant == 0 || e.halted) && c.dirty && !e.cfg.TrustProviders {
 			proven = false
 			if e.mode != Kill {
 				e.restart(c, ReasonProveStop, nil)
@@ -123,7 +137,7 @@ func (e *Engine) prove() {
 	for _, c := range e.containers {
 		e.loseControls(c, "the ownership ended while it ran")
 	}
-	e.phase, e.mode, e.why = Observer, "", ""
+	e.phase, e.mode, e.cause, e.halted = Observer, "", Revoked{}, false
 	e.out = append(e.out, Action{Proven: &Proven{Epoch: e.epoch}})
 }
 

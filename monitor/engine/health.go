@@ -3,8 +3,6 @@
 
 package engine
 
-import "fmt"
-
 // health is what the polling of a resource knows (RA section 4.3).
 type health struct {
 	// eventHandle: the provider reports failures by itself (RA section 2.3).
@@ -92,17 +90,6 @@ func (e *Engine) healthReturned(c *call, a Returned) {
 		}
 	case r.verify:
 		r.verify = nil
-		if r.state != Online {
-			return
-		}
-		s := r.signal
-		if a.Alive {
-			e.note(LevelWarning, r, ReasonFalseAlarm, fmt.Sprintf(
-				"%s was signalled as failed (application error %d), but IsAlive says that it works: %s",
-				r.spec.Name, s.ApplicationErrorCode, s.Message), false)
-			return
-		}
-		e.fail(r, failure{reason: ReasonSignalled, code: CodeResourceFailed, message: s.Message,
-			appCode: s.ApplicationErrorCode, verified: a.Outcome == Answered})
+		e.verified(r, a)
 	}
 }

@@ -152,15 +152,3 @@ func TestExitNeedsNoVerification(t *testing.T) {
 	g.want(g.signal("a", true).Code == CodeInvalidState, "it is not online any more")
 	g.want(g.snap("a").TotalFailures == 1, "counted twice")
 }
-
-func TestEmbeddedAndNetworkAreShown(t *testing.T) {
-	g := online(t, res("a"))
-	g.cb(Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Type: FailureEmbedded}})
-	g.cb(Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Type: FailureNetworkLoss}})
-	g.is("a", Online)
-	g.flying()
-	g.want(g.snap("a").StatusInformation == StatusEmbeddedFailure|StatusNetworkFailure, "%+v", g.snap("a"))
-	g.want(g.cb(Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Type: 9}}).Code == CodeInvalidParameter, "code")
-	g.exit("a")
-	g.want(g.snap("a").StatusInformation == 0, "not cleared")
-}

@@ -11,7 +11,7 @@ import (
 // mischief is one thing that goes wrong, or is asked for.
 func (w *world) mischief() {
 	c := w.conts[w.rnd.IntN(len(w.conts))]
-	switch w.rnd.IntN(16) {
+	switch w.rnd.IntN(17) {
 	case 0, 1:
 		w.grant(w.epoch + int64(w.rnd.IntN(2)))
 	case 2:
@@ -55,6 +55,8 @@ func (w *world) mischief() {
 		if w.chance(10) {
 			w.in(w.soon(), func() { w.send(Event{Withdrawn: &Withdrawn{ID: id}}) })
 		}
+	case 14:
+		w.callback(Callback{Container: c.name, Handle: fmt.Sprint("r", w.rnd.IntN(7)), QuorumResourceLost: &QuorumResourceLost{}})
 	default: // a provider that says what comes to its mind
 		cb := Callback{Container: c.name, Handle: fmt.Sprint("r", w.rnd.IntN(7))}
 		switch w.rnd.IntN(3) {
@@ -64,6 +66,9 @@ func (w *world) mischief() {
 			w.confuse(c, cb.Handle)
 		case 1:
 			cb.SignalFailure = &SignalFailure{Type: FailureType(w.rnd.IntN(4)), Exited: w.rnd.IntN(2) == 0}
+			if w.rnd.IntN(2) == 0 {
+				cb.SignalFailure, cb.SetLockedMode = nil, &SetLockedMode{Enabled: w.rnd.IntN(2) == 0, Flags: w.rnd.Uint32()}
+			}
 		default:
 			cb.EndControlCall = &EndControlCall{Context: w.rnd.Int64()}
 		}
@@ -138,7 +143,7 @@ func (w *world) killMonitor() {
 		case c.up:
 			w.in(w.soon(), func() {
 				if c.up && !c.gone && !c.killing {
-					w.send(Event{ProviderUp: &ProviderUp{Container: c.name, Nonce: c.nonce(), Types: []string{"test"}}})
+					w.send(Event{ProviderUp: &ProviderUp{Container: c.name, Nonce: c.nonce(), Types: []string{"test"}, Capabilities: []string{CapabilityQuorum}}})
 					w.guards(c)
 				}
 			})

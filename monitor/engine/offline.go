@@ -38,7 +38,7 @@ func (e *Engine) stop(r *resource) {
 		return
 	}
 	e.setState(r, OfflinePending, ReasonStopping)
-	r.op = e.begin(r, OpOffline, r.spec.DeadlockTimeout, Call{})
+	r.op = e.begin(r, OpOffline, r.spec.DeadlockTimeout, e.offlineCall(r))
 }
 
 // emergency terminates whatever runs, regardless of order and of running calls.
@@ -46,8 +46,9 @@ func (e *Engine) emergency(r *resource) {
 	if r.kill || r.terminating {
 		return
 	}
-	if r.c.callable() && !r.opened {
-		// Open has not returned, and Terminate must not overtake it.
+	if !r.opened && (r.c.callable() || e.halted) {
+		// Open has not returned, and Terminate must not overtake it; nor does a monitor
+		// that comes back to a halt wait for it.
 		e.restart(r.c, ReasonProveStop, nil)
 		return
 	}
@@ -85,7 +86,7 @@ func (e *Engine) terminate(r *resource) {
 	r.overlap = r.op != nil && r.op.op == OpOnline
 	r.pendingBy = 0
 	r.resetHealth()
-	r.term = e.begin(r, OpTerminate, r.spec.TerminateTimeout, Call{})
+	r.term = e.begin(r, OpTerminate, r.spec.TerminateTimeout, Call{Reason: e.terminateReason(r)})
 	e.again = true
 }
 
@@ -111,7 +112,7 @@ func (e *Engine) terminated(r *resource) {
 	case r.term != nil || r.op != nil || r.setting != nil:
 	case r.overlap && left > 0:
 		r.overlap = false
-		r.term = e.begin(r, OpTerminate, left, Call{})
+		r.term = e.begin(r, OpTerminate, left, Call{Reason: e.terminateReason(r)})
 	case r.overlap:
 		e.stopOut(r)
 	default:
@@ -134,7 +135,12 @@ func (e *Engine) stopped(r *resource) {
 	}
 	r.kill, r.terminating, r.doomed, r.overlap = false, false, false, false
 	r.stopBy, r.pendingBy = 0, 0
-	if r.state == OfflinePending {
+	switch {
+	case r.state != OfflinePending:
+	case r.recovering && e.counts(r):
+		e.setState(r, Failed, ReasonEmbeddedFailure)
+		e.recoverEmbedded(r)
+	default:
 		e.setState(r, Offline, ReasonStopped)
 	}
 	e.again = true
@@ -163,9 +169,13 @@ func (e *Engine) offlineReturned(r *resource, a Returned) {
 // not to run.
 func (e *Engine) forced(r *resource, f failure) {
 	f.verified = true
+	recovering := r.recovering && e.counts(r)
 	r.record(e, f)
 	e.setState(r, Failed, f.reason)
 	r.verdict = VerdictNone
+	if recovering {
+		e.recoverEmbedded(r)
+	}
 	r.kill = r.run
 	e.note(LevelError, r, f.reason, r.spec.Name+" did not go offline in order and is terminated: "+f.message, true)
 }

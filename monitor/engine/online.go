@@ -3,12 +3,18 @@
 
 package engine
 
+import (
+	"cmp"
+	"slices"
+)
+
 // start is the part of settle that brings a resource online, if nothing speaks
 // against it.
 func (e *Engine) start(r *resource) {
 	if why, _ := e.obstacle(r); why != "" {
 		return
 	}
+	context, flags := e.onlineContext(r)
 	if r.verdict == VerdictRetry {
 		r.resetSeries() // RA section 4.7 step 8: a new series of restarts
 	}
@@ -26,7 +32,7 @@ func (e *Engine) start(r *resource) {
 	e.setState(r, OnlinePending, ReasonStarting)
 	r.op = e.begin(r, OpOnline, r.spec.DeadlockTimeout, Call{
 		Name: r.spec.Name, TypeName: r.spec.TypeName, Generation: r.spec.Generation,
-		Properties: r.spec.Properties, Epoch: e.epoch,
+		Properties: r.spec.Properties, Epoch: e.epoch, Context: context, Flags: flags,
 	})
 }
 
@@ -61,6 +67,10 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 			return ReasonWaitingRestart, nil
 		}
 	}
+	unheld := e.unheld()
+	if len(unheld) > 0 && !slices.Contains(unheld, r.spec.UID) {
+		return ReasonWaitingArbitration, unheld
+	}
 	if missing := e.missing(r); len(missing) > 0 {
 		return ReasonWaitingDependency, missing
 	}
@@ -71,6 +81,10 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 		return ReasonWaitingOpen, nil
 	case r.c.guard != e.epoch:
 		return ReasonWaitingGuard, nil
+	case len(unheld) > 0 && !r.c.can(CapabilityQuorum):
+		return ReasonNotQuorumCapable, nil
+	case len(unheld) > 0:
+		return ReasonWaitingArbitration, nil
 	case r.op != nil || r.setting != nil:
 		return ReasonWaitingStop, nil
 	}
@@ -83,6 +97,8 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 // waitingFor is what the snapshot shows: why it is not as the plan wants.
 func (e *Engine) waitingFor(r *resource) (Reason, []string) {
 	switch {
+	case r.held:
+		return ReasonLocked, e.holders(r)
 	case r.state == Online && r.doomed:
 		return ReasonWaitingDependents, e.staying(r)
 	case r.state == Online:
@@ -104,6 +120,8 @@ func (e *Engine) onlineReturned(r *resource, a Returned) {
 		if r.state == OnlinePending {
 			r.pendingBy = e.after(r.spec.PendingTimeout)
 		}
+	case a.Status == CodeResourceNotAvailable && r.claimant():
+		e.arbitrationLost(r, ReasonArbitrationLost, a.Status, cmp.Or(a.Message, "Online said so"))
 	default:
 		// Also if a report said Online before: an error is the safer half of
 		// a contradiction.

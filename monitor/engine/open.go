@@ -169,6 +169,8 @@ func (e *Engine) openFailed(r *resource, f failure) {
 
 func (e *Engine) closeReturned(r *resource) {
 	r.opened, r.dumps.processes = false, nil
+	r.opened = false
+	r.forgetArbitration()
 	e.closed(r)
 }
 

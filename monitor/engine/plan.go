@@ -16,7 +16,9 @@ type Plan struct {
 	Revision string `json:"revision"`
 	// KillBound replaces that of Config, if it is not 0.
 	KillBound time.Duration `json:"killBound,omitempty"`
-	Resources []Resource    `json:"resources,omitempty"`
+	// IgnoreLockedMode lets every resource go offline although one is locked.
+	IgnoreLockedMode bool       `json:"ignoreLockedMode,omitempty"`
+	Resources        []Resource `json:"resources,omitempty"`
 	// Types of the resources, as far as they are known.
 	Types []Type `json:"types,omitempty"`
 	// Group is what control calls of the group tell.
@@ -88,6 +90,13 @@ type Resource struct {
 	Dependencies [][]string   `json:"dependencies,omitempty"`
 	DesiredState DesiredState `json:"desiredState,omitempty"`
 
+	// IgnoreLockedMode lets the resource go offline although it, or what stands on it,
+	// is in locked mode (RA section 1.10).
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+
+	// EmbeddedFailureAction says what follows an embedded failure (RA section 1.3).
+	EmbeddedFailureAction EmbeddedFailureAction `json:"embeddedFailureAction,omitempty"`
+
 	// PendingTimeout is the longest gap between two reports while pending (RA 1.1).
 	PendingTimeout time.Duration `json:"pendingTimeout,omitempty"`
 	// DeadlockTimeout bounds each call (RA 4.5), Terminate excepted.
@@ -110,6 +119,10 @@ type Resource struct {
 
 	// DumpPolicy of the type; nil: on deadlock, without core files.
 	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+	// ArbitrationTimeout bounds Arbitrate (RA section 6.6, GET_ARB_TIMEOUT). Above 0: the
+	// type is quorum-capable (RA section 8). Unless it is wanted offline, nothing of the
+	// group starts under an epoch before its arbitration was won under that epoch.
+	ArbitrationTimeout time.Duration `json:"arbitrationTimeout,omitempty"`
 
 	// Controls are the control codes that the type declares.
 	Controls []ControlSpec `json:"controls,omitempty"`

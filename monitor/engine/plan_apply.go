@@ -22,6 +22,7 @@ func (e *Engine) planChanged(p Plan) {
 	if p.KillBound > 0 {
 		e.cfg.KillBound = p.KillBound
 	}
+	e.ignoreLocked = p.IgnoreLockedMode
 	e.group, e.journal, e.again = true, true, true
 	planned := map[string]bool{}
 	var fresh []*resource
@@ -74,6 +75,7 @@ func (e *Engine) replan(r *resource, spec Resource) {
 		// Somebody acted: what failed before may work now.
 		r.resetSeries()
 		r.openAt, r.openBackoff = 0, 0
+		r.arbitrateAt, r.arbitratePause, r.lost, r.lostMessage = 0, 0, "", ""
 		if r.state == Failed && !r.run && !r.wanted() {
 			e.setState(r, Offline, ReasonStopped) // RA section 4.2: operator stop
 		}
@@ -150,12 +152,16 @@ func (s Resource) normalise() Resource {
 	orElse(&s.IsAliveInterval, time.Minute)
 	orElse(&s.RestartPeriod, 15*time.Minute)
 	s.RestartDelay = max(s.RestartDelay, 0)
+	s.ArbitrationTimeout = max(s.ArbitrationTimeout, 0)
 	s.RestartThreshold = max(s.RestartThreshold, 0)
 	if s.DesiredState != DesiredOffline {
 		s.DesiredState = DesiredOnline
 	}
 	if s.RestartAction != DontRestart && s.RestartAction != RestartNoNotify {
 		s.RestartAction = RestartNotify
+	}
+	if s.EmbeddedFailureAction != EmbeddedNone && s.EmbeddedFailureAction != EmbeddedLogOnly {
+		s.EmbeddedFailureAction = EmbeddedRecover
 	}
 	s.Properties, s.Live = bytes.Clone(s.Properties), slices.Clone(s.Live)
 	s.Controls = slices.Clone(s.Controls)

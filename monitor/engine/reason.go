@@ -25,6 +25,8 @@ const (
 	ReasonCannotOnAny     Reason = "CannotComeOnlineOnAnyHost"
 	ReasonVanished        Reason = "Vanished"         // found stopped after the monitor was away
 	ReasonSimulated       Reason = "SimulatedFailure" // the control code FAIL
+	ReasonEmbeddedFailure Reason = "EmbeddedFailure"  // SignalFailure: what it hosts failed
+	ReasonNetworkLoss     Reason = "NetworkLoss"      // SignalFailure: no network, and IsAlive did not answer alive
 )
 
 // Why a resource changed its state otherwise.
@@ -57,6 +59,11 @@ const (
 	ReasonNeedsFailover     Reason = "NeedsFailover"
 	ReasonFailedForGood     Reason = "FailedForGood"    // policy does not try again
 	ReasonWaitingOnline     Reason = "WaitingForOnline" // Online is under way
+	ReasonLocked            Reason = "Locked"           // wanted offline, and kept online by locked mode
+	// ReasonWaitingArbitration: a quorum resource of the group is not won yet.
+	ReasonWaitingArbitration Reason = "WaitingForArbitration"
+	// ReasonNotQuorumCapable: its provider does not arbitrate, and its type must.
+	ReasonNotQuorumCapable Reason = "NotQuorumCapable"
 )
 
 // How far the planned properties are those of what runs.
@@ -65,6 +72,16 @@ const (
 	ReasonUpdating          Reason = "Updating"   // the provider is being asked to take them over
 	ReasonNextOnline        Reason = "NextOnline" // they wait for it
 	ReasonPropertiesRefused Reason = "PropertiesRefused"
+)
+
+// How a quorum resource stands.
+const (
+	ReasonArbitrationWon      Reason = "ArbitrationWon"
+	ReasonArbitrationLost     Reason = "ArbitrationLost" // another system won, or nobody knows
+	ReasonQuorumLost          Reason = "QuorumLost"      // won, and lost while it was defended
+	ReasonArbitrationReleased Reason = "ArbitrationReleased"
+	ReasonReleaseFailed       Reason = "ReleaseFailed"
+	ReasonNotHeld             Reason = "NotHeld"
 )
 
 // Why a container is killed, a group moves, a note is taken.
@@ -79,14 +96,12 @@ const (
 	ReasonPlanRefused      Reason = "PlanRefused"      // the plan contradicts itself
 	ReasonBadEvent         Reason = "BadEvent"         // an event that does not hold exactly one kind
 	ReasonFalseAlarm       Reason = "FalseAlarm"       // SignalFailure, and IsAlive answered alive
-	ReasonEmbeddedFailure  Reason = "EmbeddedFailure"
-	ReasonNetworkLoss      Reason = "NetworkLoss"
-	ReasonLog              Reason = "Log"           // LogEvent of a provider
-	ReasonLogDropped       Reason = "LogDropped"    // more log lines than the rate allows
-	ReasonDumpRequested    Reason = "DumpRequested" // RequestDump, or the status flag DUMP_NOW
-	ReasonDumped           Reason = "DumpCollected" // a dump is in the dump volume
-	ReasonNoDump           Reason = "DumpFailed"    // there is none
-	ReasonTypeMissing      Reason = "TypeNotServed" // the provider does not serve the type
+	ReasonLog              Reason = "Log"              // LogEvent of a provider
+	ReasonLogDropped       Reason = "LogDropped"       // more log lines than the rate allows
+	ReasonDumpRequested    Reason = "DumpRequested"    // RequestDump, or the status flag DUMP_NOW
+	ReasonDumped           Reason = "DumpCollected"    // a dump is in the dump volume
+	ReasonNoDump           Reason = "DumpFailed"       // there is none
+	ReasonTypeMissing      Reason = "TypeNotServed"    // the provider does not serve the type
 	ReasonRestarting       Reason = "Restarting"
 	ReasonControlTimedOut  Reason = "ControlTimedOut"
 	ReasonCancelled        Reason = "Cancelled"     // Cancel was called for a control call that was deleted

@@ -36,6 +36,8 @@ type resource struct {
 	reported *SetResourceStatus
 	// run: something of it may be running here.
 	run bool
+	// recovering: it goes down for an embedded failure, and has failed then.
+	recovering bool
 	// startedEpoch and runningGeneration belong to the last Online.
 	startedEpoch      int64
 	runningGeneration int64
@@ -71,6 +73,8 @@ type resource struct {
 	logs
 	properties
 	dumps dumps
+	lock
+	arbitration
 
 	waiting   Reason
 	waitingOn []string
@@ -111,11 +115,17 @@ func (e *Engine) setState(r *resource, s State, why Reason) {
 	switch s {
 	case OnlinePending, OfflinePending:
 		r.checkPoint, r.checked = 0, false
+		if s == OnlinePending {
+			r.information, r.recovering = 0, false
+		}
 	case Online:
 		r.startPolls(e)
 		e.recovered(r)
 	case Offline, Failed, Initializing:
-		r.information = 0
+		r.information, r.recovering = 0, false
+	}
+	if s != Online {
+		e.unlock(r)
 	}
 	e.touch(r, true)
 	e.again = true

@@ -41,6 +41,19 @@ type failure struct {
 	appCode  uint32
 	verified bool
 	noDump   bool // the provider wants no dump of it
+	// information are the bits of StatusInformation that stay while it is Failed.
+	information uint64
+}
+
+// lack takes from the flags of a report what the resource lacked (RA section 3.2).
+func (f *failure) lack(s SetResourceStatus) {
+	if !s.Ex {
+		return
+	}
+	f.information = failedFor(s.Flags)
+	if f.information&statusLacks != 0 && f.code == CodeResourceFailed {
+		f.code = CodeResourcesLacking
+	}
 }
 
 // record keeps the failure for people.
@@ -56,7 +69,7 @@ func (r *resource) record(e *Engine, f failure) {
 // decides what follows. While the group is being stopped, or while it was being
 // taken down anyway, no failure is counted.
 func (e *Engine) fail(r *resource, f failure) {
-	counted := (e.phase == Owner || e.phase == Undecided) && r.wanted()
+	counted := e.counts(r)
 	r.record(e, f)
 	e.dumpFailure(r, f)
 	e.setState(r, Failed, f.reason)
@@ -69,6 +82,11 @@ func (e *Engine) fail(r *resource, f failure) {
 	}
 	e.judge(r, f.reason)
 	e.note(LevelError, r, f.reason, r.spec.Name+" failed: "+f.message+"; "+r.outlook(e), true)
+}
+
+// counts: a failure now is one that the policy acts upon.
+func (e *Engine) counts(r *resource) bool {
+	return (e.phase == Owner || e.phase == Undecided) && r.wanted()
 }
 
 // judge gives the verdict of RA section 4.7. The window slides: what counts is
@@ -89,13 +107,19 @@ func (e *Engine) judge(r *resource, why Reason) {
 		r.failover = r.spec.RestartAction == RestartNotify
 		r.immediate = r.failover
 	case why == ReasonCannotOnAny:
-		// RA section 3.1: do not fail over; perhaps it is different later.
+		// RA section 3.1: neither here nor elsewhere, until somebody acts.
+		r.verdict, r.nextTry = VerdictStay, instant.Instant{}
+		return
 	case within:
-		// RestartDelay counts from here, the detection.
+		// RestartDelay counts from here, the detection. A host without network is the
+		// last place for it: it is restarted there only if no other host can take it.
+		r.failover = why == ReasonNetworkLoss && r.spec.RestartAction == RestartNotify
+		r.immediate = r.failover
 		r.verdict, r.nextTry = VerdictRestart, e.instantAt(e.after(r.spec.RestartDelay))
 		return
 	default:
 		r.failover = r.spec.RestartAction == RestartNotify
+		r.immediate = r.failover && why == ReasonNetworkLoss
 	}
 	r.verdict, r.nextTry = VerdictStay, instant.Instant{}
 	if r.spec.RetryPeriodOnFailure > 0 {
@@ -116,6 +140,9 @@ func (r *resource) outlook(e *Engine) string {
 	s := "it stays Failed"
 	switch r.verdict {
 	case VerdictRestart:
+		if r.failover {
+			return "another host is asked for; if none can take over, it is restarted here in " + left
+		}
 		return "it is restarted in " + left
 	case VerdictRetry:
 		s = "it is tried again in " + left
@@ -166,7 +193,10 @@ func (e *Engine) sayNeed() {
 // another host, or a wanted one in a container that is lost.
 func (e *Engine) needs() Need {
 	var n Need
-	if e.phase != Owner {
+	if e.phase != Owner && (!e.halted || e.regrant == 0) {
+		return n
+	}
+	if n, ok := e.needsArbitration(); ok || e.phase != Owner {
 		return n
 	}
 	for _, r := range e.resources {
@@ -185,7 +215,7 @@ func (e *Engine) needs() Need {
 		case lost:
 			n.Reason, n.Message = ReasonContainerLost, "container "+r.c.name+" is lost"
 		case r.lastFailure != nil:
-			if r.immediate {
+			if r.immediate || r.lastFailure.Reason == ReasonEmbeddedFailure {
 				n.Reason = r.lastFailure.Reason
 			}
 			n.Message = clip(r.spec.Name+": "+string(r.lastFailure.Reason)+": "+r.lastFailure.Message, maxMessage)

@@ -157,7 +157,12 @@ func TestCannotComeOnline(t *testing.T) {
 	g = ready(t, with(res("a"), func(r *Resource) { r.RestartThreshold = 9 }))
 	g.pend("a")
 	g.status("a", ReportedCannotComeOnlineOnAnyNode, 1)
-	g.want(!g.need.Failover && g.snap("a").Verdict == VerdictRetry, "need %+v", g.need)
+	g.want(!g.need.Failover && g.snap("a").Verdict == VerdictStay, "need %+v", g.need)
+	g.ok(OpTerminate, "a")
+	g.pass(2 * 3600 * sec)
+	g.flying() // neither a restart nor a retry, until somebody acts
+	g.plan(with(res("a"), func(r *Resource) { r.Generation = 2 }))
+	g.flying("Online a")
 }
 
 func TestNewEpochStartsFresh(t *testing.T) {

@@ -19,10 +19,15 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 
 	s := Snapshot{
 		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
+		Halted: e.halted,
 	}
 	s.Types = e.typeSnapshots()
 	if n := e.need; n.Failover {
 		s.Need = &n
+	}
+	s.IgnoreLockedMode = e.ignoreLocked
+	if g := e.grant; g.Context != ContextNone || g.Flags != 0 {
+		s.Grant = &g
 	}
 	for _, c := range e.containers {
 		s.Containers = append(s.Containers, ContainerSnapshot{
@@ -64,7 +69,15 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		Verdict: r.verdict, Failover: r.failover, Immediate: r.immediate,
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),
 	}
-	s.Properties = r.propertiesSnapshot()
+	if m := r.mode; m != nil {
+		c := *m
+		s.LockedMode = &c
+		if c.Locked {
+			s.StatusInformation |= StatusLockedMode
+		}
+	}
+	s.Held, s.Recovering = r.refused, r.recovering
+	s.Properties, s.Arbitration = r.propertiesSnapshot(), r.arbitrationSnapshot(&spec)
 	r.dumps.snapshot(&s)
 	s.Waiting, s.WaitingFor = e.waitingFor(r)
 	if r.next != nil {
@@ -93,9 +106,17 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 func Restore(cfg Config, s Snapshot) *Engine {
 	e := New(cfg)
 	e.epoch, e.revision, e.lastContext, e.fresh = max(s.Epoch, 0), s.PlanRevision, max(s.LastContext, 0), false
+	e.ignoreLocked = s.IgnoreLockedMode
+	if s.Grant != nil {
+		e.grant = *s.Grant
+	}
 	held := s.Phase != Observer && e.epoch > 0
 	if held {
 		e.phase = Undecided
+	}
+	if held && s.Halted {
+		// Whoever owns the group now: this stop is carried through.
+		e.phase, e.mode, e.cause, e.halted = Stopping, Emergency, Revoked{Mode: Emergency, Reason: string(ReasonQuorumLost)}, true
 	}
 	for _, c := range s.Containers {
 		x := e.container(c.Name)
@@ -130,7 +151,8 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		spec: spec, removed: s.Removed, since: s.Since, state: s.State,
 		transitions:       slices.Clone(s.Transitions[max(0, len(s.Transitions)-maxTransitions):]),
 		runningGeneration: s.RunningGeneration, checkPoint: s.CheckPoint, appCode: s.ApplicationErrorCode,
-		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode, information: s.StatusInformation,
+		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode,
+		information: s.StatusInformation &^ StatusLockedMode, recovering: s.Recovering,
 		results: slices.Clone(s.ControlResults[max(0, len(s.ControlResults)-maxResults):]), touched: true,
 	}
 	if w := s.Was; w != nil {
@@ -139,6 +161,10 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	}
 	if !slices.Contains(States, r.state) {
 		r.state = Initializing
+	}
+	if m := s.LockedMode; m != nil && r.state == Online {
+		c := *m
+		r.mode, r.refused = &c, s.Held
 	}
 	r.restoreProperties(s.Properties)
 	r.dumps.restore(s)
@@ -161,6 +187,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	if held {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
+		r.restoreArbitration(s.Arbitration, e.epoch)
 	}
 	return r
 }

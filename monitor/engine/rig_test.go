@@ -98,7 +98,9 @@ func (g *rig) take(out []Action) {
 	}
 }
 
-func stateChanging(o Op) bool { return o == OpOpen || o == OpOnline || o == OpOffline || o == OpClose }
+func stateChanging(o Op) bool {
+	return o == OpOpen || o == OpOnline || o == OpOffline || o == OpClose || o == OpArbitrate || o == OpRelease
+}
 
 func (g *rig) checkCall(c Call) {
 	g.t.Helper()

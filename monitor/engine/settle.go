@@ -16,12 +16,13 @@ func (e *Engine) settle() {
 	e.again = true
 	for n := 0; e.again && n < maxPasses; n++ {
 		e.again = false
-		e.keeps()
+		e.hold()
 		// Down from the dependents, up from the dependencies.
 		for _, r := range slices.Backward(slices.Clone(e.resources)) {
 			e.stop(r)
 		}
 		for _, r := range slices.Clone(e.resources) {
+			e.arbitrate(r)
 			e.openOrClose(r)
 			e.start(r)
 			e.dueHealth(r)
@@ -30,6 +31,7 @@ func (e *Engine) settle() {
 		}
 		e.prove()
 	}
+	e.tellHeld()
 }
 
 // patience counts how long a resource has waited for its provider.
@@ -127,6 +129,9 @@ func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	}
 	if !r.opened && r.c.callable() {
 		sooner(r.openAt)
+	}
+	if e.phase == Owner && r.claimant() && !r.held {
+		sooner(r.arbitrateAt)
 	}
 	if e.phase == Owner && r.state == Failed {
 		sooner(r.nextTry.Boot)

@@ -25,8 +25,14 @@ type Snapshot struct {
 	Controls []ControlSnapshot `json:"controls,omitempty"`
 	// Types of which there is something to say, sorted by name.
 	Types []TypeSnapshot `json:"types,omitempty"`
+	// Grant began the epoch, nil if it said nothing for Online.
+	Grant *Granted `json:"grant,omitempty"`
+	// IgnoreLockedMode of the plan.
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
 	// LastContext is the largest context given to a control call.
 	LastContext int64 `json:"lastContext,omitempty"`
+	// Halted: everything is being stopped because a quorum resource was lost.
+	Halted bool `json:"halted,omitempty"`
 }
 
 // ContainerSnapshot is what is known of one supervised container.
@@ -74,6 +80,8 @@ type ResourceSnapshot struct {
 	StartedEpoch      int64 `json:"startedEpoch,omitempty"`
 	RunningGeneration int64 `json:"runningGeneration,omitempty"`
 	EventHandle       bool  `json:"eventHandle,omitempty"`
+	// Arbitration is nil unless the type is quorum-capable.
+	Arbitration *ArbitrationSnapshot `json:"arbitration,omitempty"`
 
 	// What was reported last (RA sections 3.1, 3.2).
 	CheckPoint           uint32 `json:"checkPoint,omitempty"`
@@ -82,6 +90,12 @@ type ResourceSnapshot struct {
 	// LastOperationStatusCode of Open, Online, Offline, Terminate or the failure.
 	LastOperationStatusCode Code   `json:"lastOperationStatusCode,omitempty"`
 	StatusInformation       uint64 `json:"statusInformation,omitempty"`
+	// LockedMode as reported last, nil if never since it came online.
+	LockedMode *LockedMode `json:"lockedMode,omitempty"`
+	// Held: the plan does not want it online, and locked mode keeps it so.
+	Held bool `json:"held,omitempty"`
+	// Recovering: it is taken down because of an embedded failure.
+	Recovering bool `json:"recovering,omitempty"`
 	// UnexpectedlyActive: found running without ownership, and not gone yet.
 	UnexpectedlyActive bool `json:"unexpectedlyActive,omitempty"`
 

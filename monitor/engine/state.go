@@ -113,6 +113,19 @@ const (
 	RestartNotify RestartAction = "RestartNotify"
 )
 
+// EmbeddedFailureAction is what follows an embedded failure (RA section 3.5,
+// CLUSTER_RESOURCE_EMBEDDED_FAILURE_ACTION).
+type EmbeddedFailureAction string
+
+const (
+	// EmbeddedNone: it is kept as a bit of StatusInformation.
+	EmbeddedNone EmbeddedFailureAction = "None"
+	// EmbeddedLogOnly: it is told besides.
+	EmbeddedLogOnly EmbeddedFailureAction = "LogOnly"
+	// EmbeddedRecover: the resource is taken down in order, and has failed.
+	EmbeddedRecover EmbeddedFailureAction = "Recover"
+)
+
 // ExitState answers SetResourceStatus (RA section 3.5, RESOURCE_EXIT_STATE).
 type ExitState int32
 
@@ -152,21 +165,10 @@ const (
 	ApplicationReady       ApplicationState = 3
 )
 
-// StatusInformation bits that the engine sets (RA section 3.5).
-const (
-	StatusEmbeddedFailure uint64 = 0x2
-	StatusNetworkFailure  uint64 = 0x20
-)
-
 // Flags of SetResourceStatusEx that the engine acts upon (RA section 3.2).
 const (
 	// FlagNoReport (DO_NOT_COLLECT_WER_REPORT): no dump of the failure that is reported.
 	FlagNoReport uint32 = 0x40000000
 	// FlagDumpNow (DUMP_NOW): dump now.
 	FlagDumpNow uint32 = 0x80000000
-)
-
-// Flags of entry points that the engine passes (RA section 2.4).
-const (
-	OpenRecoverMonitorState uint32 = 0x1
 )

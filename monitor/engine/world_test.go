@@ -45,6 +45,7 @@ type world struct {
 	nextID  uint64
 	beta    map[string]int  // the property that is not live, by UID
 	naughty map[string]bool // a random report may have misled the engine
+	lost    bool            // a quorum resource is, and nothing was started since
 	replies *Reply
 	proven  int
 	hash    hash.Hash64
@@ -70,6 +71,7 @@ type wContainer struct {
 	ops     map[string]int    // generation of the running operation
 	pend    map[string]int32  // the state of a pending one
 	props   map[string]string // what each resource works with
+	won     map[string]int64  // by UID: the epoch of the arbitration that it defends
 	killing bool
 }
 
@@ -82,7 +84,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w.journal = w.e.Snapshot(w.now)
 	w.lying = seed%3 == 0
 	for _, n := range []string{"c", "d", "e"}[:1+w.rnd.IntN(3)] {
-		w.conts = append(w.conts, &wContainer{name: n, n: 1, running: map[string]bool{}, left: map[string]bool{}, ops: map[string]int{}, pend: map[string]int32{}, props: map[string]string{}})
+		w.conts = append(w.conts, &wContainer{name: n, n: 1, running: map[string]bool{}, left: map[string]bool{}, ops: map[string]int{}, pend: map[string]int32{}, props: map[string]string{}, won: map[string]int64{}})
 	}
 	for i := range 1 + w.rnd.IntN(6) {
 		r := controlled(fmt.Sprint("r", i))
@@ -101,6 +103,9 @@ func newWorld(t *testing.T, seed uint64) *world {
 			if term != nil {
 				r.Dependencies = append(r.Dependencies, term)
 			}
+		}
+		if len(r.Dependencies) == 0 && seed%2 == 0 && w.rnd.IntN(3) == 0 {
+			r.ArbitrationTimeout = 20 * sec
 		}
 		w.pool = append(w.pool, r)
 	}
@@ -296,10 +301,26 @@ func (w *world) check(c Call) {
 		}
 		w.context[c.Control.Context] = c.Resource
 	}
+	if c.Op == OpArbitrate && (!w.granted || c.Epoch != w.epoch || k.guard != c.Epoch) {
+		w.failf("Arbitrate of %s under epoch %d, guard %d; granted %v %d", c.Resource, c.Epoch, k.guard, w.granted, w.epoch)
+	}
 	if c.Op != OpOnline {
 		return
 	}
+	for _, k := range w.conts {
+		if w.lost && len(k.running)+len(k.left) > 0 {
+			w.failf("Online of %s after a quorum resource was lost, and in %s still runs %v %v", c.Resource, k.name, k.running, k.left)
+		}
+	}
+	w.lost = false
 	s := w.e.Snapshot(w.now)
+	for _, r := range s.Resources {
+		if q := w.cont(r.Spec.Container); r.Spec.ArbitrationTimeout > 0 && !r.Removed && r.Was == nil &&
+			r.Spec.DesiredState == DesiredOnline && q.won[r.Spec.UID] != c.Epoch && q.up {
+			w.failf("Online of %s in epoch %d; the arbitration of %s was won in %d", c.Resource, c.Epoch,
+				r.Spec.UID, q.won[r.Spec.UID])
+		}
+	}
 	byUID := map[string]ResourceSnapshot{}
 	for _, r := range s.Resources {
 		byUID[r.Spec.UID] = r

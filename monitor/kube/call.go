@@ -15,11 +15,23 @@ import (
 	"github.com/understudy-dev/understudy/monitor/engine"
 )
 
+// queued is for whom a stored call waits.
+func queued(k *v1alpha1.ControlCall) string {
+	c := meta.FindStatusCondition(k.Status.Conditions, v1alpha1.ConditionFinished)
+	if c == nil || c.Reason != v1alpha1.ReasonQueued {
+		return ""
+	}
+	return c.Message
+}
+
 // finishCall writes the outcome into a ControlCall; nil leaves it open.
-func finishCall(k *v1alpha1.ControlCall, f *core.CallFinish) {
+func finishCall(k *v1alpha1.ControlCall, queued string, f *core.CallFinish) {
 	condition := metav1.Condition{
 		Type: v1alpha1.ConditionFinished, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonRunning,
 		ObservedGeneration: k.Generation,
+	}
+	if queued != "" {
+		condition.Reason, condition.Message = v1alpha1.ReasonQueued, queued
 	}
 	if f != nil {
 		condition.Status, condition.Reason, condition.Message = metav1.ConditionTrue, f.Reason, f.Message

@@ -142,6 +142,9 @@ type Revoke struct {
 	ID     int64        `json:"id"`
 	Mode   RevokeMode   `json:"mode"`
 	Reason RevokeReason `json:"reason"`
+	// Cause and To are those of the release, with RevokeRelease; To may be empty.
+	Cause leasev1.Cause `json:"cause,omitempty"`
+	To    string        `json:"to,omitempty"`
 }
 
 // RevokeReason says why the ownership ends or pauses.

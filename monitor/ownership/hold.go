@@ -22,7 +22,7 @@ func (m *Machine) driveOwner() {
 		if m.clean {
 			m.release(h)
 		} else {
-			m.revoke(Ordered, RevokeRelease)
+			m.order(Revoke{Mode: Ordered, Reason: RevokeRelease, Cause: h.cause, To: h.to})
 			m.role = Offlining
 		}
 		return

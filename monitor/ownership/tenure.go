@@ -105,15 +105,20 @@ func (m *Machine) end(why RevokeReason) {
 
 // revoke orders a stop.
 func (m *Machine) revoke(mode RevokeMode, why RevokeReason) {
-	id := m.id()
+	m.order(Revoke{Mode: mode, Reason: why})
+}
+
+// order orders a stop, and names it.
+func (m *Machine) order(r Revoke) {
+	r.ID = m.id()
 	if m.revokes == 0 {
-		m.revokes = id
+		m.revokes = r.ID
 	}
-	m.revoked = mode
+	m.revoked = r.Mode
 	if m.tenure != nil {
 		m.tenure.granted = false
 	}
-	m.do(Action{Revoke: &Revoke{ID: id, Mode: mode, Reason: why}})
+	m.do(Action{Revoke: &r})
 }
 
 // onStopped takes what the engine says about a stop. An answer to a Revoke from

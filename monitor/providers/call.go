@@ -80,15 +80,22 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engin
 		}
 		r, err := api.Online(ctx, &providerv1.OnlineRequest{
 			ResourceId: call.ResourceID, OnlineFlags: call.Flags, Properties: props, Epoch: call.Epoch,
+			OperationContext: providerv1.OperationContext(call.Context),
 		})
 		return engine.Returned{
 			Status: engine.Code(r.GetStatus()), Message: r.GetMessage(), EventHandle: r.GetEventHandle(),
 		}, err
 	case engine.OpOffline:
-		r, err := api.Offline(ctx, &providerv1.OfflineRequest{ResourceId: call.ResourceID, OfflineFlags: call.Flags})
+		r, err := api.Offline(ctx, &providerv1.OfflineRequest{
+			ResourceId: call.ResourceID, OfflineFlags: call.Flags, DestinationNodeName: call.Destination,
+			StateChangeReason: providerv1.StateChangeReason(call.Reason),
+			OperationContext:  providerv1.OperationContext(call.Context),
+		})
 		return engine.Returned{Status: engine.Code(r.GetStatus()), Message: r.GetMessage()}, err
 	case engine.OpTerminate:
-		r, err := api.Terminate(ctx, &providerv1.TerminateRequest{ResourceId: call.ResourceID})
+		r, err := api.Terminate(ctx, &providerv1.TerminateRequest{
+			ResourceId: call.ResourceID, StateChangeReason: providerv1.StateChangeReason(call.Reason),
+		})
 		return engine.Returned{Status: engine.Code(r.GetStatus()), Message: r.GetMessage()}, err
 	case engine.OpLooksAlive:
 		r, err := api.LooksAlive(ctx, &providerv1.LooksAliveRequest{ResourceId: call.ResourceID})
@@ -96,6 +103,12 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engin
 	case engine.OpIsAlive:
 		r, err := api.IsAlive(ctx, &providerv1.IsAliveRequest{ResourceId: call.ResourceID})
 		return engine.Returned{Alive: r.GetAlive(), Message: r.GetMessage()}, err
+	case engine.OpArbitrate:
+		r, err := api.Arbitrate(ctx, &providerv1.ArbitrateRequest{ResourceId: call.ResourceID, Epoch: call.Epoch})
+		return engine.Returned{Status: engine.Code(r.GetStatus()), Message: r.GetMessage()}, err
+	case engine.OpRelease:
+		r, err := api.Release(ctx, &providerv1.ReleaseRequest{ResourceId: call.ResourceID})
+		return engine.Returned{Status: engine.Code(r.GetStatus())}, err
 	case engine.OpCancel:
 		r, err := api.Cancel(ctx, &providerv1.CancelRequest{ResourceId: call.ResourceID})
 		return engine.Returned{Status: engine.Code(r.GetStatus())}, err

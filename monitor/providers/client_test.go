@@ -349,3 +349,27 @@ func TestCallIntoADyingProvider(t *testing.T) {
 		t.Fatal("no answer")
 	}
 }
+
+func (p *provider) Arbitrate(_ context.Context, r *pb.ArbitrateRequest) (*pb.ArbitrateResponse, error) {
+	p.got = append(p.got, r.GetResourceId(), r.GetEpoch())
+	return &pb.ArbitrateResponse{Status: 5006, Message: "another has it"}, nil
+}
+
+// Shows: Arbitrate, Release.
+func TestArbitration(t *testing.T) {
+	r := newRig(t)
+	p := good()
+	r.listen(p)
+	r.client.Expect("n1")
+	r.up("n1")
+	call := engine.Call{ID: 1, Nonce: "n1", ResourceID: "id", Op: engine.OpArbitrate, Epoch: 7, Deadline: in(patience)}
+	want := engine.Returned{Call: 1, Status: 5006, Message: "another has it"}
+	if got := r.client.Call(call); !reflect.DeepEqual(got, want) || !slices.Equal(p.got, []any{"id", int64(7)}) {
+		t.Errorf("%+v, asked %v", got, p.got)
+	}
+	// What a provider does not have is an answer.
+	call.Op = engine.OpRelease
+	if got := r.client.Call(call); got.Outcome != engine.Answered || got.Status != engine.CodeInvalidFunction {
+		t.Errorf("%+v", got)
+	}
+}

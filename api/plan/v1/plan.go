@@ -27,6 +27,9 @@ type Plan struct {
 	GroupUID string `json:"groupUID"`
 	// Online is the group's desired state.
 	Online bool `json:"online"`
+	// IgnoreLockedMode lets the group and its resources go offline although a
+	// resource is in locked mode.
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
 	// Hosts is how many host pods there are to be; 0, in plans of old, is what the
 	// spec says. For the manager; monitors need not read it.
 	Hosts int32 `json:"hosts,omitempty"`
@@ -100,6 +103,11 @@ type Resource struct {
 	Container  string          `json:"container"`
 	Online     bool            `json:"online"`
 	Properties json.RawMessage `json:"properties,omitempty"`
+	// IgnoreLockedMode lets this resource go offline although it, or what stands on
+	// it, is in locked mode.
+	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
+	// EmbeddedFailureAction is None, LogOnly or, if it is left out, Recover.
+	EmbeddedFailureAction string `json:"embeddedFailureAction,omitempty"`
 	// Live are the top-level properties that a running resource can take over,
 	// sorted; of all others a change counts from the next Online on.
 	Live []string `json:"live,omitempty"`
@@ -122,6 +130,8 @@ type Resource struct {
 
 	// DumpPolicy is nil for the default: at a deadlock, without core files.
 	DumpPolicy *DumpPolicy `json:"dumpPolicy,omitempty"`
+	// ArbitrationTimeout bounds Arbitrate; above 0, the type is quorum-capable.
+	ArbitrationTimeout int64 `json:"arbitrationTimeoutMilliseconds,omitempty"`
 
 	Controls []Control `json:"controls,omitempty"`
 }

@@ -103,9 +103,12 @@ type ProviderServiceClient interface {
 	LooksAlive(ctx context.Context, in *LooksAliveRequest, opts ...grpc.CallOption) (*LooksAliveResponse, error)
 	// IsAlive is the full check. RA 2.1 IsAlive.
 	IsAlive(ctx context.Context, in *IsAliveRequest, opts ...grpc.CallOption) (*IsAliveResponse, error)
-	// Arbitrate takes and defends control of a quorum-capable resource. RA 2.1, RA 8.
+	// Arbitrate takes and defends control of a quorum-capable resource. RA 2.1, RA 8. It
+	// comes before anything of the group is online; again under the same epoch, it is
+	// answered by what holds now.
 	Arbitrate(ctx context.Context, in *ArbitrateRequest, opts ...grpc.CallOption) (*ArbitrateResponse, error)
-	// Release ends the defence that Arbitrate began. RA 2.1, RA 8.
+	// Release ends the defence that Arbitrate began. RA 2.1, RA 8. Last in an ordered stop;
+	// not in a hurried one, where all processes of the container are killed.
 	Release(ctx context.Context, in *ReleaseRequest, opts ...grpc.CallOption) (*ReleaseResponse, error)
 	// ResourceControl serves a control code and answers in the same call. RA 2.1, RA 6.
 	ResourceControl(ctx context.Context, in *ResourceControlRequest, opts ...grpc.CallOption) (*ResourceControlResponse, error)
@@ -368,9 +371,12 @@ type ProviderServiceServer interface {
 	LooksAlive(context.Context, *LooksAliveRequest) (*LooksAliveResponse, error)
 	// IsAlive is the full check. RA 2.1 IsAlive.
 	IsAlive(context.Context, *IsAliveRequest) (*IsAliveResponse, error)
-	// Arbitrate takes and defends control of a quorum-capable resource. RA 2.1, RA 8.
+	// Arbitrate takes and defends control of a quorum-capable resource. RA 2.1, RA 8. It
+	// comes before anything of the group is online; again under the same epoch, it is
+	// answered by what holds now.
 	Arbitrate(context.Context, *ArbitrateRequest) (*ArbitrateResponse, error)
-	// Release ends the defence that Arbitrate began. RA 2.1, RA 8.
+	// Release ends the defence that Arbitrate began. RA 2.1, RA 8. Last in an ordered stop;
+	// not in a hurried one, where all processes of the container are killed.
 	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
 	// ResourceControl serves a control code and answers in the same call. RA 2.1, RA 6.
 	ResourceControl(context.Context, *ResourceControlRequest) (*ResourceControlResponse, error)
@@ -978,7 +984,9 @@ type MonitorServiceClient interface {
 	ExtendControlCall(ctx context.Context, in *ExtendControlCallRequest, opts ...grpc.CallOption) (*ExtendControlCallResponse, error)
 	// ExtendResTypeControlCall does so for a type's control call. RA 1.8.
 	ExtendResTypeControlCall(ctx context.Context, in *ExtendResTypeControlCallRequest, opts ...grpc.CallOption) (*ExtendResTypeControlCallResponse, error)
-	// QuorumResourceLost says that control won by Arbitrate is lost. RA 1.9.
+	// QuorumResourceLost says that control won by Arbitrate is lost. RA 1.9. It counts
+	// between a won Arbitrate and Release: everything of the group stops at once. It is
+	// answered once it is durable: repeat it until then.
 	QuorumResourceLost(ctx context.Context, in *QuorumResourceLostRequest, opts ...grpc.CallOption) (*QuorumResourceLostResponse, error)
 	// SetResourceLockedMode locks the resource in its present state and place. RA 1.10.
 	SetResourceLockedMode(ctx context.Context, in *SetResourceLockedModeRequest, opts ...grpc.CallOption) (*SetResourceLockedModeResponse, error)
@@ -1263,7 +1271,9 @@ type MonitorServiceServer interface {
 	ExtendControlCall(context.Context, *ExtendControlCallRequest) (*ExtendControlCallResponse, error)
 	// ExtendResTypeControlCall does so for a type's control call. RA 1.8.
 	ExtendResTypeControlCall(context.Context, *ExtendResTypeControlCallRequest) (*ExtendResTypeControlCallResponse, error)
-	// QuorumResourceLost says that control won by Arbitrate is lost. RA 1.9.
+	// QuorumResourceLost says that control won by Arbitrate is lost. RA 1.9. It counts
+	// between a won Arbitrate and Release: everything of the group stops at once. It is
+	// answered once it is durable: repeat it until then.
 	QuorumResourceLost(context.Context, *QuorumResourceLostRequest) (*QuorumResourceLostResponse, error)
 	// SetResourceLockedMode locks the resource in its present state and place. RA 1.10.
 	SetResourceLockedMode(context.Context, *SetResourceLockedModeRequest) (*SetResourceLockedModeResponse, error)

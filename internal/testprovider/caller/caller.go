@@ -9,8 +9,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protojson"
@@ -25,7 +27,21 @@ const (
 	Call uint32 = 0x01800006
 	// Finish ends what Online has left pending: its input is an End.
 	Finish uint32 = 0x0180000a
+	// Extend extends its own time and ends; its input is an Extension. As a code of the
+	// type it is ExtendType.
+	Extend     uint32 = 0x0180000d
+	ExtendType uint32 = 0x0280000d
 )
+
+// Extension is the input of Extend and ExtendType.
+type Extension struct {
+	Milliseconds int64 `json:"milliseconds"`
+}
+
+// Whoami is the output of Extend and ExtendType: who asked, if the call said so.
+type Whoami struct {
+	User string `json:"user,omitempty"`
+}
 
 // Ask is the input of Call.
 type Ask struct {
@@ -36,6 +52,10 @@ type Ask struct {
 	Request json.RawMessage `json:"request,omitempty"`
 	// Times is how often it is made, one after the other; 0 is once.
 	Times int `json:"times,omitempty"`
+	// Later: Call ends at once, and the callback is made after so many milliseconds.
+	// Report is a file that then gets the Answer.
+	Later  int64  `json:"later,omitempty"`
+	Report string `json:"report,omitempty"`
 }
 
 // Answer is the output of Call.
@@ -58,8 +78,36 @@ type End struct {
 // Provider is the provider.
 func Provider() provider.Provider {
 	return provider.Provider{
-		Name: "caller.understudy.dev", Types: map[string]provider.Type{"caller": provider.TypeFunc(open)},
+		Name: "caller.understudy.dev", Types: map[string]provider.Type{"caller": kind{provider.TypeFunc(open)}},
 	}
+}
+
+// kind is the type, with its control code.
+type kind struct{ provider.TypeFunc }
+
+// Control serves ExtendType.
+func (kind) Control(_ context.Context, call provider.ControlCall) ([]byte, provider.ControlWork, error) {
+	if call.Code != ExtendType {
+		return nil, nil, provider.Errorf(provider.ErrorInvalidFunction, "no code %#x", call.Code)
+	}
+	return extend(call)
+}
+
+func extend(call provider.ControlCall) ([]byte, provider.ControlWork, error) {
+	var e Extension
+	if err := json.Unmarshal(call.In, &e); err != nil {
+		return nil, nil, provider.Errorf(provider.ErrorInvalidData, "%v", err)
+	}
+	return nil, func(ctx context.Context) ([]byte, error) {
+		if err := call.Extend(ctx, time.Duration(e.Milliseconds)*time.Millisecond); err != nil {
+			return nil, err
+		}
+		var who Whoami
+		if call.User != nil {
+			who.User = call.User.Name
+		}
+		return json.Marshal(who)
+	}, nil
 }
 
 type resource struct {
@@ -131,8 +179,14 @@ func (r *resource) Control(ctx context.Context, call provider.ControlCall) ([]by
 		if err := json.Unmarshal(call.In, &ask); err != nil {
 			return nil, nil, provider.Errorf(provider.ErrorInvalidData, "%v", err)
 		}
-		// Later: a callback may be about this very call.
+		if ask.Later > 0 {
+			_, err := r.handle.StartWorker(func(ctx context.Context) error { return r.makeLater(ctx, ask) })
+			return []byte("{}"), nil, err
+		}
+		// By a worker: a callback may be about this very call.
 		return nil, func(ctx context.Context) ([]byte, error) { return r.make(ctx, ask) }, nil
+	case Extend:
+		return extend(call)
 	case Finish:
 		var end End
 		if err := json.Unmarshal(call.In, &end); err != nil {
@@ -148,8 +202,29 @@ func (r *resource) Control(ctx context.Context, call provider.ControlCall) ([]by
 	return nil, nil, provider.Errorf(provider.ErrorInvalidFunction, "no code %#x", call.Code)
 }
 
+// makeLater makes it after a while and leaves the answer in a file.
+func (r *resource) makeLater(ctx context.Context, ask Ask) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Duration(ask.Later) * time.Millisecond):
+	}
+	answer, err := r.make(ctx, ask)
+	if err != nil || ask.Report == "" {
+		return err
+	}
+	whole := ask.Report + ".new"
+	if err := os.WriteFile(whole, answer, 0o644); err != nil {
+		return err
+	}
+	return os.Rename(whole, ask.Report)
+}
+
 // make makes the callback by its name.
 func (r *resource) make(ctx context.Context, ask Ask) ([]byte, error) {
+	if ask.Method == "EnumResources" {
+		return r.enumerate(ctx, ask.Request)
+	}
 	method := reflect.ValueOf(r.handle.Monitor()).MethodByName(ask.Method)
 	if !method.IsValid() || method.Type().NumIn() != 3 {
 		return nil, provider.Errorf(provider.ErrorInvalidData, "there is no callback %q", ask.Method)
@@ -185,4 +260,30 @@ func (r *resource) make(ctx context.Context, ask Ask) ([]byte, error) {
 		answer = Answer{Response: text}
 	}
 	return json.Marshal(answer)
+}
+
+// enumerate lists the resources that EnumResources finds, as namespace-wide as its
+// request says.
+func (r *resource) enumerate(ctx context.Context, request json.RawMessage) ([]byte, error) {
+	var ask struct{ ResourceType, Scope string }
+	if err := json.Unmarshal(request, &ask); err != nil {
+		return nil, provider.Errorf(provider.ErrorInvalidData, "EnumResources: %v", err)
+	}
+	enumerate := r.handle.EnumResources
+	if ask.Scope != "" {
+		enumerate = r.handle.EnumResourcesEx
+	}
+	var found []provider.EnumeratedResource
+	err := enumerate(ctx, ask.ResourceType, func(one provider.EnumeratedResource) error {
+		found = append(found, one)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(found)
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(Answer{Response: text})
 }
