@@ -66,6 +66,10 @@ var acts = map[string]act{
 		return w.status(ctx, &understudyv1alpha1.ResourceGroup{}, "db",
 			`{"status":{"owner":`+w.owner(`,"state":"Online","stateTime":"2026-01-01T00:00:00.000000Z"`)+`}}`)
 	},
+	"speak of a type": func(ctx context.Context, w caller) error {
+		return w.status(ctx, &understudyv1alpha1.ResourceGroup{}, "db",
+			`{"status":{"owner":`+w.owner(`,"state":"Online"`)+`,"types":[{"name":"application","lastSequence":`+w.epoch+`}]}}`)
+	},
 	"speak of the resource": func(ctx context.Context, w caller) error {
 		return w.status(ctx, &understudyv1alpha1.ClusterResource{}, "redis",
 			`{"status":{"owner":`+w.owner(`,"state":"Online","stateTime":"2026-01-01T00:00:00.000000Z"`)+`}}`)
@@ -238,6 +242,11 @@ func TestMonitorsLeaveWhatIsTheManagers(t *testing.T) {
 		g.Eventually(func() error { return standbyActs["speak of the host"](ctx, w) }, soon, "100ms").Should(Succeed())
 	}
 	g.Expect(acts["speak as the owner"](ctx, own)).To(Succeed())
+	g.Expect(own.status(ctx, &understudyv1alpha1.ResourceGroup{}, "db",
+		`{"status":{"types":[{"name":"t","lastSequence":2}]}}`)).To(Succeed())
+	g.Expect(c.Status().Patch(ctx, &understudyv1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "db"}},
+		merge(`{"status":{"types":[{"name":"t","lastSequence":3}]}}`))).
+		To(MatchError(ContainSubstring("status.types is written by the monitor of the owner")), "an administrator")
 	group, resource := &understudyv1alpha1.ResourceGroup{}, &understudyv1alpha1.ClusterResource{}
 	for _, one := range []struct {
 		who         caller
@@ -250,6 +259,9 @@ func TestMonitorsLeaveWhatIsTheManagers(t *testing.T) {
 		{own, group, "db", `{"status":{"nextHost":0}}`, "other than owner, hosts, conditions"},
 		{own, group, "db", `{"status":{"succession":{"barred":[{"podUID":"x","podName":"db-1","reason":"Rival"}]}}}`,
 			"other than owner, hosts, conditions"},
+		{standby, group, "db", `{"status":{"types":[{"name":"t","lastSequence":9}]}}`, "status.types is written by the monitor of the owner"},
+		{standby, group, "db", `{"status":{"types":null}}`, "status.types is written by the monitor of the owner"},
+		{own, group, "db", `{"status":{"types":[{"name":"t","lastSequence":1}]}}`, "numbers of notifications only grow"},
 		{own, group, "db", `{"status":{"conditions":[` + conditionOf("Ready") + `]}}`, "conditions other than Ready"},
 		{own, group, "db", `{"status":{"conditions":null}}`, "conditions other than Ready"},
 		{own, group, "db", `{"status":{"hosts":{"db-1":null}}}`, "only the manager removes"},
@@ -306,6 +318,27 @@ func TestPoliciesAffordTheLargestStatus(t *testing.T) {
 	}, soon, "50ms").Should(Succeed())
 	own := caller{monitors[0], ns, &hosts[0], "9"}
 	g.Eventually(func() error { return acts["speak as the owner"](ctx, own) }, soon, "50ms").Should(Succeed())
+	// As many notifications as the monitor writes: 256 KiB, and the latest of each type.
+	g.Eventually(func() error {
+		one := group(g, t, ns, "db")
+		patch := client.MergeFromWithOptions(one.DeepCopy(), client.MergeFromWithOptimisticLock{})
+		one.Status.Types = nil
+		for n := range 32 {
+			large := understudyv1alpha1.GroupTypeStatus{Name: "type-" + itoa(int64(n)), LastSequence: 16}
+			for i := range 16 {
+				size := 4096
+				if n >= 4 && i < 15 {
+					size = 0
+				}
+				large.Notifications = append(large.Notifications, understudyv1alpha1.TypeNotification{
+					Sequence: int64(i + 1), Time: metav1.NowMicro(), PodName: long[:253], Payload: []byte(long[:size]),
+				})
+			}
+			one.Status.Types = append(one.Status.Types, large)
+		}
+		return own.client.Status().Patch(ctx, one, patch)
+	}, soon, "50ms").Should(Succeed())
+	g.Expect(standbyActs["speak of the host"](ctx, caller{monitors[1], ns, &hosts[1], "9"})).To(Succeed())
 	g.Eventually(func() error {
 		one := group(g, t, ns, "db")
 		g.Expect(one.Status.Hosts).To(HaveLen(32))

@@ -139,7 +139,7 @@ type ClusterResourceSpec struct {
 	RetryPeriodOnFailureMilliseconds *int64 `json:"retryPeriodOnFailureMilliseconds,omitempty"`
 }
 
-// Dependency is one term: at least one of its resources must be online.
+// Dependency is one term: at least one of its resources must be as waitFor says.
 type Dependency struct {
 	// anyOf names other resources of the same group.
 	// +required
@@ -149,12 +149,19 @@ type Dependency struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	AnyOf []string `json:"anyOf,omitempty"`
+
+	// waitFor is what one of them must be before this resource comes online: Online
+	// (default), or ApplicationReady, which is online and said by its provider to be
+	// ready. What is online already stays so when its dependency is not ready any more.
+	// +optional
+	WaitFor DependencyWait `json:"waitFor,omitempty"`
 }
 
 // ClusterResourceStatus is what became of a resource.
 type ClusterResourceStatus struct {
-	// conditions are Accepted (manager), Online, PropertiesApplied, Locked,
-	// EmbeddedFailure and NetworkLost (monitor of the owner).
+	// conditions are Accepted (manager); Online, PropertiesApplied, ApplicationReady,
+	// OSHeartBeat, Locked, EmbeddedFailure, NetworkLost and Arbitrated (monitor of the
+	// owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -219,9 +226,9 @@ type ResourceOwnerStatus struct {
 	// +optional
 	StatusFlags int64 `json:"statusFlags,omitempty"`
 	// statusInformation are bits of RA section 3.5: 1 says that it is in locked mode, 2
-	// that the provider told of an embedded failure, 32 of a lost network; of one that is
-	// Failed, 4, 8, 16 and 32 say that it lacked processor, memory, something else or the
-	// network. RA section 5.1.
+	// that the provider told of an embedded failure, 32 of a lost network, 128 and 256 of
+	// the application states OSHeartBeat and Ready; of one that is Failed, 4, 8, 16 and 32
+	// say that it lacked processor, memory, something else or the network. RA section 5.1.
 	// +optional
 	StatusInformation int64 `json:"statusInformation,omitempty"`
 	// lastOperationStatusCode of the last entry point or report that failed; 5960 while
@@ -240,6 +247,21 @@ type ResourceOwnerStatus struct {
 	// lastFailure is the latest failure.
 	// +optional
 	LastFailure *ResourceFailure `json:"lastFailure,omitempty"`
+	// applicationStates are what the provider said of the application inside, while
+	// the resource is online or coming online. RA section 1.12.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=2
+	ApplicationStates []ApplicationStatus `json:"applicationStates,omitempty"`
+	// nodeLocalProperties are what the provider published of the resource on its
+	// owner: at most 16 KiB of JSON. They are gone when the owner or the provider
+	// process is another. RA section 1.11.
+	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MaxProperties=64
+	NodeLocalProperties *runtime.RawExtension `json:"nodeLocalProperties,omitempty"`
 	// transitions are the latest changes of state, oldest first.
 	// +optional
 	// +listType=atomic
@@ -319,6 +341,20 @@ type LockedMode struct {
 	Time metav1.MicroTime `json:"time,omitzero"`
 }
 
+// ApplicationStatus is what the provider said last of one state of the application
+// inside. RA section 1.12.
+type ApplicationStatus struct {
+	// type of the state.
+	// +required
+	Type ApplicationStateType `json:"type,omitempty"`
+	// active is whether the application is in it.
+	// +required
+	Active bool `json:"active"`
+	// time since when it is so.
+	// +required
+	Time metav1.MicroTime `json:"time,omitzero"`
+}
+
 // ResourceFailure is one failure of a resource.
 type ResourceFailure struct {
 	// time of detection.
@@ -394,6 +430,9 @@ type ControlResult struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.owner.reason`
 // +kubebuilder:printcolumn:name="Accepted",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].status`
 // +kubebuilder:printcolumn:name="AcceptedReason",type=string,JSONPath=`.status.conditions[?(@.type=="Accepted")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.owner.nodeLocalProperties.ResourceSpecificStatus`,priority=1
+// +kubebuilder:printcolumn:name="Data1",type=string,JSONPath=`.status.owner.nodeLocalProperties.ResourceSpecificData1`,priority=1
+// +kubebuilder:printcolumn:name="Data2",type=string,JSONPath=`.status.owner.nodeLocalProperties.ResourceSpecificData2`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`,priority=1
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || (has(self.status) && has(self.status.owner) && self.status.owner.epoch >= oldSelf.status.owner.epoch)",message="a smaller epoch than the stored one: the writer is no longer the owner",fieldPath=".status.owner.epoch"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.owner) || !has(self.status) || !has(self.status.owner) || self.status.owner.epoch != oldSelf.status.owner.epoch || self.status.owner.podUID == oldSelf.status.owner.podUID",message="an epoch has one owner: another pod needs a larger one",fieldPath=".status.owner.podUID"

@@ -31,7 +31,7 @@ func readCRD(t *testing.T, plural string) *apiextensionsv1.CustomResourceDefinit
 func TestColumns(t *testing.T) {
 	more := map[string][]string{
 		"resourcegroups":   {"HostsReason", "AcceptedReason", "Epoch", "Age"},
-		"clusterresources": {"AcceptedReason", "Age"},
+		"clusterresources": {"AcceptedReason", "Status", "Data1", "Data2", "Age"},
 		"controlcalls":     {"Type", "Message", "Output", "Host"},
 	}
 	for plural, want := range map[string][]string{

@@ -128,6 +128,31 @@ const (
 	EmbeddedRecover EmbeddedFailureAction = "Recover"
 )
 
+// DependencyWait is what a dependency waits for before the dependent begins.
+//
+// +kubebuilder:validation:Enum=Online;ApplicationReady
+type DependencyWait string
+
+const (
+	// WaitForOnline waits for one that is online.
+	WaitForOnline DependencyWait = "Online"
+	// WaitForApplicationReady waits for one that is online and whose provider said
+	// that the application in it is ready.
+	WaitForApplicationReady DependencyWait = "ApplicationReady"
+)
+
+// ApplicationStateType is CLUSTER_RESOURCE_APPLICATION_STATE, RA section 3.5.
+//
+// +kubebuilder:validation:Enum=OSHeartBeat;Ready
+type ApplicationStateType string
+
+const (
+	// ApplicationOSHeartBeat is the sign of life of an operating system inside.
+	ApplicationOSHeartBeat ApplicationStateType = "OSHeartBeat"
+	// ApplicationReady is that the application inside can be used.
+	ApplicationReady ApplicationStateType = "Ready"
+)
+
 // Condition types and their reasons. A condition has one writer.
 const (
 	// ConditionAccepted (manager): True, the spec is part of the plan in
@@ -205,6 +230,15 @@ const (
 	ReasonUpdating = "Updating"
 	// ReasonNextOnline says that some wait for the next Online; the message names them.
 	ReasonNextOnline = "NextOnline"
+
+	// ConditionApplicationReady (monitor of the owner): True while the provider says
+	// that the application inside is ready, False when it says that it is not; absent
+	// until it says either.
+	ConditionApplicationReady = "ApplicationReady"
+	// ConditionOSHeartBeat (monitor of the owner) is that of the operating system inside.
+	ConditionOSHeartBeat = "OSHeartBeat"
+	// ReasonReported says that it is the provider's word.
+	ReasonReported = "Reported"
 
 	// ConditionReady (monitor of the owner): True while all that is wanted online is.
 	ConditionReady = "Ready"
@@ -285,7 +319,7 @@ const (
 	ReasonWaiting = "Waiting"
 	// ReasonRunning says that it is claimed.
 	ReasonRunning = "Running"
-	// ReasonQueued says that a MOVE waits for locked resources, RA section 4.6.
+	// ReasonQueued says that a MOVE waits until nothing is in locked mode, RA section 4.6.
 	ReasonQueued = "Queued"
 	// ReasonSucceeded says that the code returned 0.
 	ReasonSucceeded = "Succeeded"

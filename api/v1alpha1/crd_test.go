@@ -15,12 +15,17 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
-// api is a client of the API server that all tests of this package share.
-var api client.Client
+// api is a client of the API server that all tests of this package share, and server
+// how to reach it.
+var (
+	api    client.Client
+	server *rest.Config
+)
 
 func TestMain(m *testing.M) {
 	os.Exit(run(m))
@@ -29,20 +34,21 @@ func TestMain(m *testing.M) {
 // run starts an API server. That it takes the CRDs is the first of the tests: it refuses rules that cost too much or
 // name a field that is not there, which nothing else tells.
 func run(m *testing.M) int {
-	server := &envtest.Environment{
+	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{"../../config/crd/bases"},
 		ErrorIfCRDPathMissing: true,
 	}
 	defer func() {
-		if err := server.Stop(); err != nil {
+		if err := environment.Stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "stop the API server:", err)
 		}
 	}()
-	config, err := server.Start()
+	config, err := environment.Start()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "start the API server with the CRDs:", err)
 		return 1
 	}
+	server = config
 	scheme := runtime.NewScheme()
 	if err := AddToScheme(scheme); err != nil {
 		fmt.Fprintln(os.Stderr, "register the kinds:", err)

@@ -166,9 +166,17 @@ type ResourceGroupStatus struct {
 	// +kubebuilder:validation:MaxProperties=32
 	Hosts map[string]HostStatus `json:"hosts,omitempty"`
 
-	// owner is all that the monitor of the owner writes.
+	// owner is all that the monitor of the owner writes, but for types.
 	// +optional
 	Owner *GroupOwnerStatus `json:"owner,omitempty"`
+
+	// types is what the group's resources of one type have in common. Written by the
+	// monitor of the owner, together with owner; the next one goes on with it.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=32
+	Types []GroupTypeStatus `json:"types,omitempty"`
 }
 
 // Succession is who may take the group over, in order.
@@ -319,6 +327,64 @@ type GroupOwnerStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=4
 	ControlResults []ControlResult `json:"controlResults,omitempty"`
+}
+
+// GroupTypeStatus is what the group's resources of one type have in common.
+//
+// A writer that does not know the newest number is not the owner any more, or not yet up to date.
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.lastSequence) || has(self.lastSequence) && self.lastSequence >= oldSelf.lastSequence",message="is less than the stored one: numbers of notifications only grow",fieldPath=".lastSequence"
+type GroupTypeStatus struct {
+	// name of the ResourceType.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+	// lastSequence is the number of the latest notification, 0 if there was none. It
+	// only grows, whoever owns the group.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	LastSequence int64 `json:"lastSequence,omitempty"`
+	// notifications are the latest that the type raised in this group, oldest first.
+	// RA section 1.13.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	Notifications []TypeNotification `json:"notifications,omitempty"`
+	// dumpProcesses are the processes that the provider on the owner registered for
+	// dumps of all resources of the type. RA section 1.15.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=32
+	DumpProcesses []DumpProcess `json:"dumpProcesses,omitempty"`
+	// lastDump is the latest dump of a resource of the type, on the owner.
+	// +optional
+	LastDump *LastDump `json:"lastDump,omitempty"`
+	// controlResults are the latest results of control calls of the type itself, on
+	// the owner, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
+}
+
+// TypeNotification is one that a resource type raised.
+type TypeNotification struct {
+	// sequence counts the notifications of this group and type, from 1.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Sequence int64 `json:"sequence,omitempty"`
+	// time when it was raised.
+	// +required
+	Time metav1.MicroTime `json:"time,omitzero"`
+	// podName of the host that raised it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	PodName string `json:"podName,omitempty"`
+	// payload is the provider's own: at most 4096 bytes, here in base64.
+	// +optional
+	// +kubebuilder:validation:MaxLength=5464
+	Payload []byte `json:"payload,omitempty"`
 }
 
 // TimelineEntry is one interruption of the group: what it cost and where.

@@ -10,6 +10,8 @@ import (
 )
 
 // ResourceTypeSpec says how resources of a type are provided and watched.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.quorum) || !has(self.requiredDependencies)",message="resources of a quorum-capable type depend on nothing: remove them, or spec.quorum",fieldPath=".requiredDependencies"
 type ResourceTypeSpec struct {
 	// description is a sentence for people. RA section 5.2 Description.
 	// +optional

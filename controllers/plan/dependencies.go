@@ -14,13 +14,14 @@ import (
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
 
-// dependencies turns names into UIDs: all terms, any of each.
-func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
+// dependencies turns names into UIDs: all terms, any of each; and which of the terms wait
+// for readiness.
+func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) (terms [][]string, ready []int) {
 	say := b.reporter(r)
 	if len(r.Spec.Dependencies) == 0 {
-		return nil
+		return nil, nil
 	}
-	terms := make([][]string, 0, len(r.Spec.Dependencies))
+	terms = make([][]string, 0, len(r.Spec.Dependencies))
 	for i, d := range r.Spec.Dependencies {
 		var term []string
 		for j, name := range d.AnyOf {
@@ -41,8 +42,11 @@ func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
 		}
 		slices.Sort(term)
 		terms = append(terms, slices.Compact(term))
+		if d.WaitFor == understudyv1alpha1.WaitForApplicationReady {
+			ready = append(ready, i)
+		}
 	}
-	return terms
+	return terms, ready
 }
 
 // required reports each dependency that the type of a resource asks for and that the
@@ -50,9 +54,9 @@ func (b *build) dependencies(r *understudyv1alpha1.ClusterResource) [][]string {
 // whichever comes online, it is one.
 func (b *build) required(r *understudyv1alpha1.ClusterResource, t *typeInfo) {
 	for _, need := range t.spec.RequiredDependencies {
-		meets := func(name string) bool { return b.meets(need, name) }
+		fails := func(name string) bool { return !b.meets(need, name) }
 		if slices.ContainsFunc(r.Spec.Dependencies, func(d understudyv1alpha1.Dependency) bool {
-			return len(d.AnyOf) > 0 && !slices.ContainsFunc(d.AnyOf, func(name string) bool { return !meets(name) })
+			return len(d.AnyOf) > 0 && !slices.ContainsFunc(d.AnyOf, fails)
 		}) {
 			continue
 		}
@@ -61,8 +65,10 @@ func (b *build) required(r *understudyv1alpha1.ClusterResource, t *typeInfo) {
 			what = "of a type of the class " + string(need.Class)
 		}
 		advice := "the group has none: create one, and name it in a term of its own"
-		if have := slices.DeleteFunc(sortedKeys(b.byName), func(name string) bool { return name == r.Name || !meets(name) }); len(have) > 0 {
-			advice = "name one in a term of its own, or several in one; the group has " + strings.Join(have[:min(len(have), 8)], ", ")
+		have := slices.DeleteFunc(sortedKeys(b.byName), func(name string) bool { return name == r.Name || fails(name) })
+		if len(have) > 0 {
+			advice = "name one in a term of its own, or several in one; the group has " +
+				strings.Join(have[:min(len(have), 8)], ", ")
 		}
 		b.reporter(r).add(field.NewPath("spec", "dependencies"), understudyv1alpha1.ReasonDependencyMissing, fmt.Sprintf(
 			"a resource of the type %q must depend on one %s: %s", r.Spec.TypeName, what, advice))

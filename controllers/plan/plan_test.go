@@ -4,6 +4,7 @@
 package plan_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -127,6 +128,30 @@ func TestDefaults(t *testing.T) {
 		Controls:             []planv1.Control{{Name: "COUNT", Code: 0x01800005, Write: false}},
 	}))
 	g.Expect(result.Host.Providers).To(Equal(map[string][]string{"app": {"/provider", "volume"}}))
+}
+
+// A term that waits for readiness is told by its place; a plan without one is as it was.
+func TestTermsThatWaitForReadiness(t *testing.T) {
+	g := NewWithT(t)
+	waits := func(name string, what understudyv1alpha1.DependencyWait) understudyv1alpha1.Dependency {
+		return understudyv1alpha1.Dependency{AnyOf: []string{name}, WaitFor: what}
+	}
+	result, problems := plan.Build(input(
+		func(in *plan.Input) { in.Resources = append(in.Resources, resource("ip")) },
+		web(func(s *understudyv1alpha1.ClusterResourceSpec) {
+			s.Dependencies = []understudyv1alpha1.Dependency{
+				waits("disk", ""), waits("ip", understudyv1alpha1.WaitForApplicationReady),
+				waits("ip", understudyv1alpha1.WaitForOnline), waits("disk", understudyv1alpha1.WaitForApplicationReady),
+			}
+		}),
+	))
+	g.Expect(problems).To(BeEmpty())
+	g.Expect(result.Plan.Resources[2]).To(And(
+		HaveField("Name", "web"), HaveField("Dependencies", HaveLen(4)), HaveField("ReadyTerms", []int{1, 3}),
+	))
+	text, err := json.Marshal(result.Plan.Resources[0])
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(text)).NotTo(ContainSubstring("readyTerms"))
 }
 
 // The resource's own value wins over its type's, that over the default.

@@ -48,7 +48,7 @@ func (b *build) resource(r *understudyv1alpha1.ClusterResource) {
 		out.EmbeddedFailureAction = string(a)
 	}
 	restart(&out, &r.Spec, say)
-	out.Dependencies = b.dependencies(r)
+	out.Dependencies, out.ReadyTerms = b.dependencies(r)
 	t := b.typeOf(r)
 	if t == nil {
 		return

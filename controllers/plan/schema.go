@@ -107,7 +107,9 @@ func inputSchema(raw *runtime.RawExtension) []byte {
 }
 
 // readSchema reads the schema of an object, nil if it is none, and judges it.
-func readSchema(raw *runtime.RawExtension, most int, at *field.Path) (*apiextensionsv1.JSONSchemaProps, field.ErrorList) {
+func readSchema(
+	raw *runtime.RawExtension, most int, at *field.Path,
+) (*apiextensionsv1.JSONSchemaProps, field.ErrorList) {
 	if err := tooLong(raw, most, at, "describe less, or in fewer words"); err != nil {
 		return nil, field.ErrorList{err}
 	}

@@ -99,7 +99,7 @@ func formats(properties map[string]apischema.Structural) map[string]string {
 
 // controls are the codes of a type and of its resources, sorted by name.
 func controls(codes []understudyv1alpha1.ControlCode) []planv1.Control {
-	var out []planv1.Control
+	out := slices.Grow([]planv1.Control(nil), len(codes)) // nil for none
 	for _, c := range codes {
 		out = append(out, planv1.Control{
 			Name: c.Name, Code: uint32(c.Code), Write: c.Access != understudyv1alpha1.ControlRead,

@@ -26,7 +26,8 @@ func (l *link) Control(_ context.Context, call provider.ControlCall) ([]byte, pr
 		out, err := l.show()
 		return out, nil, err
 	case codePoint:
-		return nil, nil, l.point(call.In)
+		// Later: what takes longer than a moment is returned as work.
+		return nil, func(context.Context) ([]byte, error) { return nil, l.point(call.In) }, nil
 	}
 	return nil, nil, provider.Errorf(provider.ErrorInvalidFunction, "there is no such code")
 }

@@ -260,6 +260,10 @@ func TestControlCallOfTypeAndGroup(t *testing.T) {
 	if f := r.finished("k", v1alpha1.ReasonFailed); f.StatusCode != 3 {
 		t.Errorf("%+v", f)
 	}
+	r.pass(time.Second)
+	if x := r.status.Types; len(x) != 1 || len(x[0].ControlResults) != 1 || x[0].ControlResults[0].Code != "PREPARE" {
+		t.Errorf("%+v", x)
+	}
 	r.ask(core.ControlCall{Name: "s", Code: "GET_STATE", Read: true})
 	if f := r.finished("s", v1alpha1.ReasonSucceeded); string(f.Output) != `{"code":0,"state":"Online"}` {
 		t.Errorf("%s", f.Output)

@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/instant"
 	"github.com/understudy-dev/understudy/monitor/ownership"
@@ -75,12 +76,14 @@ type Core struct {
 	changed   bool // snapshot is out of date
 	story     story
 	documents documents
-	calls     map[string]*call
-	locks     locks
-	finishes  map[string]engine.Finish
-	draining  instant.Instant
-	drained   instant.Instant // since when, if an earlier life was asked to go away
-	exiting   bool
+	// types is what is known to be stored in the group's status.types.
+	types    []v1alpha1.GroupTypeStatus
+	calls    map[string]*call
+	locks    locks
+	finishes map[string]engine.Finish
+	draining instant.Instant
+	drained  instant.Instant // since when, if an earlier life was asked to go away
+	exiting  bool
 	// asked: this process itself was asked to end, askedAt then with a container there.
 	asked      bool
 	askedAt    instant.Instant

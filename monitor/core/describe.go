@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/engine"
@@ -79,6 +80,10 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 		CheckPoint: int64(r.CheckPoint), ApplicationErrorCode: int64(r.ApplicationErrorCode),
 		StatusFlags: int64(r.StatusFlags), StatusInformation: int64(r.StatusInformation),
 		LastOperationStatusCode: int64(r.LastOperationStatusCode), FailuresInPeriod: int32(min(len(r.Failures), 1<<30)),
+		ApplicationStates: applicationStates(r),
+	}
+	if r.NodeLocalProperties != nil {
+		o.NodeLocalProperties = &runtime.RawExtension{Raw: r.NodeLocalProperties}
 	}
 	if len(r.Transitions) > 0 && o.Reason == "" {
 		o.Reason = string(r.Transitions[len(r.Transitions)-1].Reason)
@@ -103,13 +108,8 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 			Time: micro(t.Time), State: v1alpha1.ResourceState(t.State), Reason: string(t.Reason),
 		})
 	}
-	for _, k := range r.ControlResults {
-		name, _, _ := strings.Cut(k.ID, "/")
-		o.ControlResults = append(o.ControlResults, v1alpha1.ControlResult{
-			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
-		})
-	}
-	o.DumpProcesses, o.LastDump = dumpsOf(r)
+	o.ControlResults = controlResults(r.ControlResults)
+	o.DumpProcesses, o.LastDump = dumpsOf(r.DumpProcesses, r.LastDump)
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
 	}
@@ -117,9 +117,10 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 	// A provider may enter and leave locked mode all the time: that is not urgent.
 	mark := asJSON([]any{
 		o.Epoch, o.State, o.StateTime, o.LastFailure, o.ControlResults, o.Reason, o.Generation,
-		r.StatusInformation &^ engine.StatusLockedMode, applied.Reason, o.LastDump, arbitrated,
+		r.StatusInformation &^ (engine.StatusLockedMode | engine.StatusApplication), applied.Reason, o.LastDump, arbitrated,
 	})
 	conditions := append([]Condition{online, applied, resourceLocked(r), arbitrated}, signalled(r)...)
+	conditions = append(conditions, applicationConditions(o.ApplicationStates)...)
 	c.documents.set("resource/"+r.Spec.UID, Write{Resource: &ResourceDocument{
 		Name: r.Spec.Name, UID: r.Spec.UID, Owner: o, Conditions: conditions,
 	}}, mark)
@@ -173,7 +174,9 @@ func (c *Core) describeGroup() {
 		failed.Message = strings.Join(left, ", ") + " may still run: the lease is kept. Look at the host pod " +
 			c.config.PodName + "; if its node is off, fence it"
 	}
-	// As with a resource, locked mode alone is not urgent.
+	conditions := []Condition{ready, failed, c.groupLocked()}
+	// As with a resource, locked mode alone is not urgent; nor is a type that raises many
+	// notifications.
 	information := c.snapshot.StatusInformation()
 	mark := asJSON([]any{o, ready, failed, information &^ engine.GroupLockedMode})
 	if c.movesQueued() {
@@ -181,7 +184,7 @@ func (c *Core) describeGroup() {
 	}
 	o.StatusInformation = int64(information)
 	c.documents.set(groupKey, Write{Group: &GroupDocument{
-		UID: c.group.UID, Owner: o, Conditions: []Condition{ready, failed, c.groupLocked()},
+		UID: c.group.UID, Owner: o, Types: c.describeTypes(), Conditions: conditions,
 	}}, mark)
 }
 
@@ -223,6 +226,17 @@ func (c *Core) describeEndpoint() {
 		e.Address, e.PodName, e.PodUID, e.NodeName = c.config.PodIP, c.config.PodName, c.config.PodUID, c.config.NodeName
 	}
 	c.documents.set(endpointKey, Write{Endpoint: &e}, urgent)
+}
+
+func controlResults(list []engine.ControlResult) []v1alpha1.ControlResult {
+	var out []v1alpha1.ControlResult
+	for _, k := range list {
+		name, _, _ := strings.Cut(k.ID, "/")
+		out = append(out, v1alpha1.ControlResult{
+			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
+		})
+	}
+	return out
 }
 
 func micro(t instant.Instant) metav1.MicroTime { return microTime(t.WallTime()) }

@@ -30,6 +30,7 @@ type documents map[string]*document
 
 type document struct {
 	want    Write
+	sent    Write  // as it was written last
 	text    string // want as JSON
 	mark    string // what is urgent about it
 	version int64
@@ -120,7 +121,7 @@ func (c *Core) writeDocuments() {
 		if t := doc.due(); t == 0 || t > c.now.Boot {
 			continue
 		}
-		doc.flying, doc.hurry = doc.version, false
+		doc.flying, doc.hurry, doc.sent = doc.version, false, doc.want
 		doc.notBefore = c.now.Boot + int64(pace)
 		w := doc.want
 		w.Key, w.Seq = key, doc.version
@@ -144,6 +145,9 @@ func (c *Core) written(w Written) {
 	}
 	if id, ok := strings.CutPrefix(w.Key, callKey("")); ok {
 		c.callWritten(id, w)
+	}
+	if w.Key == groupKey && w.Outcome == WriteDone {
+		c.storedTypes(doc.sent.Group.Types)
 	}
 	if w.Key == endpointKey && w.Outcome == WriteDone {
 		c.story.endpointWritten(c.now, doc.want.Endpoint)

@@ -20,14 +20,13 @@ func (c *Core) dump(d engine.Dump) {
 	c.emit(Effect{Dump: &d})
 }
 
-// dumpsOf is what the status of a resource says of its dumps.
-func dumpsOf(r engine.ResourceSnapshot) ([]v1alpha1.DumpProcess, *v1alpha1.LastDump) {
+// dumpsOf is what a status says of processes and of the latest dump.
+func dumpsOf(registered []engine.DumpProcess, l *engine.LastDump) ([]v1alpha1.DumpProcess, *v1alpha1.LastDump) {
 	var processes []v1alpha1.DumpProcess
-	for _, p := range r.DumpProcesses {
+	for _, p := range registered {
 		processID := int64(p.PID)
 		processes = append(processes, v1alpha1.DumpProcess{Name: p.Name, ProcessID: &processID})
 	}
-	l := r.LastDump
 	if l == nil {
 		return processes, nil
 	}

@@ -14,14 +14,6 @@ import (
 
 func (h *host) uid() string { return h.rig.plan.Resources[0].UID }
 
-// callback is one of the resource's provider.
-func (h *host) callback(cb engine.Callback) {
-	h.rig.t.Helper()
-	cb.ID, cb.Container, cb.Handle = 1, "main", h.uid()
-	h.input(core.Input{Callback: &cb})
-	h.rig.run()
-}
-
 func dumps(e core.Effect) bool { return e.Dump != nil }
 
 // What was registered and dumped is told, also after the monitor's life.

@@ -239,7 +239,16 @@ func (h *host) write(w core.Write) {
 			done.Outcome = core.WriteSuperseded
 			break
 		}
-		r.status.Owner = w.Group.Owner.DeepCopy()
+		if !core.Continues(r.status.Types, w.Group.Types) {
+			done.Outcome = core.WriteStale
+			h.seeGroup()
+			break
+		}
+		r.status.Owner, r.status.Types = w.Group.Owner.DeepCopy(), w.Group.Types
+		if h.loseWrites > 0 {
+			h.loseWrites--
+			done.Outcome = core.WriteFailed
+		}
 		r.tell()
 	case w.Resource != nil:
 		r.docs[w.Resource.Name] = *w.Resource

@@ -126,9 +126,11 @@ type ResourceDocument struct {
 
 // GroupDocument is what the owner says of the group.
 type GroupDocument struct {
-	UID        string                    `json:"uid"`
-	Owner      v1alpha1.GroupOwnerStatus `json:"owner"`
-	Conditions []Condition               `json:"conditions"`
+	UID   string                    `json:"uid"`
+	Owner v1alpha1.GroupOwnerStatus `json:"owner"`
+	// Types is all of status.types. It may only be stored if it Continues what is.
+	Types      []v1alpha1.GroupTypeStatus `json:"types,omitempty"`
+	Conditions []Condition                `json:"conditions"`
 }
 
 // HostDocument is what a host says of itself.

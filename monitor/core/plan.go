@@ -18,7 +18,8 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 	for _, r := range p.Resources {
 		e := engine.Resource{
 			UID: r.UID, Name: r.Name, TypeName: r.Type, Container: r.Container, Generation: r.Generation,
-			Properties: r.Properties, Live: r.Live, Dependencies: r.Dependencies, DesiredState: engine.DesiredOffline,
+			Properties: r.Properties, Live: r.Live, Dependencies: r.Dependencies, ReadyTerms: r.ReadyTerms,
+			DesiredState:   engine.DesiredOffline,
 			PendingTimeout: ms(r.PendingTimeout), DeadlockTimeout: ms(r.DeadlockTimeout),
 			TerminateTimeout:   ms(r.TerminateTimeout),
 			LooksAliveInterval: ms(r.LooksAlivePollInterval), IsAliveInterval: ms(r.IsAlivePollInterval),

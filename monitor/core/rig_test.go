@@ -118,6 +118,8 @@ type host struct {
 	// lease are stored, and nobody hears of it.
 	cut         bool
 	loseAnswers int
+	// loseWrites: so many writes of the group are stored, and said to have failed.
+	loseWrites int
 	// writes and effects since the beginning; flying counts writes by key.
 	effects []core.Effect
 	flying  map[string]int
@@ -139,6 +141,7 @@ type host struct {
 	online      map[string]bool
 	lastContext int64
 	cancels     int
+	callbacks   uint64
 	done        bool
 	loses       bool // arbitrations, to somebody outside
 	plain       bool // its provider does not arbitrate
@@ -236,7 +239,7 @@ func (h *host) initDies() {
 }
 
 func (h *host) seeGroup() {
-	if !h.cut {
+	if !h.cut && !h.hold["group"] {
 		h.post(core.Input{Group: &core.Group{
 			UID: "group-uid", Deleting: h.rig.deleting, Status: *h.rig.status.DeepCopy(),
 		}})

@@ -70,7 +70,11 @@ func (c *Core) take(in Input) {
 }
 
 func (c *Core) takeGroup(g Group) {
+	if c.group != nil && c.group.UID != g.UID {
+		c.types = nil // another group of that name
+	}
 	c.group = &g
+	c.seenTypes(g.Status.Types)
 	c.story.heard(g.Status.Owner)
 	c.changed = true
 	switch revision := g.Status.PlanRevision; revision {

@@ -104,11 +104,11 @@ func (e *Engine) typeCallback(cb Callback) {
 	e.reply(cb, code, ExitContinue)
 }
 
+// reply answers a callback: after the journal, if what it did set a barrier, because
+// the provider may forget it then.
 func (e *Engine) reply(cb Callback, code Code, exit ExitState) {
 	answer := Action{Reply: &Reply{ID: cb.ID, Code: code, ExitState: exit}}
-	if cb.QuorumResourceLost != nil && code == CodeSuccess {
-		// It is not said twice: the journal knows first. The stop does not wait for that.
-		e.barrier = true
+	if e.barrier {
 		e.held = append(e.held, answer)
 		return
 	}

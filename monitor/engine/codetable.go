@@ -5,7 +5,6 @@ package engine
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -229,7 +228,7 @@ func (e *Engine) findCode(k *control) (declared bool, code Code, why string) {
 		return true, CodeSuccess, ""
 	}
 	target := k.target()
-	asked := cmp.Or(k.ask.Name, fmt.Sprintf("0x%08x", k.ask.Code))
+	asked := k.asked()
 	c := CodeOf(target, k.ask.Name, k.ask.Code)
 	switch {
 	case c == nil && k.ask.Name == "" && k.ask.Code&internalBit != 0, c != nil && c.How == HowInternal:

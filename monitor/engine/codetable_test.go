@@ -249,6 +249,9 @@ func TestUnknownCodes(t *testing.T) {
 		g.ask(tc.ask)
 		f := g.finished("1")
 		g.want(f.Kind == FinishRefused && f.Status == tc.want && strings.Contains(f.Message, tc.says), "%+v", f)
+		for _, r := range g.snap("a").ControlResults {
+			g.want(r.Name != "", "a result without a name is no status: %+v", r)
+		}
 		g.send(Event{Recorded: &Recorded{ID: "1"}})
 	}
 }

@@ -121,6 +121,7 @@ func (e *Engine) lose(c *container, why Reason, culprit *resource) {
 		r.op, r.term, r.setting = nil, nil, nil
 		r.terminating, r.overlap, r.stopBy, r.kill, r.pendingBy = false, false, 0, false, 0
 		r.resetHealth()
+		e.forgetNodeLocal(r)
 		e.touch(r, false)
 		f := failure{reason: ReasonProviderLost, code: CodeProviderFailed, verified: true,
 			message: "the provider process was lost"}

@@ -4,6 +4,8 @@
 package engine
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +50,9 @@ func (k *control) target() Target {
 	}
 	return TargetGroup
 }
+
+// asked is the code as it was asked for.
+func (k *control) asked() string { return cmp.Or(k.ask.Name, fmt.Sprintf("0x%08x", k.ask.Code)) }
 
 // endedContext is remembered so that a late EndControlCall gets the right answer.
 type endedContext struct {
@@ -289,7 +294,7 @@ func (e *Engine) endControlCall(cb Callback) {
 	if k := e.running(a.Type, a.Context, cb.Container); k != nil {
 		e.provided(k, Finish{Status: a.Status, Output: a.Output, BytesReturned: a.BytesReturned})
 		e.barrier = true
-		e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID}})
+		e.reply(cb, CodeSuccess, ExitContinue)
 		return
 	}
 	if r := e.settingOf(a.Context, cb.Container); r != nil && !a.Type {
@@ -311,7 +316,7 @@ func (e *Engine) finishControl(k *control, f Finish) {
 		e.remember(x)
 	}
 	result := ControlResult{
-		ID: k.ask.ID, Name: k.spec.Name, Code: k.spec.Code, Kind: f.Kind, Status: f.Status, Time: e.now,
+		ID: k.ask.ID, Name: cmp.Or(k.spec.Name, k.asked()), Code: k.spec.Code, Kind: f.Kind, Status: f.Status, Time: e.now,
 	}
 	switch r := k.r; {
 	case r != nil:

@@ -5,6 +5,13 @@ package engine
 
 import "slices"
 
+// term is one OR of the dependencies: any of its resources is enough.
+type term struct {
+	of []*resource
+	// ready: to begin on it, one must be online and say that its application is ready.
+	ready bool
+}
+
 // link rebuilds the graph and sorts the resources: dependencies before
 // dependents, otherwise in the order of the plan. An edge to nothing (a resource
 // that was removed long ago, wanted by another that is being removed) is left
@@ -18,18 +25,18 @@ func (e *Engine) link() {
 		if r.next != nil {
 			spec = r.next
 		}
-		for _, uids := range spec.Dependencies {
-			var term []*resource
+		for i, uids := range spec.Dependencies {
+			t := term{ready: slices.Contains(spec.ReadyTerms, i)}
 			for _, uid := range uids {
-				if d := e.find(uid); d != nil && d != r && !slices.Contains(term, d) {
-					term = append(term, d)
+				if d := e.find(uid); d != nil && d != r && !slices.Contains(t.of, d) {
+					t.of = append(t.of, d)
 				}
 			}
-			if len(term) == 0 {
+			if len(t.of) == 0 {
 				continue
 			}
-			r.terms = append(r.terms, term)
-			for _, d := range term {
+			r.terms = append(r.terms, t)
+			for _, d := range t.of {
 				if !slices.Contains(d.dependents, r) {
 					d.dependents = append(d.dependents, r)
 				}
@@ -44,8 +51,8 @@ func (e *Engine) link() {
 			return
 		}
 		seen[r] = true
-		for _, term := range r.terms {
-			for _, d := range term {
+		for _, t := range r.terms {
+			for _, d := range t.of {
 				visit(d)
 			}
 		}
@@ -68,9 +75,12 @@ func (e *Engine) keeps() {
 	}
 }
 
+// satisfied: nothing takes away what it stands on. Readiness is asked for once, before
+// it begins: what is up stays up when its dependency is not ready any more (as the start
+// order of WSFC's group sets; for resources it is our reading).
 func satisfied(r *resource) bool {
-	for _, term := range r.terms {
-		if !slices.ContainsFunc(term, stands) {
+	for _, t := range r.terms {
+		if !slices.ContainsFunc(t.of, stands) {
 			return false
 		}
 	}
@@ -83,12 +93,29 @@ func stands(r *resource) bool { return r.state == Online && r.keep }
 // missing lists the members of the terms that are not satisfied.
 func (e *Engine) missing(r *resource) []string {
 	var uids []string
-	for _, term := range r.terms {
-		if slices.ContainsFunc(term, stands) {
+	for _, t := range r.terms {
+		if slices.ContainsFunc(t.of, stands) {
 			continue
 		}
-		for _, d := range term {
+		for _, d := range t.of {
 			if !slices.Contains(uids, d.spec.UID) {
+				uids = append(uids, d.spec.UID)
+			}
+		}
+	}
+	return uids
+}
+
+// unready lists the members of the terms that wait for readiness which are online and
+// have not said that they are ready.
+func (e *Engine) unready(r *resource) []string {
+	var uids []string
+	for _, t := range r.terms {
+		if !t.ready || slices.ContainsFunc(t.of, func(d *resource) bool { return stands(d) && d.ready() }) {
+			continue
+		}
+		for _, d := range t.of {
+			if stands(d) && !slices.Contains(uids, d.spec.UID) {
 				uids = append(uids, d.spec.UID)
 			}
 		}

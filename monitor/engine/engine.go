@@ -63,7 +63,9 @@ type Engine struct {
 	controls    []*control
 	ended       []endedContext
 	lastContext int64
-	typeDumps   []typeDumps
+	// notifications by name of their type.
+	notifications []*notifications
+	typeDumps     []typeDumps
 	// need and armed as last said.
 	need  Need
 	armed int64
@@ -149,6 +151,8 @@ func (e *Engine) dispatch(ev Event) {
 		e.recorded(ev.Recorded.ID)
 	case ev.Withdrawn != nil:
 		e.withdrawn(ev.Withdrawn.ID)
+	case ev.Stored != nil:
+		e.stored(*ev.Stored)
 	case ev.Timer != nil:
 		e.armed = 0 // it has fired: say again what comes next
 	case ev.Tick != nil:
@@ -163,7 +167,7 @@ func (ev Event) kinds() int {
 		ev.Granted != nil, ev.Revoked != nil, ev.PlanChanged != nil, ev.ProviderUp != nil,
 		ev.ProviderDown != nil, ev.Emptied != nil, ev.InitGone != nil, ev.Guarded != nil, ev.Dumped != nil,
 		ev.Returned != nil, ev.Callback != nil, ev.Control != nil, ev.Claimed != nil,
-		ev.Recorded != nil, ev.Withdrawn != nil, ev.Timer != nil, ev.Tick != nil,
+		ev.Recorded != nil, ev.Withdrawn != nil, ev.Stored != nil, ev.Timer != nil, ev.Tick != nil,
 	} {
 		if set {
 			n++

@@ -26,6 +26,7 @@ type Event struct {
 	Claimed      *Claimed      `json:"claimed,omitempty"`
 	Recorded     *Recorded     `json:"recorded,omitempty"`
 	Withdrawn    *Withdrawn    `json:"withdrawn,omitempty"`
+	Stored       *Stored       `json:"stored,omitempty"`
 	Timer        *Timer        `json:"timer,omitempty"`
 	Tick         *Tick         `json:"tick,omitempty"`
 }
@@ -276,7 +277,7 @@ type SetLockedMode struct {
 
 // SetNodeLocalProperties is SetResourceInMemoryNodeLocalProperties (RA section 1.11).
 type SetNodeLocalProperties struct {
-	// Properties is a JSON object.
+	// Properties is a JSON object, merged into what is there; null removes a name.
 	Properties json.RawMessage `json:"properties,omitempty"`
 }
 

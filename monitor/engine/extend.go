@@ -54,7 +54,7 @@ func (e *Engine) extendControlCall(cb Callback) {
 	}
 	e.saveExtension(k)
 	e.barrier = true
-	e.held = append(e.held, Action{Reply: &Reply{ID: cb.ID}})
+	e.reply(cb, CodeSuccess, ExitContinue)
 }
 
 // saveExtension has the deadline journaled, and shown.

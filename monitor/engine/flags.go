@@ -40,7 +40,10 @@ const (
 	StatusLacksMemory     uint64 = 0x8
 	StatusLacksOther      uint64 = 0x10
 	StatusNetworkFailure  uint64 = 0x20
-	statusLacks                  = StatusLacksProcessor | StatusLacksMemory | StatusLacksOther
+	// StatusOSHeartBeat and StatusApplicationReady: SetInternalState said so.
+	StatusOSHeartBeat      uint64 = 0x80
+	StatusApplicationReady uint64 = 0x100
+	statusLacks                   = StatusLacksProcessor | StatusLacksMemory | StatusLacksOther
 )
 
 // StatusInformation bits of a group (RA section 3.5).

@@ -174,9 +174,9 @@ func (m maker) event() Event {
 			r := &ev.PlanChanged.Plan.Resources[i]
 			r.UID = string(rune('a' + i))
 			if i == 0 || m.IntN(2) == 0 {
-				r.Dependencies = nil
+				r.Dependencies, r.ReadyTerms = nil, nil
 			} else {
-				r.Dependencies = [][]string{{"a"}}
+				r.Dependencies, r.ReadyTerms = [][]string{{"a"}}, []int{0}[m.IntN(2):]
 			}
 		}
 	}

@@ -45,6 +45,7 @@ func (e *Engine) own(epoch int64) {
 			// Restart counters start fresh (RA section 4.7 step 6).
 			r.resetSeries()
 			r.forgetArbitration()
+			e.forgetNodeLocal(r)
 			switch {
 			case r.state == Failed && !r.run:
 				e.setState(r, Offline, ReasonNewEpoch)
@@ -138,6 +139,9 @@ func (e *Engine) prove() {
 		e.loseControls(c, "the ownership ended while it ran")
 	}
 	e.phase, e.mode, e.cause, e.halted = Observer, "", Revoked{}, false
+	for _, r := range e.resources {
+		e.forgetNodeLocal(r)
+	}
 	e.out = append(e.out, Action{Proven: &Proven{Epoch: e.epoch}})
 }
 

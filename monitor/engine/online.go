@@ -74,6 +74,9 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 	if missing := e.missing(r); len(missing) > 0 {
 		return ReasonWaitingDependency, missing
 	}
+	if unready := e.unready(r); len(unready) > 0 {
+		return ReasonWaitingReady, unready
+	}
 	switch {
 	case !r.c.callable():
 		return ReasonWaitingProvider, nil

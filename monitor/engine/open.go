@@ -187,6 +187,7 @@ func (e *Engine) closed(r *resource) {
 		r.c = e.container(r.spec.Container)
 		r.opened, r.resid, r.openAt, r.openBackoff = false, "", 0, 0
 		r.resetSeries()
+		e.forgetNodeLocal(r)
 		e.setState(r, Initializing, ReasonStopped)
 		e.touch(r, true)
 		e.link()

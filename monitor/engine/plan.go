@@ -87,7 +87,10 @@ type Resource struct {
 	// ControlArgs. A change of any other waits for the next Online.
 	Live []string `json:"live,omitempty"`
 	// Dependencies is an AND of OR terms of UIDs (RA section 7.2).
-	Dependencies [][]string   `json:"dependencies,omitempty"`
+	Dependencies [][]string `json:"dependencies,omitempty"`
+	// ReadyTerms are the indexes of those Dependencies that wait for a resource that is
+	// online and whose application is ready (RA section 1.12), instead of online alone.
+	ReadyTerms   []int        `json:"readyTerms,omitempty"`
 	DesiredState DesiredState `json:"desiredState,omitempty"`
 
 	// IgnoreLockedMode lets the resource go offline although it, or what stands on it,

@@ -103,6 +103,11 @@ func (p Plan) check() error {
 		r := p.Resources[i]
 		depth[i] = -1
 		deepest := 0
+		for _, i := range r.ReadyTerms {
+			if i < 0 || i >= len(r.Dependencies) {
+				return fmt.Errorf("resource %s waits for the readiness of term %d and has %d", r.UID, i, len(r.Dependencies))
+			}
+		}
 		for _, term := range r.Dependencies {
 			if len(term) == 0 {
 				return fmt.Errorf("resource %s has an empty term", r.UID)
@@ -165,7 +170,7 @@ func (s Resource) normalise() Resource {
 	}
 	s.Properties, s.Live = bytes.Clone(s.Properties), slices.Clone(s.Live)
 	s.Controls = slices.Clone(s.Controls)
-	s.Dependencies = slices.Clone(s.Dependencies)
+	s.Dependencies, s.ReadyTerms = slices.Clone(s.Dependencies), slices.Clone(s.ReadyTerms)
 	for i := range s.Dependencies {
 		s.Dependencies[i] = slices.Clone(s.Dependencies[i])
 	}

@@ -175,9 +175,11 @@ func (e *Engine) quorumResourceLost(r *resource) Code {
 	switch {
 	case r.defended && r.wonEpoch == e.epoch:
 		e.quorumLost(r)
+		e.barrier = true // it is not said twice; the stop does not wait for that
 		return CodeSuccess
 	case r.op != nil && r.op.op == OpArbitrate && r.op.epoch == e.epoch:
 		r.lostEarly = true // the answer is on its way
+		e.barrier = true
 		return CodeSuccess
 	}
 	if !r.noted {

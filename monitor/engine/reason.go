@@ -52,8 +52,9 @@ const (
 	ReasonWaitingOpen       Reason = "WaitingForOpen"
 	ReasonWaitingGuard      Reason = "WaitingForGuard"
 	ReasonWaitingDependency Reason = "WaitingForDependency"
-	ReasonWaitingDependents Reason = "WaitingForDependents" // that have yet to stop
-	ReasonWaitingStop       Reason = "WaitingForStop"       // Terminate or the container's end is awaited
+	ReasonWaitingReady      Reason = "WaitingForApplicationReady" // that a dependency is asked for
+	ReasonWaitingDependents Reason = "WaitingForDependents"       // that have yet to stop
+	ReasonWaitingStop       Reason = "WaitingForStop"             // Terminate or the container's end is awaited
 	ReasonWaitingRestart    Reason = "WaitingForRestartDelay"
 	ReasonWaitingRetry      Reason = "WaitingForRetryPeriod"
 	ReasonNeedsFailover     Reason = "NeedsFailover"
@@ -98,6 +99,7 @@ const (
 	ReasonFalseAlarm       Reason = "FalseAlarm"       // SignalFailure, and IsAlive answered alive
 	ReasonLog              Reason = "Log"              // LogEvent of a provider
 	ReasonLogDropped       Reason = "LogDropped"       // more log lines than the rate allows
+	ReasonNotification     Reason = "Notification"     // RaiseResTypeNotification, and it is stored
 	ReasonDumpRequested    Reason = "DumpRequested"    // RequestDump, or the status flag DUMP_NOW
 	ReasonDumped           Reason = "DumpCollected"    // a dump is in the dump volume
 	ReasonNoDump           Reason = "DumpFailed"       // there is none

@@ -19,7 +19,7 @@ type resource struct {
 	removed bool
 	c       *container
 	// terms and dependents are the edges of the graph (RA section 7).
-	terms      [][]*resource
+	terms      []term
 	dependents []*resource
 
 	state       State
@@ -72,6 +72,8 @@ type resource struct {
 	policy
 	logs
 	properties
+	applicationStates
+	nodeLocal
 	dumps dumps
 	lock
 	arbitration
@@ -103,6 +105,9 @@ func (r *resource) wanted() bool {
 func (e *Engine) setState(r *resource, s State, why Reason) {
 	if r.state == s {
 		return
+	}
+	if r.state != OnlinePending || s != Online {
+		r.reports = nil
 	}
 	r.state, r.since = s, e.now
 	r.transitions = append(r.transitions, Transition{State: s, Time: e.now, Reason: why})

@@ -35,6 +35,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 			Gone: c.gone, KillReason: c.killing, StopFailed: c.stopFailed,
 		})
 	}
+	s.Notifications = e.notificationsSnapshot()
 	for _, r := range e.resources {
 		s.Resources = append(s.Resources, e.resourceSnapshot(r))
 	}
@@ -64,7 +65,8 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 		Spec: spec.normalise(), Removed: r.removed, State: r.state, Since: r.since, Opened: r.opened,
 		StopProven: r.down(), StartedEpoch: r.startedEpoch, RunningGeneration: r.runningGeneration,
 		EventHandle: r.eventHandle, CheckPoint: r.checkPoint, ApplicationErrorCode: r.appCode,
-		StatusFlags: r.statusFlags, LastOperationStatusCode: r.lastStatus, StatusInformation: r.information,
+		StatusFlags: r.statusFlags, LastOperationStatusCode: r.lastStatus, StatusInformation: r.informed(),
+		ApplicationStates: slices.Clone(r.reports), NodeLocalProperties: slices.Clone(r.local),
 		UnexpectedlyActive: r.unexpected, TotalFailures: r.totalFailures, TotalRestarts: r.totalRestarts,
 		Verdict: r.verdict, Failover: r.failover, Immediate: r.immediate,
 		Transitions: slices.Clone(r.transitions), ControlResults: slices.Clone(r.results),
@@ -72,9 +74,6 @@ func (e *Engine) resourceSnapshot(r *resource) ResourceSnapshot {
 	if m := r.mode; m != nil {
 		c := *m
 		s.LockedMode = &c
-		if c.Locked {
-			s.StatusInformation |= StatusLockedMode
-		}
 	}
 	s.Held, s.Recovering = r.refused, r.recovering
 	s.Properties, s.Arbitration = r.propertiesSnapshot(), r.arbitrationSnapshot(&spec)
@@ -139,6 +138,7 @@ func Restore(cfg Config, s Snapshot) *Engine {
 	for _, k := range s.Controls {
 		e.restoreControl(k)
 	}
+	e.restoreNotifications(s.Notifications)
 	if s.Need != nil {
 		e.need = *s.Need
 	}
@@ -152,8 +152,8 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		transitions:       slices.Clone(s.Transitions[max(0, len(s.Transitions)-maxTransitions):]),
 		runningGeneration: s.RunningGeneration, checkPoint: s.CheckPoint, appCode: s.ApplicationErrorCode,
 		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode,
-		information: s.StatusInformation &^ StatusLockedMode, recovering: s.Recovering,
-		results: slices.Clone(s.ControlResults[max(0, len(s.ControlResults)-maxResults):]), touched: true,
+		recovering: s.Recovering,
+		results:    slices.Clone(s.ControlResults[max(0, len(s.ControlResults)-maxResults):]), touched: true,
 	}
 	if w := s.Was; w != nil {
 		r.next = &spec
@@ -167,6 +167,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		r.mode, r.refused = &c, s.Held
 	}
 	r.restoreProperties(s.Properties)
+	r.restoreApplication(s)
 	r.dumps.restore(s)
 	r.c = e.container(r.spec.Container)
 	r.eventHandle = s.EventHandle
@@ -188,6 +189,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
 		r.restoreArbitration(s.Arbitration, e.epoch)
+		r.restoreNodeLocal(s.NodeLocalProperties)
 	}
 	return r
 }

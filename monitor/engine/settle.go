@@ -77,6 +77,7 @@ func (e *Engine) due() {
 		if r.waitSince != 0 && add(r.waitSince, r.spec.PendingTimeout) <= e.now.Boot {
 			e.stuck(r)
 		}
+		e.saveNodeLocal(r)
 	}
 }
 
@@ -117,6 +118,7 @@ func (e *Engine) next() int64 {
 // nextOf tells the times of one resource.
 func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	sooner(r.pendingBy)
+	sooner(r.localDue)
 	r.nextDump(sooner)
 	if r.setting != nil {
 		sooner(r.setting.deadline)

@@ -33,6 +33,8 @@ type Snapshot struct {
 	LastContext int64 `json:"lastContext,omitempty"`
 	// Halted: everything is being stopped because a quorum resource was lost.
 	Halted bool `json:"halted,omitempty"`
+	// Notifications of the types, sorted by name.
+	Notifications []NotificationsSnapshot `json:"notifications,omitempty"`
 }
 
 // ContainerSnapshot is what is known of one supervised container.
@@ -96,6 +98,10 @@ type ResourceSnapshot struct {
 	Held bool `json:"held,omitempty"`
 	// Recovering: it is taken down because of an embedded failure.
 	Recovering bool `json:"recovering,omitempty"`
+	// ApplicationStates of what runs, sorted by state (RA section 1.12).
+	ApplicationStates []ApplicationReport `json:"applicationStates,omitempty"`
+	// NodeLocalProperties is an object (RA section 1.11).
+	NodeLocalProperties json.RawMessage `json:"nodeLocalProperties,omitempty"`
 	// UnexpectedlyActive: found running without ownership, and not gone yet.
 	UnexpectedlyActive bool `json:"unexpectedlyActive,omitempty"`
 

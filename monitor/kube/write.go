@@ -123,8 +123,11 @@ func (c *Client) writeGroup(ctx context.Context, d core.GroupDocument) (core.Wri
 	if string(old.UID) != d.UID || old.Status.Owner != nil && old.Status.Owner.Epoch > d.Owner.Epoch {
 		return core.WriteSuperseded, nil
 	}
+	if !core.Continues(old.Status.Types, d.Types) {
+		return core.WriteStale, nil // core is being told what it does not know
+	}
 	wanted := old.DeepCopy()
-	wanted.Status.Owner = &d.Owner
+	wanted.Status.Owner, wanted.Status.Types = &d.Owner, d.Types
 	setConditions(&wanted.Status.Conditions, d.Conditions, old.Generation)
 	stored := &v1alpha1.ResourceGroup{}
 	err := c.patchStatus(ctx, "resourcegroups", old, wanted, stored)

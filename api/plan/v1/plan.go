@@ -113,6 +113,9 @@ type Resource struct {
 	Live []string `json:"live,omitempty"`
 	// Dependencies are terms of resource UIDs: all terms, any of each.
 	Dependencies [][]string `json:"dependencies,omitempty"`
+	// ReadyTerms are the indexes of those terms that wait for a resource whose
+	// application is ready, and not for one that is online alone.
+	ReadyTerms []int `json:"readyTerms,omitempty"`
 
 	LooksAlivePollInterval int64 `json:"looksAlivePollIntervalMilliseconds"`
 	IsAlivePollInterval    int64 `json:"isAlivePollIntervalMilliseconds"`
