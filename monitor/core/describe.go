@@ -229,7 +229,7 @@ func (c *Core) describeEndpoint() {
 }
 
 func controlResults(list []engine.ControlResult) []v1alpha1.ControlResult {
-	var out []v1alpha1.ControlResult
+	out := make([]v1alpha1.ControlResult, 0, len(list))
 	for _, k := range list {
 		name, _, _ := strings.Cut(k.ID, "/")
 		out = append(out, v1alpha1.ControlResult{

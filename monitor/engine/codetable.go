@@ -105,14 +105,17 @@ func resourceCodes() []ControlCode {
 		read(0x01000089, "VALIDATE_PRIVATE_PROPERTIES", HowProvider,
 			"nothing; 87 says what is wrong with the input, an object of properties: names and formats only", validatePrivate),
 		read(0x0100008d, "GET_PRIVATE_PROPERTY_FMTS", HowProvider, "the format of each, by name", tellPrivateFormats),
-		read(0x010001e1, "QUERY_MAINTENANCE_MODE", HowMonitor, "`maintenanceMode`: false, there is none yet", tellMaintenance),
+		read(0x010001e1, "QUERY_MAINTENANCE_MODE", HowMonitor,
+			"`maintenanceMode`: false, there is none yet", tellMaintenance),
 		read(0x01002d5d, "GET_STATE_CHANGE_TIME", HowMonitor, "`stateChangeTime`", tellStateChangeTime),
 		read(0x81000005, "GET_STATE", HowMonitor, "`state`, `code`, `stateChangeTime`", tellState),
 		write(0x8140000a, "FAIL",
-			"nothing: the resource fails, `SimulatedFailure`, and its restart policy acts as for a true failure", simulateFailure),
+			"nothing: the resource fails, `SimulatedFailure`, and its restart policy acts as for a true failure",
+			simulateFailure),
 		write(0x8140000e, "RESET-FAILURES",
 			"nothing: its failures are forgotten, and what waits or has given up is tried again at once", resetFailures),
-		write(0x81400012, "DUMP", "nothing: a dump of its processes is collected, `status.owner.lastDump` says what came of it", collectDump),
+		write(0x81400012, "DUMP",
+			"nothing: a dump of its processes is collected, `status.owner.lastDump` says what came of it", collectDump),
 	}
 }
 
