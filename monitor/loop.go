@@ -221,7 +221,7 @@ func (l *loop) unbegun(e core.Effect) bool {
 // end of a control call, or its beginning, has none.
 func answerable(effects []core.Effect) bool {
 	return !slices.ContainsFunc(effects, func(e core.Effect) bool {
-		return e.Reply != nil && e.Reply.Otherwise == 0 || e.Call != nil && e.Call.Op == engine.OpBeginResourceControl
+		return e.Reply != nil && e.Reply.Otherwise == 0 || e.Call != nil && e.Call.Control != nil
 	})
 }
 

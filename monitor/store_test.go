@@ -51,7 +51,7 @@ func TestJournalFailsBeforeOnline(t *testing.T) {
 	if _, err := l.carryOutAll(t.Context(), []core.Effect{barrier, {Reply: &engine.Reply{ID: 8}}}); err == nil {
 		t.Error("the end of a control call was answered")
 	}
-	control := core.Effect{Call: &engine.Call{ID: 6, Op: engine.OpBeginResourceControl}}
+	control := core.Effect{Call: &engine.Call{ID: 6, Op: engine.OpBeginResourceControl, Control: &engine.ControlArgs{}}}
 	if _, err := l.carryOutAll(t.Context(), []core.Effect{barrier, online, control}); err == nil {
 		t.Error("a control call was begun that may run twice")
 	}

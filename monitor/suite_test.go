@@ -123,8 +123,14 @@ func newWorld(t *testing.T) *world {
 			LooksAlivePollInterval: 5000, IsAlivePollInterval: 60000, PendingTimeout: 10000, DeadlockTimeout: 10000,
 			TerminateTimeout: 1000, RestartAction: "RestartNotify", RestartThreshold: 1, RestartPeriod: 900000,
 			RestartDelay: 0, RetryPeriodOnFailure: 3600000,
-			Controls: []planv1.Control{{Name: "ECHO", Code: 17, Write: true}},
+			Controls: []planv1.Control{
+				{Name: "ECHO", Code: 17, Write: true}, {Name: "COPY", Code: 0x0180000a, Write: true}, {Name: "PEEK", Code: 0x01800005},
+			},
 		}},
+		Types: []planv1.Type{{Name: "test", Controls: []planv1.Control{
+			{Name: "COPY", Code: 0x0180000a, Write: true, InputSchema: json.RawMessage(`{"type":"object","required":["to"]}`)},
+			{Name: "PREPARE", Code: 0x0280000a, Write: true, Type: true},
+		}}},
 	}
 	must(t, api.Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns.Name, Name: serviceAccount}}))
 	w.savePlan("db-1")
@@ -314,6 +320,7 @@ type testProvider struct {
 	// async: control calls end later. begun counts them, context is the last one's.
 	async   atomic.Bool
 	begun   atomic.Int32
+	cancels atomic.Int32
 	context atomic.Int64
 	// properties are those that it works with; sets counts how often it was given
 	// others, and takes is what it answers then.
@@ -391,7 +398,10 @@ func (p *testProvider) GetInfo(context.Context, *providerv1.GetInfoRequest) (*pr
 }
 
 func (p *testProvider) GetCapabilities(context.Context, *providerv1.GetCapabilitiesRequest) (*providerv1.GetCapabilitiesResponse, error) {
-	caps := []providerv1.Capability{providerv1.Capability_CAPABILITY_RESOURCE_CONTROL}
+	caps := []providerv1.Capability{
+		providerv1.Capability_CAPABILITY_RESOURCE_CONTROL, providerv1.Capability_CAPABILITY_RESOURCE_TYPE_CONTROL,
+		providerv1.Capability_CAPABILITY_CANCEL,
+	}
 	if p.w.disk != "" {
 		caps = append(caps, providerv1.Capability_CAPABILITY_QUORUM)
 	}

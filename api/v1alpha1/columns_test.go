@@ -30,8 +30,8 @@ func readCRD(t *testing.T, plural string) *apiextensionsv1.CustomResourceDefinit
 // possible, and nothing that can be pages long. Why, with -o wide, also of what never ran.
 func TestColumns(t *testing.T) {
 	more := map[string][]string{
-		"resourcegroups":   {"HostsReason", "AcceptedReason", "Epoch", "Age"},
-		"clusterresources": {"AcceptedReason", "Status", "Data1", "Data2", "Age"},
+		"resourcegroups":   {"HostsReason", "AcceptedReason", "Locked", "Epoch", "Age"},
+		"clusterresources": {"Locked", "AcceptedReason", "Status", "Data1", "Data2", "Age"},
 		"controlcalls":     {"Type", "Message", "Output", "Host"},
 	}
 	for plural, want := range map[string][]string{

@@ -319,6 +319,8 @@ const (
 	ReasonWaiting = "Waiting"
 	// ReasonRunning says that it is claimed.
 	ReasonRunning = "Running"
+	// ReasonQueued says that a MOVE waits until nothing is in locked mode, RA section 4.6.
+	ReasonQueued = "Queued"
 	// ReasonSucceeded says that the code returned 0.
 	ReasonSucceeded = "Succeeded"
 	// ReasonFailed says that the code returned an error.
@@ -328,8 +330,6 @@ const (
 	ReasonRefused = "Refused"
 	// ReasonTimedOut says that no answer came in time.
 	ReasonTimedOut = "TimedOut"
-	// ReasonQueued says that a move waits until nothing is in locked mode.
-	ReasonQueued = "Queued"
 	// ReasonOutcomeUnknown says that the host was lost while the call was under
 	// way. It is not run again.
 	ReasonOutcomeUnknown = "OutcomeUnknown"

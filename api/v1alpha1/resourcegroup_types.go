@@ -321,6 +321,12 @@ type GroupOwnerStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
 	History []OwnershipEntry `json:"history,omitempty"`
+	// controlResults are the latest results of control calls of the group itself,
+	// oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }
 
 // GroupTypeStatus is what the group's resources of one type have in common.
@@ -353,6 +359,12 @@ type GroupTypeStatus struct {
 	// lastDump is the latest dump of a resource of the type, on the owner.
 	// +optional
 	LastDump *LastDump `json:"lastDump,omitempty"`
+	// controlResults are the latest results of control calls of the type itself, on
+	// the owner, oldest first.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=4
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }
 
 // TypeNotification is one that a resource type raised.

@@ -4,7 +4,6 @@
 package core
 
 import (
-	"fmt"
 	"strings"
 	"time"
 
@@ -23,8 +22,12 @@ type call struct {
 	given bool
 	// start is when it was claimed, by the wall clock.
 	start time.Time
-	// deadline is CLOCK_BOOTTIME, 0 until it is claimed.
+	// deadline is CLOCK_BOOTTIME, 0 until it is claimed; until is the same by the wall
+	// clock.
 	deadline int64
+	until    time.Time
+	// epoch under which it is claimed, or ended.
+	epoch int64
 	// to is the pod UID that a move goes to; empty: the next in line.
 	to string
 	// moving: the move is claimed and wished.
@@ -39,7 +42,7 @@ func (c *Core) takeCall(in ControlCall) {
 	// The name is for the results on the resource, the UID makes it unique.
 	id := in.Name + "/" + in.UID
 	if in.Gone || in.Finished {
-		c.forgetCall(id)
+		c.withdrawCall(id)
 		return
 	}
 	k := c.calls[id]
@@ -55,27 +58,35 @@ func (c *Core) takeCall(in ControlCall) {
 	}
 }
 
+// forgetCall: its outcome is stored.
 func (c *Core) forgetCall(id string) {
 	delete(c.calls, id)
 	delete(c.documents, callKey(id))
-	// A claim of it that is under way has nobody left to answer it.
-	c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id}})
 	c.toEngine(engine.Event{Recorded: &engine.Recorded{ID: id}})
+}
+
+// withdrawCall: it was deleted, or its outcome stands, whoever wrote it.
+func (c *Core) withdrawCall(id string) {
+	delete(c.calls, id)
+	delete(c.documents, callKey(id))
+	delete(c.finishes, id)
+	c.toEngine(engine.Event{Withdrawn: &engine.Withdrawn{ID: id}})
 }
 
 // callOutcomes takes up what nobody has claimed, and ends what a lost host left.
 func (c *Core) callOutcomes() {
-	epoch := c.story.Epoch
-	if !c.story.Owning {
-		return
-	}
+	epoch, owning := c.story.Epoch, c.story.Owning
 	for _, id := range sortedKeys(c.calls) {
 		k := c.calls[id]
-		owner := k.seen.Owner
+		owner, named := k.seen.Owner, k.seen.HostName != ""
 		switch {
 		case k.given || k.finish != nil:
-		case owner == nil:
+		case named && owner == nil:
+			c.hostCall(id, k)
+		case named && owner.PodUID == c.config.PodUID, owning && owner == nil:
 			c.giveCall(id, k)
+		case named || !owning:
+			// Another host's, which ends it; or the manager, if that is lost.
 		case owner.PodUID == c.config.PodUID && owner.Epoch == epoch:
 			// Claimed by an earlier life of this monitor: the engine knows whether
 			// it was begun, from its journal; a move is begun again.
@@ -88,14 +99,16 @@ func (c *Core) callOutcomes() {
 
 func (c *Core) giveCall(id string, k *call) {
 	k.given = true
-	if n := len(k.seen.Input); n > v1alpha1.MaxControlInput && k.seen.Owner == nil {
-		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeInvalidParameter, fmt.Sprintf(
-			"spec.input has %d bytes as JSON, more than %d: shorten it in another call, or name a file that holds it",
-			n, v1alpha1.MaxControlInput))
+	if problem := c.badInput(k); problem != "" && k.seen.Owner == nil {
+		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeInvalidParameter, problem)
 		return
 	}
-	if k.seen.ResourceName == "" {
+	switch k.handOver() {
+	case engine.CodeNameMove:
 		c.giveMove(id, k)
+		return
+	case engine.CodeNameCancel:
+		c.claim(id)
 		return
 	}
 	resource := ""
@@ -104,14 +117,15 @@ func (c *Core) giveCall(id string, k *call) {
 			resource = r.Spec.UID
 		}
 	}
-	if resource == "" {
+	if resource == "" && k.seen.ResourceName != "" {
 		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeResourceNotFound,
 			"group "+c.config.Group+" has no accepted resource "+k.seen.ResourceName)
 		return
 	}
+	name, number := controlCode(k.seen.Code)
 	c.toEngine(engine.Event{Control: &engine.Control{
-		ID: id, Resource: resource, Name: k.seen.Code, Input: k.seen.Input,
-		Read: k.seen.Read, Timeout: ms(k.seen.TimeoutMilliseconds), Claimed: k.seen.Owner != nil,
+		ID: id, Resource: resource, TypeName: k.seen.TypeName, Name: name, Code: number, Input: k.input(),
+		Read: k.seen.Read, User: k.seen.AsUser, Timeout: ms(k.seen.TimeoutMilliseconds), Claimed: k.seen.Owner != nil,
 	}})
 }
 
@@ -119,7 +133,7 @@ func (c *Core) giveCall(id string, k *call) {
 // group is here; of any other call nobody knows the outcome, and it is not run
 // again.
 func (c *Core) inheritCall(id string, k *call) {
-	if k.seen.Code != v1alpha1.CodeMove || k.seen.ResourceName != "" {
+	if k.handOver() != engine.CodeNameMove {
 		c.endCall(id, v1alpha1.ReasonOutcomeUnknown, engine.CodeOperationAborted,
 			"host "+k.seen.Owner.PodName+
 				" was lost, or handed over, while the call was under way; it is not run again")
@@ -137,10 +151,6 @@ func (c *Core) inheritCall(id string, k *call) {
 }
 
 func (c *Core) giveMove(id string, k *call) {
-	if k.seen.Code != v1alpha1.CodeMove {
-		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeInvalidFunction, "a group has the code MOVE only")
-		return
-	}
 	if d := k.seen.Destination; d != "" {
 		to, problem := c.destination(d)
 		if problem != "" {
@@ -193,6 +203,7 @@ func (c *Core) claim(id string) {
 		k.start = k.seen.Start
 	}
 	k.deadline = c.now.Boot + int64(left)
+	k.until, k.epoch = c.now.WallTime().Add(left).Truncate(time.Microsecond), c.callEpoch(k)
 	c.documents.set(callKey(id), Write{Call: c.callDocument(k)}, callClaimed)
 }
 
@@ -201,9 +212,9 @@ const callClaimed = "claimed"
 
 func (c *Core) callDocument(k *call) *CallDocument {
 	return &CallDocument{
-		Name: k.seen.Name, UID: k.seen.UID, Start: k.start, Queued: k.queued, Finish: k.finish,
+		Name: k.seen.Name, UID: k.seen.UID, Start: k.start, Queued: k.queued, Finish: k.finish, Deadline: k.until,
 		Owner: v1alpha1.ControlCallOwner{
-			Epoch: c.story.Epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
+			Epoch: k.epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
 		},
 	}
 }
@@ -216,16 +227,19 @@ func (c *Core) callWritten(id string, w Written) {
 	}
 	stored := w.Outcome == WriteDone
 	switch {
-	case k.finish != nil && (stored || w.Outcome == WriteSuperseded):
+	case k.finish != nil && (stored && c.documents[w.Key].done == c.documents[w.Key].version ||
+		w.Outcome == WriteSuperseded):
 		c.forgetCall(id)
 	case k.finish != nil:
-	case k.seen.ResourceName != "":
+	case k.handOver() == "":
 		if stored || w.Outcome == WriteSuperseded {
 			c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id, OK: stored}})
 		}
 		if w.Outcome == WriteSuperseded {
 			c.dropCall(id)
 		}
+	case stored && k.handOver() == engine.CodeNameCancel:
+		c.cancelMoves(id)
 	case stored:
 		k.moving = true
 	case w.Outcome == WriteSuperseded:
@@ -258,18 +272,33 @@ func (c *Core) finish(f engine.Finish) {
 	if k == nil {
 		c.finishes[f.ID] = f
 	} else {
-		k.given = true
+		if problem := c.badOutput(k, f); problem != "" {
+			f.Message = cut(problem + ": " + f.Message)
+		}
 		k.finish = c.outcome(reason, f.Status, f.Message)
-		k.finish.Output = f.Output
-		c.documents.set(callKey(f.ID), Write{Call: c.callDocument(k)}, urgent)
+		k.finish.Output, k.finish.BytesReturned = f.Output, f.BytesReturned
+		c.storeEnd(f.ID, k)
 	}
 	c.changed = true
 }
 
 func (c *Core) endCall(id, reason string, code engine.Code, message string) {
 	k := c.calls[id]
-	k.given, k.moving = true, false
-	k.finish = c.outcome(reason, code, message)
+	k.moving = false
+	k.finish = c.outcome(reason, code, cut(message))
+	c.storeEnd(id, k)
+}
+
+// storeEnd has the outcome written, and kept for the group if it is the group's.
+func (c *Core) storeEnd(id string, k *call) {
+	k.given = true
+	if k.epoch == 0 {
+		k.epoch = c.callEpoch(k)
+	}
+	if k.seen.ResourceName == "" && k.seen.TypeName == "" && c.story.Owning {
+		c.story.called(k)
+		c.emit(Effect{Journal: &Journal{}})
+	}
 	c.documents.set(callKey(id), Write{Call: c.callDocument(k)}, urgent)
 }
 

@@ -268,6 +268,7 @@ func (c *Core) revoked(r ownership.Revoke) {
 	c.revoke = r.ID
 	c.stopFailed, c.proven = false, false
 	c.story.revoked(c.now, r)
+	c.documents.lastWords()
 	c.changed = true
 	c.toEngine(engine.Event{Revoked: c.stopFor(r)})
 }

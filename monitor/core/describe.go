@@ -106,12 +106,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 			Time: micro(t.Time), State: v1alpha1.ResourceState(t.State), Reason: string(t.Reason),
 		})
 	}
-	for _, k := range r.ControlResults {
-		name, _, _ := strings.Cut(k.ID, "/")
-		o.ControlResults = append(o.ControlResults, v1alpha1.ControlResult{
-			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
-		})
-	}
+	o.ControlResults = controlResults(r.ControlResults)
 	o.DumpProcesses, o.LastDump = dumpsOf(r.DumpProcesses, r.LastDump)
 	online := Condition{
 		Type: v1alpha1.ConditionOnline, Status: r.State == engine.Online, Reason: string(r.State), Message: o.Message,
@@ -230,6 +225,17 @@ func (c *Core) describeEndpoint() {
 		e.Address, e.PodName, e.PodUID, e.NodeName = c.config.PodIP, c.config.PodName, c.config.PodUID, c.config.NodeName
 	}
 	c.documents.set(endpointKey, Write{Endpoint: &e}, urgent)
+}
+
+func controlResults(list []engine.ControlResult) []v1alpha1.ControlResult {
+	out := make([]v1alpha1.ControlResult, 0, len(list))
+	for _, k := range list {
+		name, _, _ := strings.Cut(k.ID, "/")
+		out = append(out, v1alpha1.ControlResult{
+			Name: name, Code: k.Name, StatusCode: int64(k.Status), Time: micro(k.Time),
+		})
+	}
+	return out
 }
 
 func micro(t instant.Instant) metav1.MicroTime { return microTime(t.WallTime()) }

@@ -149,6 +149,16 @@ func (doc *document) pay(now int64) {
 	}
 }
 
+// lastWords has all that an owner has to say go at once: soon it will be somebody else's
+// turn, and what a provider did to use up the burst shall not cost the end of the story.
+func (d documents) lastWords() {
+	for _, doc := range d {
+		if epochOf(doc.want) != 0 {
+			doc.paid, doc.hurry = 0, true
+		}
+	}
+}
+
 // epochOf is the epoch under which an owner speaks; 0 if that is not what it is about.
 func epochOf(w Write) int64 {
 	switch {

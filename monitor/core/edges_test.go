@@ -146,7 +146,9 @@ func (h *host) empty() {
 
 func (h *host) providerUp() {
 	if h.provider {
-		up := &engine.ProviderUp{Container: "main", Nonce: h.nonceText(), Capabilities: []string{"CAPABILITY_RESOURCE_CONTROL"}}
+		up := &engine.ProviderUp{Container: "main", Nonce: h.nonceText(), Capabilities: []string{
+			"CAPABILITY_RESOURCE_CONTROL", "CAPABILITY_RESOURCE_TYPE_CONTROL", "CAPABILITY_CANCEL", "CAPABILITY_AS_USER",
+		}}
 		if !h.plain {
 			up.Capabilities = append(up.Capabilities, engine.CapabilityQuorum)
 		}
@@ -204,10 +206,12 @@ func (h *host) call(c engine.Call) {
 		h.letGo()
 	case c.Op == engine.OpLooksAlive || c.Op == engine.OpIsAlive:
 		a.Alive = h.alive
-	case c.Op == engine.OpBeginResourceControl:
+	case c.Op == engine.OpCancel:
+		h.cancels++
+	case c.Control != nil:
 		h.lastContext = c.Control.Context
 		if a.Async = h.async; !h.async {
-			a.Output, a.Status = c.Control.Input, h.takes
+			a.Output, a.Status, a.BytesReturned = c.Control.Input, h.takes, 70000
 		}
 	}
 	h.answer(string(c.Op), core.Input{Returned: &a})

@@ -171,6 +171,8 @@ type CallDocument struct {
 	Queued string `json:"queued,omitempty"`
 	// Finish is nil for a claim.
 	Finish *CallFinish `json:"finish,omitempty"`
+	// Deadline is when it is given up.
+	Deadline time.Time `json:"deadline,omitzero"`
 }
 
 // CallFinish is the outcome of a ControlCall.
@@ -181,6 +183,8 @@ type CallFinish struct {
 	Message    string    `json:"message,omitempty"`
 	Output     []byte    `json:"output,omitempty"`
 	Time       time.Time `json:"time"`
+	// BytesReturned is what the output would need, with ERROR_MORE_DATA.
+	BytesReturned uint32 `json:"bytesReturned,omitempty"`
 }
 
 // Log is a line for the cluster log.

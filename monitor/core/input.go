@@ -133,16 +133,25 @@ type ControlCall struct {
 	UID  string `json:"uid"`
 	Name string `json:"name"`
 	// Gone: it was deleted.
-	Gone         bool   `json:"gone,omitempty"`
+	Gone bool `json:"gone,omitempty"`
+	// ResourceName or TypeName is the target; neither: the group.
 	ResourceName string `json:"resourceName,omitempty"`
-	Code         string `json:"code,omitempty"`
-	Destination  string `json:"destination,omitempty"`
+	TypeName     string `json:"typeName,omitempty"`
+	// Code is a name or a number.
+	Code string `json:"code,omitempty"`
+	// HostName is the pod or node on which it is to run; empty: the owner's.
+	HostName    string `json:"hostName,omitempty"`
+	Destination string `json:"destination,omitempty"`
 	// IgnoreLockedMode and Queue of a move: what locked mode means for it.
 	IgnoreLockedMode bool `json:"ignoreLockedMode,omitempty"`
 	Queue            bool `json:"queue,omitempty"`
 	// Read: the caller may only read.
-	Read  bool            `json:"read,omitempty"`
-	Input json.RawMessage `json:"input,omitempty"`
+	Read bool `json:"read,omitempty"`
+	// Input is JSON, and InputBytes what is given instead of it.
+	Input      json.RawMessage `json:"input,omitempty"`
+	InputBytes []byte          `json:"inputBytes,omitempty"`
+	// AsUser is who asks; nil: nobody in particular.
+	AsUser *engine.User `json:"asUser,omitempty"`
 	// TimeoutMilliseconds counts from the claim.
 	TimeoutMilliseconds int64 `json:"timeoutMilliseconds,omitempty"`
 	// Start is when it was claimed, zero if it is not.

@@ -4,6 +4,7 @@
 package core
 
 import (
+	"encoding/json"
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
@@ -34,14 +35,38 @@ func enginePlan(revision string, killBound time.Duration, p planv1.Plan) engine.
 		if p := r.DumpPolicy; p != nil {
 			e.DumpPolicy = &engine.DumpPolicy{OnDeadlock: p.OnDeadlock, OnFailure: p.OnFailure, Core: p.CoreFiles}
 		}
-		for _, k := range r.Controls {
-			access := engine.AccessRead
-			if k.Write {
-				access = engine.AccessWrite
-			}
-			e.Controls = append(e.Controls, engine.ControlSpec{Name: k.Name, Code: k.Code, Access: access})
-		}
+		e.Controls = controlSpecs(r.Controls, false)
 		out.Resources = append(out.Resources, e)
+	}
+	for _, t := range p.Types {
+		e := engine.Type{
+			Name: t.Name, Class: t.Class, Subclass: t.Subclass, RequiredDependencies: t.RequiredDependencies,
+			ControlTimeoutMaximum: ms(t.ControlTimeoutMaximum), Quorum: t.Quorum, Controls: controlSpecs(t.Controls, true),
+		}
+		for _, name := range sortedKeys(t.PropertyFormats) {
+			e.PropertyFormats = append(e.PropertyFormats, engine.PropertyFormat{Name: name, Format: t.PropertyFormats[name]})
+		}
+		out.Types = append(out.Types, e)
+	}
+	out.Group = engine.Group{Name: p.Group, UID: p.GroupUID, Properties: json.RawMessage(asJSON(map[string]any{
+		"FailoverThreshold": p.FailoverThreshold, "FailoverPeriod": p.FailoverPeriodSeconds / 3600,
+		"PersistentState": p.Online,
+	}))}
+	return out
+}
+
+// controlSpecs are the codes of a type, or those of its resources.
+func controlSpecs(list []planv1.Control, ofType bool) []engine.ControlSpec {
+	var out []engine.ControlSpec
+	for _, k := range list {
+		if k.Type != ofType {
+			continue
+		}
+		access := engine.AccessRead
+		if k.Write {
+			access = engine.AccessWrite
+		}
+		out = append(out, engine.ControlSpec{Name: k.Name, Code: k.Code, Access: access})
 	}
 	return out
 }

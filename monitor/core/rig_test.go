@@ -51,6 +51,7 @@ func newRig(t testing.TB, names ...string) *rig {
 		calls: map[string]*core.ControlCall{}, finish: map[string]*core.CallFinish{}, docs: map[string]core.ResourceDocument{},
 		queued: map[string]string{},
 	}
+	object := json.RawMessage(`{"type":"object","required":["to"],"properties":{"to":{"type":"string","maxLength":5}}}`)
 	r.plan = planv1.Plan{
 		Version: 1, Namespace: "ns", Group: "db", GroupUID: "group-uid", Online: true, LeaseDurationSeconds: 6,
 		FailoverThreshold: 2, FailoverPeriodSeconds: 3600, Containers: []string{"main"},
@@ -59,7 +60,18 @@ func newRig(t testing.TB, names ...string) *rig {
 			UID: "u1", Name: "store", Generation: 1, Type: "test", Container: "main", Online: true,
 			LooksAlivePollInterval: 5000, IsAlivePollInterval: 3600000, PendingTimeout: 10000, DeadlockTimeout: 10000,
 			TerminateTimeout: 1000, RestartAction: "RestartNotify", RestartThreshold: 1, RestartPeriod: 900000,
-			Controls: []planv1.Control{{Name: "BACKUP", Code: 7, Write: true}},
+			Controls: []planv1.Control{
+				{Name: "BACKUP", Code: 7, Write: true}, {Name: "COPY", Code: 0x0180000a, Write: true}, {Name: "PEEK", Code: 0x01800005},
+			},
+		}},
+		Types: []planv1.Type{{
+			Name: "test", Class: "Storage", PropertyFormats: map[string]string{"size": "integer", "path": "string"},
+			Controls: []planv1.Control{
+				{Name: "BACKUP", Code: 7, Write: true}, {Name: "PEEK", Code: 0x01800005},
+				{Name: "COPY", Code: 0x0180000a, Write: true, InputSchema: object, OutputSchema: json.RawMessage(
+					`{"type":"object","properties":{"to":{"type":"string","enum":["x"]}}}`)},
+				{Name: "PREPARE", Code: 0x0280000a, Write: true, Type: true, InputSchema: object},
+			},
 		}},
 	}
 	record, _ := leasev1.ReleaseInitial(leasev1.Unheld(0, 6*time.Second))
@@ -128,6 +140,7 @@ type host struct {
 	pending     bool
 	online      map[string]bool
 	lastContext int64
+	cancels     int
 	callbacks   uint64
 	done        bool
 	loses       bool // arbitrations, to somebody outside

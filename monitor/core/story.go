@@ -4,6 +4,7 @@
 package core
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -56,6 +57,8 @@ type story struct {
 	Open    *v1alpha1.TimelineEntry  `json:"open,omitempty"`
 	// Mine is this ownership.
 	Mine v1alpha1.OwnershipEntry `json:"mine,omitzero"`
+	// Results are what control calls of the group came to in this epoch, oldest first.
+	Results []v1alpha1.ControlResult `json:"results,omitempty"`
 }
 
 // granted begins the chapter of a new epoch, or goes on with the one before.
@@ -222,6 +225,24 @@ func (s *story) endpointWritten(now instant.Instant, e *EndpointDocument) {
 	}
 }
 
+// called keeps what a control call of the group came to.
+func (s *story) called(k *call) {
+	name, number := controlCode(k.seen.Code)
+	if c := engine.CodeOf(engine.TargetGroup, name, number); c != nil {
+		name = c.Name
+	}
+	s.Results = lastResults(append(s.Results, v1alpha1.ControlResult{
+		Name: k.seen.Name, Code: cmp.Or(name, k.seen.Code), StatusCode: k.finish.StatusCode, Time: microTime(k.finish.Time),
+	}))
+}
+
+// maxResults is how many control calls the group shows, as a resource does.
+const maxResults = 4
+
+func lastResults(all []v1alpha1.ControlResult) []v1alpha1.ControlResult {
+	return slices.Clone(all[max(0, len(all)-maxResults):])
+}
+
 // interruptedAt is when what is going on now began.
 func (s *story) interruptedAt(now instant.Instant) time.Time {
 	if s.Open != nil && s.Open.DetectedTime != nil && s.Open.Kind == kindRestart {
@@ -243,7 +264,9 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 			}
 		}
 		o.History = append(o.History, closed(s.Prior.History, s.Mine.SinceTime, s.PriorEnd)...)
+		o.ControlResults = append(o.ControlResults, s.Prior.ControlResults...)
 	}
+	o.ControlResults = lastResults(append(o.ControlResults, s.Results...))
 	o.Timeline = append(o.Timeline, s.Entries...)
 	if s.Open != nil {
 		o.Timeline = append(o.Timeline, *s.Open)

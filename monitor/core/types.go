@@ -120,7 +120,8 @@ func (c *Core) describeTypes() []v1alpha1.GroupTypeStatus {
 	types = slices.DeleteFunc(types, func(t v1alpha1.GroupTypeStatus) bool { return t.LastSequence == 0 })
 	for _, t := range c.snapshot.Types {
 		known := slices.ContainsFunc(types, func(x v1alpha1.GroupTypeStatus) bool { return x.Name == t.Name })
-		if len(t.DumpProcesses) == 0 && t.LastDump == nil || !known && len(types) >= maxTypes {
+		if len(t.DumpProcesses) == 0 && t.LastDump == nil && len(t.ControlResults) == 0 ||
+			!known && len(types) >= maxTypes {
 			continue
 		}
 		registered := make([]engine.DumpProcess, 0, len(t.DumpProcesses))
@@ -129,6 +130,7 @@ func (c *Core) describeTypes() []v1alpha1.GroupTypeStatus {
 		}
 		shown := at(t.Name)
 		shown.DumpProcesses, shown.LastDump = dumpsOf(registered, t.LastDump)
+		shown.ControlResults = controlResults(t.ControlResults)
 	}
 	slices.SortFunc(types, func(x, y v1alpha1.GroupTypeStatus) int { return cmp.Compare(x.Name, y.Name) })
 	shorten(types, pending)

@@ -22,6 +22,7 @@ func (c *Core) settle() bool {
 		c.snapshot = c.engine.Snapshot(c.now)
 		c.story.seen(c.now, c.snapshot, c.resourceName)
 		c.tellStuck()
+		c.extendCalls()
 		c.seeLocks()
 	}
 	c.moves()

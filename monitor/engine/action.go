@@ -36,6 +36,12 @@ const (
 	OpBeginResourceControl Op = "BeginResourceControl"
 	OpArbitrate            Op = "Arbitrate"
 	OpRelease              Op = "Release"
+
+	OpBeginResourceControlAsUser     Op = "BeginResourceControlAsUser"
+	OpBeginResourceTypeControl       Op = "BeginResourceTypeControl"
+	OpBeginResourceTypeControlAsUser Op = "BeginResourceTypeControlAsUser"
+
+	OpCancel Op = "Cancel"
 )
 
 // Call calls an entry point. Returned answers it, exactly once.
@@ -44,7 +50,8 @@ type Call struct {
 	Container string `json:"container"`
 	// Nonce of the provider process that is meant; no other may get the call.
 	Nonce string `json:"nonce,omitempty"`
-	// Resource is the UID, which is also the handle for callbacks.
+	// Resource is the UID, which is also the handle for callbacks; empty for what
+	// concerns a type.
 	Resource string `json:"resource"`
 	// ResourceID is the id that Open answered (RESID), or the UID.
 	ResourceID string `json:"resourceID,omitempty"`
@@ -52,7 +59,7 @@ type Call struct {
 	// Deadline on CLOCK_BOOTTIME. The engine watches it too.
 	Deadline int64 `json:"deadline"`
 
-	// Open and Online: what the resource is.
+	// Open and Online: what the resource is. TypeName also for controls of a type.
 	Name       string          `json:"name,omitempty"`
 	TypeName   string          `json:"typeName,omitempty"`
 	Generation int64           `json:"generation,omitempty"`
@@ -66,11 +73,11 @@ type Call struct {
 	Context OperationContext  `json:"context,omitempty"`
 	// Epoch of Arbitrate, and of Online: announce it to the store before reading state.
 	Epoch int64 `json:"epoch,omitempty"`
-	// Control is set for BeginResourceControl.
+	// Control is set for the four Begin operations.
 	Control *ControlArgs `json:"control,omitempty"`
 }
 
-// ControlArgs are the arguments of BeginResourceControl (RA section 2.1). Beside the
+// ControlArgs are the arguments of the four Begin operations (RA section 2.1). Beside the
 // codes of control calls there is one of the engine's own: SET_PRIVATE_PROPERTIES (RA
 // section 6.4), whose input is all properties as JSON, has a running resource take them
 // over. It is answered with 0 if they are in force, and else with 5024 if they will be
@@ -82,6 +89,8 @@ type ControlArgs struct {
 	Code    uint32 `json:"code"`
 	Name    string `json:"name,omitempty"`
 	Input   []byte `json:"input,omitempty"`
+	// User is set for the forms as a user.
+	User *User `json:"user,omitempty"`
 }
 
 // Reply answers a Callback.
@@ -162,7 +171,7 @@ type Claim struct {
 type FinishKind string
 
 const (
-	// FinishCompleted: it ran; Status is the provider's.
+	// FinishCompleted: it ran; Status is the provider's, or the monitor's own.
 	FinishCompleted FinishKind = "Completed"
 	// FinishRefused: it was not run; Status says why.
 	FinishRefused FinishKind = "Refused"
@@ -180,6 +189,8 @@ type Finish struct {
 	Status  Code       `json:"status"`
 	Message string     `json:"message,omitempty"`
 	Output  []byte     `json:"output,omitempty"`
+	// BytesReturned is what the output would need, with CodeMoreData.
+	BytesReturned uint32 `json:"bytesReturned,omitempty"`
 }
 
 // Status: what Snapshot says of these resources, or of the group, has changed.

@@ -101,6 +101,10 @@ func (w *world) serve(k *wContainer, c Call, alive func() bool, answer func(Retu
 			return
 		}
 		w.serveControl(k, c, alive, answer)
+	case OpBeginResourceTypeControl:
+		w.serveControl(k, c, alive, answer)
+	case OpCancel:
+		answer(Returned{Status: Code(w.rnd.IntN(2))})
 	}
 }
 
@@ -263,11 +267,21 @@ func (w *world) serveProperties(k *wContainer, c Call, alive func() bool, answer
 
 func (w *world) serveControl(k *wContainer, c Call, alive func() bool, answer func(Returned)) {
 	w.begun[fmt.Sprint(c.Control.Context)]++
+	typed := c.Op == OpBeginResourceTypeControl
 	end := func() {
 		if alive() {
-			w.callback(Callback{Container: k.name, EndControlCall: &EndControlCall{Context: c.Control.Context, Status: 3}})
+			w.callback(Callback{Container: k.name, EndControlCall: &EndControlCall{
+				Type: typed, Context: c.Control.Context, Status: []Code{0, 1, 3}[w.rnd.IntN(3)],
+			}})
 		}
 	}
+	w.in(w.soon(), func() {
+		if alive() && w.chance(30) {
+			w.callback(Callback{Container: k.name, ExtendControlCall: &ExtendControlCall{
+				Type: typed, Context: c.Control.Context, Timeout: time.Duration(w.rnd.IntN(90)) * sec,
+			}})
+		}
+	})
 	switch w.rnd.IntN(4) {
 	case 0:
 		answer(Returned{Output: []byte("x")})
@@ -312,7 +326,8 @@ func (w *world) boot(c *wContainer) {
 			return
 		}
 		c.up, c.gone = true, false
-		w.send(Event{ProviderUp: &ProviderUp{Container: c.name, Nonce: c.nonce(), Types: []string{"test"}, Capabilities: []string{CapabilityQuorum}}})
+		w.send(Event{ProviderUp: &ProviderUp{Container: c.name, Nonce: c.nonce(), Types: []string{"test"},
+			Capabilities: []string{capabilityControl, capabilityTypeControl, capabilityCancel, CapabilityQuorum}}})
 		w.guards(c)
 	})
 }

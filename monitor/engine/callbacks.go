@@ -19,7 +19,7 @@ func (e *Engine) callback(cb Callback) {
 	case cb.EndControlCall != nil:
 		e.endControlCall(cb)
 	case cb.ExtendControlCall != nil:
-		e.reply(cb, e.extendControlCall(*cb.ExtendControlCall, cb.Container), ExitContinue)
+		e.extendControlCall(cb)
 	case cb.EnumResources != nil:
 		e.enumResources(cb)
 	case cb.TypeName != "":

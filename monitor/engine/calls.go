@@ -9,7 +9,7 @@ import "time"
 type call struct {
 	id       uint64
 	op       Op
-	r        *resource
+	r        *resource // nil if it concerns a type
 	c        *container
 	deadline int64
 	began    int64
@@ -18,20 +18,27 @@ type call struct {
 	epoch    int64 // of Arbitrate
 }
 
-// begin issues a call that is bounded by limit.
+// begin issues a call for a resource that is bounded by limit.
 func (e *Engine) begin(r *resource, op Op, limit time.Duration, a Call) *call {
-	e.nextCall++
-	c := &call{id: e.nextCall, op: op, r: r, c: r.c, began: e.now.Boot, deadline: e.after(limit)}
-	e.calls = append(e.calls, c)
-	a.ID, a.Op, a.Resource, a.Deadline = c.id, op, r.spec.UID, c.deadline
-	a.Container, a.Nonce = r.c.name, r.c.nonce
+	a.Resource = r.spec.UID
 	if op != OpOpen {
 		a.ResourceID = r.resid
 	}
+	c := e.beginIn(r.c, op, limit, a)
+	c.r = r
+	return c
+}
+
+// beginIn issues a call into a container that is bounded by limit.
+func (e *Engine) beginIn(in *container, op Op, limit time.Duration, a Call) *call {
+	e.nextCall++
+	c := &call{id: e.nextCall, op: op, c: in, began: e.now.Boot, deadline: e.after(limit)}
+	e.calls = append(e.calls, c)
+	a.ID, a.Op, a.Deadline, a.Container, a.Nonce = c.id, op, c.deadline, in.name, in.nonce
 	action := Action{Call: &a}
 	if a.Control != nil {
 		// What it does may go on after it was answered, and is ended with the ownership.
-		r.c.dirty = true
+		in.dirty = true
 	}
 	if a.Control != nil || op == OpOnline || op == OpArbitrate {
 		// None may run and nobody know of it: the journal knows first.
@@ -123,12 +130,15 @@ func (e *Engine) returned(a Returned) {
 		}
 	case OpLooksAlive, OpIsAlive:
 		e.healthReturned(c, a)
-	case OpBeginResourceControl:
-		if r.setting != nil && r.setting.call == c {
+	case OpBeginResourceControl, OpBeginResourceControlAsUser, OpBeginResourceTypeControl,
+		OpBeginResourceTypeControlAsUser:
+		if r != nil && r.setting != nil && r.setting.call == c {
 			e.setReturned(r, a)
 		} else {
 			e.controlReturned(c.control, a)
 		}
+	case OpCancel:
+		e.cancelReturned(r, a)
 	}
 	e.again = true
 }
@@ -147,6 +157,8 @@ func (e *Engine) expired(c *call) {
 		e.dumpDeadlock(c.r)
 		c.r.lastStatus = CodeCallTimedOut
 		e.restart(c.c, ReasonTerminateFailed, c.r)
+	case c.op == OpCancel:
+		e.cancelReturned(c.r, Returned{Outcome: DeadlineExceeded, Status: CodeCallTimedOut})
 	case c.op == OpRelease:
 		// It could come late, and undo what was won since.
 		e.releaseReturned(c.r, Returned{Status: CodeCallTimedOut, Message: "no answer in time"})
@@ -155,8 +167,10 @@ func (e *Engine) expired(c *call) {
 		if c.op == OpArbitrate && c.r.op == c && c.epoch == e.epoch {
 			e.arbitrationLost(c.r, ReasonArbitrationLost, CodeCallTimedOut, "no answer in time")
 		}
-		e.dumpDeadlock(c.r)
-		c.r.lastStatus = CodeCallTimedOut
+		if c.r != nil {
+			e.dumpDeadlock(c.r)
+			c.r.lastStatus = CodeCallTimedOut
+		}
 		e.note(LevelError, c.r, ReasonDeadlock, string(c.op)+" did not return within "+
 			time.Duration(c.deadline-c.began).String()+": the provider is killed", true)
 		e.restart(c.c, ReasonDeadlock, c.r)

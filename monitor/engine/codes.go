@@ -29,6 +29,7 @@ const (
 	CodeInvalidState         Code = 5023
 	CodePropertiesStored     Code = 5024
 	CodeResourceFailed       Code = 5038
+	CodeInvalidRequest       Code = 5048
 	CodeCannotHostResource   Code = 5071
 	CodeTypeNotFound         Code = 5078
 	CodeTypeNotSupported     Code = 5079

@@ -19,8 +19,8 @@ type container struct {
 	// up: the provider accepts calls.
 	up    bool
 	types []string
-	// quorum: the provider says that it serves Arbitrate and Release.
-	quorum bool
+	// capabilities of the provider, by name.
+	capabilities []string
 	// guard is the epoch for which a guard is in force.
 	guard int64
 	// dirty: something was started, or found running, since it was last empty.
@@ -36,6 +36,9 @@ type container struct {
 }
 
 func (c *container) callable() bool { return c.up && c.killing == "" }
+
+// can: the provider serves an optional part of the protocol.
+func (c *container) can(capability string) bool { return slices.Contains(c.capabilities, capability) }
 
 // container returns the container of that name; it makes one if there is none.
 func (e *Engine) container(name string) *container {
@@ -62,8 +65,7 @@ func (e *Engine) providerUp(p ProviderUp) {
 	if c.nonce != "" && p.Nonce != c.nonce {
 		e.emptied(c, p.Nonce)
 	}
-	c.nonce, c.types = p.Nonce, p.Types
-	c.quorum = slices.Contains(p.Capabilities, CapabilityQuorum)
+	c.nonce, c.types, c.capabilities = p.Nonce, p.Types, p.Capabilities
 	c.gone, c.proofAt = false, 0
 	if c.up {
 		return
@@ -108,7 +110,7 @@ func (e *Engine) restart(c *container, why Reason, culprit *resource) {
 func (e *Engine) lose(c *container, why Reason, culprit *resource) {
 	c.up = false
 	e.dropAll(c)
-	e.loseControls(c)
+	e.loseControls(c, "the provider was lost while it ran")
 	e.journal, e.again = true, true
 	for _, r := range slices.Clone(e.resources) {
 		if r.c != c {

@@ -7,8 +7,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -17,8 +17,10 @@ const (
 	// maxFinished is how many outcomes wait for Recorded, and how many ended
 	// contexts are remembered.
 	maxFinished = 64
-	// maxResults is how many outcomes a resource shows.
+	// maxResults is how many outcomes a resource, or a type, shows.
 	maxResults = 4
+	// maxTypeResults is of how many types outcomes are shown.
+	maxTypeResults = 64
 )
 
 // control is one control call, from Control to Recorded.
@@ -26,19 +28,43 @@ type control struct {
 	ask      Control
 	spec     ControlSpec
 	phase    ControlPhase
-	r        *resource // nil once its resource is gone
+	r        *resource // of a resource's, nil once that is gone
 	context  int64
 	deadline int64
 	c        *container
 	nonce    string
 	call     *call
 	finish   *Finish
+	extension
+	// withdrawn: it was deleted, and nobody waits for its outcome.
+	withdrawn bool
 }
+
+// target is what is called.
+func (k *control) target() Target {
+	switch {
+	case k.ask.Resource != "":
+		return TargetResource
+	case k.ask.TypeName != "":
+		return TargetType
+	}
+	return TargetGroup
+}
+
+// asked is the code as it was asked for.
+func (k *control) asked() string { return cmp.Or(k.ask.Name, fmt.Sprintf("0x%08x", k.ask.Code)) }
 
 // endedContext is remembered so that a late EndControlCall gets the right answer.
 type endedContext struct {
 	context int64
+	typed   bool // of a type: the contexts of the two kinds are apart
 	code    Code
+}
+
+// typeResults are the last outcomes of control calls of one type.
+type typeResults struct {
+	name    string
+	results []ControlResult
 }
 
 // control takes a request: the claim comes before the call, so that it runs at
@@ -51,13 +77,16 @@ func (e *Engine) control(a Control) {
 	e.controls = append(e.controls, k)
 	e.journal = true
 	if a.Claimed {
-		e.finishControl(k, FinishUnknown, CodeOperationAborted,
-			"the monitor was restarted before it was known to have run", nil)
+		e.finishControl(k, Finish{Kind: FinishUnknown, Status: CodeOperationAborted,
+			Message: "the monitor was restarted before it was known to have run"})
 		return
 	}
 	k.r = e.find(a.Resource)
+	if of := e.resourcesOf(a.TypeName); a.TypeName != "" && len(of) > 0 {
+		k.ask.TypeName = of[0].spec.TypeName // in any case, as it was asked for
+	}
 	if code, why := e.refusal(k); code != CodeSuccess {
-		e.finishControl(k, FinishRefused, code, why, nil)
+		e.refuse(k, code, why)
 		return
 	}
 	busy := 0
@@ -67,38 +96,75 @@ func (e *Engine) control(a Control) {
 		}
 	}
 	if busy > maxControls {
-		e.finishControl(k, FinishRefused, CodeGroupBusy, "too many control calls are under way", nil)
+		e.refuse(k, CodeGroupBusy, "too many control calls are under way")
 		return
 	}
 	e.out = append(e.out, Action{Claim: &Claim{ID: a.ID}})
 }
 
+func (e *Engine) refuse(k *control, code Code, why string) {
+	e.finishControl(k, Finish{Kind: FinishRefused, Status: code, Message: why})
+}
+
 // refusal says why the call cannot be begun now (RA sections 6.1 to 6.3).
 func (e *Engine) refusal(k *control) (Code, string) {
-	switch {
+	switch target := k.target(); {
 	case k.ask.ID == "":
 		return CodeInvalidParameter, "no id"
-	case k.r == nil || k.r.removed:
+	case target == TargetResource && (k.r == nil || k.r.removed):
 		return CodeResourceNotFound, "there is no such resource"
+	case target == TargetType && len(e.resourcesOf(k.ask.TypeName)) == 0:
+		return CodeTypeNotFound, "the group has no resource of the type " + k.ask.TypeName
 	}
-	i := slices.IndexFunc(k.r.spec.Controls, func(s ControlSpec) bool {
-		return k.ask.Name != "" && s.Name == k.ask.Name || k.ask.Name == "" && s.Code == k.ask.Code
-	})
-	if i < 0 {
-		return CodeInvalidFunction, fmt.Sprintf("the type %s declares no control code %s, it has: %s",
-			k.r.spec.TypeName, cmp.Or(k.ask.Name, strconv.FormatUint(uint64(k.ask.Code), 10)), k.r.spec.controlNames())
-	}
-	k.spec = k.r.spec.Controls[i]
+	declared, code, why := e.findCode(k)
 	switch {
+	case code != CodeSuccess:
+		return code, why
 	case k.spec.Access == AccessWrite && k.ask.Read:
-		return CodeAccessDenied, "the code " + k.spec.Name + " changes the resource, and the call has access Read: " +
+		return CodeAccessDenied, "the code " + k.spec.Name + " changes something, and the call has access Read: " +
 			"create one with access Write"
 	case k.spec.Access == AccessWrite && e.phase != Owner:
-		return CodeHostNodeNotOwner, "it changes something, and this host does not own the group"
-	case !k.r.callable() || k.r.op != nil && k.r.op.op == OpClose:
+		return CodeHostNodeNotOwner, "the code " + k.spec.Name + " changes something, and this host does not own the group"
+	case !declared:
+		return CodeSuccess, ""
+	}
+	c, _ := e.runner(k)
+	switch {
+	case c == nil:
 		return CodeResourceNotAvailable, "its provider is not available"
+	case k.ask.User != nil && !c.can(capabilityAsUser):
+		return CodeNotImplemented, "the provider in container " + c.name + " cannot act as a user (" + capabilityAsUser +
+			"): leave spec.asUser out in another call"
 	}
 	return CodeSuccess, ""
+}
+
+// runner is the container that runs the call and the most that Begin may take there;
+// nil if none can now. A type's runs in the first one that hosts a resource of it.
+func (e *Engine) runner(k *control) (*container, time.Duration) {
+	if k.target() == TargetType {
+		for _, r := range e.resourcesOf(k.ask.TypeName) {
+			if r.c.callable() {
+				return r.c, r.spec.DeadlockTimeout
+			}
+		}
+		return nil, 0
+	}
+	if r := k.r; r != nil && r.callable() && (r.op == nil || r.op.op != OpClose) {
+		return r.c, r.spec.DeadlockTimeout
+	}
+	return nil, 0
+}
+
+// resourcesOf are the resources of a type, whose name has any case.
+func (e *Engine) resourcesOf(typeName string) []*resource {
+	var out []*resource
+	for _, r := range e.resources {
+		if !r.removed && r.next == nil && strings.EqualFold(r.spec.TypeName, typeName) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 func (e *Engine) claimed(a Claimed) {
@@ -113,18 +179,44 @@ func (e *Engine) claimed(a Claimed) {
 		return
 	}
 	if code, why := e.refusal(k); code != CodeSuccess {
-		e.finishControl(k, FinishRefused, code, why, nil)
+		e.refuse(k, code, why)
 		return
 	}
+	if e.asksProvider(k) {
+		e.beginControl(k)
+		return
+	}
+	e.answer(k)
+}
+
+// beginControl calls the provider.
+func (e *Engine) beginControl(k *control) {
+	c, limit := e.runner(k)
 	timeout := k.ask.Timeout
 	if timeout <= 0 {
-		timeout = k.r.spec.DeadlockTimeout
+		timeout = limit
 	}
 	k.deadline = e.after(timeout)
-	k.phase, k.context, k.c, k.nonce = ControlRunning, e.context(), k.r.c, k.r.c.nonce
-	k.call = e.begin(k.r, OpBeginResourceControl, k.r.spec.DeadlockTimeout, Call{
-		Control: &ControlArgs{Context: k.context, Code: k.spec.Code, Name: k.spec.Name, Input: k.ask.Input},
-	})
+	k.phase, k.context, k.c, k.nonce = ControlRunning, e.context(), c, c.nonce
+	a := Call{Control: &ControlArgs{Context: k.context, Code: k.spec.Code, Name: k.spec.Name, Input: k.ask.Input}}
+	asUser := k.ask.User != nil && c.can(capabilityAsUser)
+	if asUser {
+		a.Control.User = k.ask.User
+	}
+	if k.target() == TargetResource {
+		op := OpBeginResourceControl
+		if asUser {
+			op = OpBeginResourceControlAsUser
+		}
+		k.call = e.begin(k.r, op, limit, a)
+	} else {
+		op := OpBeginResourceTypeControl
+		if asUser {
+			op = OpBeginResourceTypeControlAsUser
+		}
+		a.TypeName = k.ask.TypeName
+		k.call = e.beginIn(c, op, limit, a)
+	}
 	k.call.control = k
 }
 
@@ -139,9 +231,19 @@ func (e *Engine) context() int64 {
 }
 
 // remember keeps what a late EndControlCall of the context is answered.
-func (e *Engine) remember(context int64, code Code) {
-	e.ended = append(e.ended, endedContext{context, code})
+func (e *Engine) remember(x endedContext) {
+	e.ended = append(e.ended, x)
 	e.ended = e.ended[max(0, len(e.ended)-maxFinished):]
+}
+
+// late is what the end, or extension, of a context that does not run is answered.
+func (e *Engine) late(typed bool, context int64) Code {
+	for _, x := range e.ended {
+		if x.context == context && x.typed == typed {
+			return x.code
+		}
+	}
+	return CodeInvalidParameter
 }
 
 // controlReturned: Begin returned, at the end of the work or before it (RA 6.3).
@@ -152,62 +254,86 @@ func (e *Engine) controlReturned(k *control, a Returned) {
 	k.call = nil
 	switch {
 	case a.Outcome != Answered:
-		e.finishControl(k, FinishUnknown, a.Status, "the provider did not answer: "+a.Message, nil)
+		e.finishControl(k, Finish{
+			Kind: FinishUnknown, Status: a.Status, Message: "the provider did not answer: " + a.Message,
+		})
 	case !a.Async:
-		e.finishControl(k, FinishCompleted, a.Status, a.Message, a.Output)
+		e.provided(k, Finish{Status: a.Status, Message: a.Message, Output: a.Output, BytesReturned: a.BytesReturned})
 	}
 }
 
-// endControlCall is RA section 1.5. Its reply waits for the journal: after it the
-// provider may forget the result.
-func (e *Engine) endControlCall(cb Callback) {
-	a := cb.EndControlCall
-	if a.Type {
-		e.reply(cb, CodeInvalidParameter, ExitContinue)
+// provided is what the provider answered: what it leaves to the monitor, the monitor
+// does (RA section 6.3).
+func (e *Engine) provided(k *control, f Finish) {
+	if f.Status == CodeInvalidFunction && e.answer(k) {
 		return
 	}
-	for _, k := range e.controls {
-		if k.phase == ControlRunning && k.context == a.Context && k.c != nil && k.c.name == cb.Container {
-			e.finishControl(k, FinishCompleted, a.Status, "", a.Output)
-			e.barrier = true
-			e.reply(cb, CodeSuccess, ExitContinue)
-			return
-		}
+	if f.Status != CodeMoreData {
+		f.BytesReturned = 0
 	}
-	if r := e.settingOf(a.Context, cb.Container); r != nil {
+	f.Kind = FinishCompleted
+	e.finishControl(k, f)
+}
+
+// running finds the call with that context that runs in the container.
+func (e *Engine) running(typed bool, context int64, container string) *control {
+	i := slices.IndexFunc(e.controls, func(k *control) bool {
+		return k.phase == ControlRunning && k.context == context && k.c != nil && k.c.name == container &&
+			(k.target() == TargetType) == typed
+	})
+	if i < 0 {
+		return nil
+	}
+	return e.controls[i]
+}
+
+// endControlCall is RA sections 1.5 and 1.6. Its reply waits for the journal: after it
+// the provider may forget the result.
+func (e *Engine) endControlCall(cb Callback) {
+	a := cb.EndControlCall
+	if k := e.running(a.Type, a.Context, cb.Container); k != nil {
+		e.provided(k, Finish{Status: a.Status, Output: a.Output, BytesReturned: a.BytesReturned})
+		e.barrier = true
+		e.reply(cb, CodeSuccess, ExitContinue)
+		return
+	}
+	if r := e.settingOf(a.Context, cb.Container); r != nil && !a.Type {
 		e.setEndedBy(r, a.Status)
 		e.reply(cb, CodeSuccess, ExitContinue)
 		return
 	}
-	for _, x := range e.ended {
-		if x.context == a.Context {
-			e.reply(cb, x.code, ExitContinue)
-			return
-		}
-	}
-	e.reply(cb, CodeInvalidParameter, ExitContinue)
+	e.reply(cb, e.late(a.Type, a.Context), ExitContinue)
 }
 
 // finishControl ends it, once.
-func (e *Engine) finishControl(k *control, kind FinishKind, status Code, message string, output []byte) {
-	f := &Finish{ID: k.ask.ID, Kind: kind, Status: status, Message: clip(message, maxMessage), Output: output}
+func (e *Engine) finishControl(k *control, f Finish) {
+	f.ID, f.Message = k.ask.ID, clip(f.Message, maxMessage)
 	if k.context != 0 {
-		code := CodeInvalidParameter
-		if kind == FinishTimedOut {
-			code = CodeCallTimedOut
+		x := endedContext{context: k.context, typed: k.target() == TargetType, code: CodeInvalidParameter}
+		if f.Kind == FinishTimedOut {
+			x.code = CodeCallTimedOut
 		}
-		e.remember(k.context, code)
+		e.remember(x)
 	}
-	if r := k.r; r != nil {
-		r.results = append(r.results, ControlResult{ID: k.ask.ID, Name: k.spec.Name, Code: k.spec.Code,
-			Kind: kind, Status: status, Time: e.now})
-		r.results = slices.Clone(r.results[max(0, len(r.results)-maxResults):])
+	result := ControlResult{
+		ID: k.ask.ID, Name: cmp.Or(k.spec.Name, k.asked()), Code: k.spec.Code, Kind: f.Kind, Status: f.Status, Time: e.now,
+	}
+	switch r := k.r; {
+	case r != nil:
+		r.results = lastResults(append(r.results, result))
 		e.touch(r, true)
+	case k.target() == TargetType && f.Status != CodeTypeNotFound:
+		e.keepTypeResult(k.ask.TypeName, result)
+		e.group = true
 	}
-	k.phase, k.finish, k.call, k.r, k.c = ControlFinished, f, nil, nil, nil
+	k.phase, k.finish, k.call, k.r, k.c = ControlFinished, &f, nil, nil, nil
 	k.ask.Input = nil
 	e.journal, e.again = true, true
-	e.out = append(e.out, Action{Finish: f})
+	if k.withdrawn {
+		e.controls = slices.DeleteFunc(e.controls, func(x *control) bool { return x == k })
+		return
+	}
+	e.out = append(e.out, Action{Finish: &f})
 
 	finished := 0
 	for _, x := range e.controls {
@@ -224,6 +350,25 @@ func (e *Engine) finishControl(k *control, kind FinishKind, status Code, message
 	})
 }
 
+func lastResults(all []ControlResult) []ControlResult {
+	return slices.Clone(all[max(0, len(all)-maxResults):])
+}
+
+// keepTypeResult keeps what a control call of a type came to.
+func (e *Engine) keepTypeResult(name string, r ControlResult) {
+	i, found := slices.BinarySearchFunc(e.typeResults, name, func(t typeResults, name string) int {
+		return strings.Compare(strings.ToLower(t.name), strings.ToLower(name))
+	})
+	if !found {
+		if len(e.typeResults) >= maxTypeResults {
+			return
+		}
+		e.typeResults = slices.Insert(e.typeResults, i, typeResults{name: name})
+	}
+	t := &e.typeResults[i]
+	t.results = lastResults(append(t.results, r))
+}
+
 func (e *Engine) recorded(id string) {
 	n := len(e.controls)
 	e.controls = slices.DeleteFunc(e.controls, func(k *control) bool {
@@ -233,10 +378,10 @@ func (e *Engine) recorded(id string) {
 }
 
 // loseControls: whether what ran in the container has run, nobody knows.
-func (e *Engine) loseControls(c *container) {
+func (e *Engine) loseControls(c *container, why string) {
 	for _, k := range slices.Clone(e.controls) {
 		if k.phase == ControlRunning && k.c == c {
-			e.finishControl(k, FinishUnknown, CodeProviderFailed, "the provider was lost while it ran", nil)
+			e.finishControl(k, Finish{Kind: FinishUnknown, Status: CodeProviderFailed, Message: why})
 		}
 	}
 }
@@ -251,17 +396,13 @@ func (e *Engine) hasControls(r *resource) bool {
 // provider is its affair, and a Begin that hangs is a deadlock as ever.
 func (e *Engine) dueControls() {
 	for _, k := range slices.Clone(e.controls) {
-		if k.phase == ControlRunning && k.deadline <= e.now.Boot {
-			e.finishControl(k, FinishTimedOut, CodeCallTimedOut, "it did not end in its time", nil)
+		if k.phase != ControlRunning {
+			continue
+		}
+		if k.deadline <= e.now.Boot {
+			e.finishControl(k, Finish{Kind: FinishTimedOut, Status: CodeCallTimedOut, Message: "it did not end in its time"})
+		} else if k.unsaved && k.savedAt <= e.now.Boot {
+			e.saveExtension(k)
 		}
 	}
-}
-
-// controlNames are the names of the control codes, for people.
-func (s *Resource) controlNames() string {
-	names := make([]string, 0, len(s.Controls))
-	for _, c := range s.Controls {
-		names = append(names, c.Name)
-	}
-	return cmp.Or(strings.Join(names, ", "), "none")
 }

@@ -11,7 +11,7 @@ import (
 func controlled(uid string) Resource {
 	return with(res(uid), func(r *Resource) {
 		r.Controls = []ControlSpec{
-			{Name: "DUMP", Code: 0x01800005, Access: AccessRead}, {Name: "SAVE", Code: 0x0180000A, Access: AccessWrite},
+			{Name: "PEEK", Code: 0x01800005, Access: AccessRead}, {Name: "SAVE", Code: 0x0180000A, Access: AccessWrite},
 		}
 	})
 }
@@ -61,7 +61,7 @@ func TestControlThatMayOnlyRead(t *testing.T) {
 	f := g.finished("1")
 	g.want(g.claims() == 0 && f != nil && f.Kind == FinishRefused && f.Status == CodeAccessDenied, "%+v", f)
 	g.flying()
-	g.ask(Control{ID: "2", Resource: "a", Name: "DUMP", Read: true})
+	g.ask(Control{ID: "2", Resource: "a", Name: "PEEK", Read: true})
 	g.want(g.claims() == 1, "no claim")
 }
 
@@ -123,7 +123,7 @@ func TestControlRefused(t *testing.T) {
 		"unknown name":     {Control{ID: "1", Resource: "a", Name: "NOPE", Code: 0x0180000A}, nil, CodeInvalidFunction},
 		"unknown code":     {Control{ID: "1", Resource: "a", Code: 4}, nil, CodeInvalidFunction},
 		"not owner":        {Control{ID: "1", Resource: "a", Name: "SAVE"}, func(g *rig) { g.revoke(Ordered) }, CodeHostNodeNotOwner},
-		"no provider":      {Control{ID: "1", Resource: "a", Name: "DUMP"}, func(g *rig) { g.empty("c", "c2") }, CodeResourceNotAvailable},
+		"no provider":      {Control{ID: "1", Resource: "a", Name: "PEEK"}, func(g *rig) { g.empty("c", "c2") }, CodeResourceNotAvailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := online(t, controlled("a"))
@@ -142,7 +142,7 @@ func TestControlReadsOnAStandby(t *testing.T) {
 	g.plan(controlled("a"))
 	g.up("c", "c1")
 	g.openAll()
-	g.ask(Control{ID: "1", Resource: "a", Name: "DUMP"})
+	g.ask(Control{ID: "1", Resource: "a", Name: "PEEK"})
 	g.claim("1", true)
 	g.flying("BeginResourceControl a")
 }

@@ -74,6 +74,8 @@ type TypeSnapshot struct {
 	DumpProcesses []TypeDumpProcess `json:"dumpProcesses,omitempty"`
 	// LastDump of its resources, nil if there was none.
 	LastDump *LastDump `json:"lastDump,omitempty"`
+	// ControlResults: the last 4 finished control calls of the type, oldest first.
+	ControlResults []ControlResult `json:"controlResults,omitempty"`
 }
 
 // TypeDumpProcess is a process that belongs to a type, in the container whose provider
@@ -368,6 +370,9 @@ func (e *Engine) typeSnapshots() []TypeSnapshot {
 	for _, t := range e.typeDumps {
 		at(t.name).DumpProcesses = slices.Clone(t.processes)
 	}
+	for _, t := range e.typeResults {
+		at(t.name).ControlResults = slices.Clone(t.results)
+	}
 	for _, r := range e.resources {
 		l := r.dumps.last
 		if l == nil {
@@ -384,6 +389,9 @@ func (e *Engine) typeSnapshots() []TypeSnapshot {
 // restoreTypes takes the sets of types over from a snapshot.
 func (e *Engine) restoreTypes(all []TypeSnapshot) {
 	for _, t := range all {
+		for _, r := range t.ControlResults {
+			e.keepTypeResult(t.Name, r)
+		}
 		if len(t.DumpProcesses) > 0 {
 			e.typeDumps = append(e.typeDumps, typeDumps{
 				name: t.Name, processes: slices.Clone(t.DumpProcesses[:min(len(t.DumpProcesses), maxDumpProcesses)]),

@@ -48,6 +48,11 @@ type Engine struct {
 	fresh bool
 
 	revision string
+	// types and self are what the plan says of them.
+	types []Type
+	self  Group
+	// typeResults are the last outcomes of control calls of each type.
+	typeResults []typeResults
 	// ignoreLocked: the plan's IgnoreLockedMode.
 	ignoreLocked bool
 	// resources in topological order: dependencies before dependents.
@@ -144,6 +149,8 @@ func (e *Engine) dispatch(ev Event) {
 		e.claimed(*ev.Claimed)
 	case ev.Recorded != nil:
 		e.recorded(ev.Recorded.ID)
+	case ev.Withdrawn != nil:
+		e.withdrawn(ev.Withdrawn.ID)
 	case ev.Stored != nil:
 		e.stored(*ev.Stored)
 	case ev.Timer != nil:
@@ -160,7 +167,7 @@ func (ev Event) kinds() int {
 		ev.Granted != nil, ev.Revoked != nil, ev.PlanChanged != nil, ev.ProviderUp != nil,
 		ev.ProviderDown != nil, ev.Emptied != nil, ev.InitGone != nil, ev.Guarded != nil, ev.Dumped != nil,
 		ev.Returned != nil, ev.Callback != nil, ev.Control != nil, ev.Claimed != nil,
-		ev.Recorded != nil, ev.Stored != nil, ev.Timer != nil, ev.Tick != nil,
+		ev.Recorded != nil, ev.Withdrawn != nil, ev.Stored != nil, ev.Timer != nil, ev.Tick != nil,
 	} {
 		if set {
 			n++

@@ -25,6 +25,7 @@ type Event struct {
 	Control      *Control      `json:"control,omitempty"`
 	Claimed      *Claimed      `json:"claimed,omitempty"`
 	Recorded     *Recorded     `json:"recorded,omitempty"`
+	Withdrawn    *Withdrawn    `json:"withdrawn,omitempty"`
 	Stored       *Stored       `json:"stored,omitempty"`
 	Timer        *Timer        `json:"timer,omitempty"`
 	Tick         *Tick         `json:"tick,omitempty"`
@@ -178,6 +179,8 @@ type Returned struct {
 	Async bool `json:"async,omitempty"`
 	// Output (BeginResourceControl, not Async).
 	Output []byte `json:"output,omitempty"`
+	// BytesReturned is what the output needs, with CodeMoreData.
+	BytesReturned uint32 `json:"bytesReturned,omitempty"`
 }
 
 // Callback is a callback of a provider (RA section 1); Reply answers it, always
@@ -316,20 +319,32 @@ type EnumResources struct {
 // ignored.
 type Control struct {
 	// ID names the request, usually the UID of the ControlCall.
-	ID       string `json:"id"`
+	ID string `json:"id"`
+	// Resource is the UID of the resource that is called. Without one it is the type,
+	// and without that the group.
 	Resource string `json:"resource"`
-	// Name or Code select a ControlSpec of the resource; Name wins.
+	TypeName string `json:"typeName,omitempty"`
+	// Name or Code select a control code of the target; Name wins.
 	Name  string `json:"name,omitempty"`
 	Code  uint32 `json:"code,omitempty"`
 	Input []byte `json:"input,omitempty"`
 	// Read says that the caller may only read: a code that writes is refused.
 	Read bool `json:"read,omitempty"`
+	// User is in whose name the provider is to do it; nil: in its own.
+	User *User `json:"user,omitempty"`
 	// Timeout is what it has from the claim on; 0 means DeadlockTimeout.
 	Timeout time.Duration `json:"timeout,omitempty"`
 	// Claimed says that the request is claimed by this host already, in an
 	// earlier life of the monitor. If the engine does not know the call, nobody
 	// does: it finishes with FinishUnknown and is not run again.
 	Claimed bool `json:"claimed,omitempty"`
+}
+
+// User stands for TokenHandle (RA section 2.1): who asked, as admission vouched for it.
+type User struct {
+	Name   string   `json:"name"`
+	UID    string   `json:"uid,omitempty"`
+	Groups []string `json:"groups,omitempty"`
 }
 
 // Claimed: the claim that Claim asked for is durable (OK), or was refused: then
@@ -342,6 +357,12 @@ type Claimed struct {
 // Recorded: the outcome that Finish gave is durable where the user reads it, so
 // the engine may forget it.
 type Recorded struct {
+	ID string `json:"id"`
+}
+
+// Withdrawn: the request was deleted. If it is not claimed yet, it is not run; if it
+// runs, Cancel is called (RA section 2.1), and what becomes of it is told to nobody.
+type Withdrawn struct {
 	ID string `json:"id"`
 }
 

@@ -135,6 +135,9 @@ func (e *Engine) prove() {
 		e.own(e.regrant)
 		return
 	}
+	for _, c := range e.containers {
+		e.loseControls(c, "the ownership ended while it ran")
+	}
 	e.phase, e.mode, e.cause, e.halted = Observer, "", Revoked{}, false
 	for _, r := range e.resources {
 		e.forgetNodeLocal(r)

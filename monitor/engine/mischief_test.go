@@ -46,7 +46,15 @@ func (w *world) mischief() {
 		w.killMonitor()
 	case 12, 13:
 		id := fmt.Sprint("k", w.rnd.IntN(1_000_000))
-		w.send(Event{Control: &Control{ID: id, Resource: fmt.Sprint("r", w.rnd.IntN(6)), Name: []string{"SAVE", "DUMP", "NOPE"}[w.rnd.IntN(3)]}})
+		ask := Control{ID: id, Resource: fmt.Sprint("r", w.rnd.IntN(6)),
+			Name: []string{"SAVE", "PEEK", "NOPE", "FAIL", "RESET-FAILURES", "GET_FLAGS"}[w.rnd.IntN(6)]}
+		if w.rnd.IntN(4) == 0 {
+			ask.Resource, ask.TypeName, ask.Name = "", "test", []string{"PREPARE", "UNKNOWN"}[w.rnd.IntN(2)]
+		}
+		w.send(Event{Control: &ask})
+		if w.chance(10) {
+			w.in(w.soon(), func() { w.send(Event{Withdrawn: &Withdrawn{ID: id}}) })
+		}
 	case 14:
 		w.callback(Callback{Container: c.name, Handle: fmt.Sprint("r", w.rnd.IntN(7)), QuorumResourceLost: &QuorumResourceLost{}})
 	default: // a provider that says what comes to its mind
@@ -115,7 +123,9 @@ func (w *world) replan() {
 		r.Dependencies = deps
 		rs = append(rs, r)
 	}
-	w.send(Event{PlanChanged: &PlanChanged{Plan: Plan{Revision: fmt.Sprint(w.seq), Resources: rs}}})
+	w.send(Event{PlanChanged: &PlanChanged{Plan: Plan{Revision: fmt.Sprint(w.seq), Resources: rs, Types: []Type{{
+		Name: "test", Controls: []ControlSpec{{Name: "PREPARE", Code: 0x0280000a, Access: AccessWrite}},
+	}}}}})
 }
 
 // killMonitor: what was journalled is what the next life knows.

@@ -72,7 +72,7 @@ func (e *Engine) obstacle(r *resource) (Reason, []string) {
 		return ReasonWaitingOpen, nil
 	case r.c.guard != e.epoch:
 		return ReasonWaitingGuard, nil
-	case len(unheld) > 0 && !r.c.quorum:
+	case len(unheld) > 0 && !r.c.can(CapabilityQuorum):
 		return ReasonNotQuorumCapable, nil
 	case len(unheld) > 0:
 		return ReasonWaitingArbitration, nil

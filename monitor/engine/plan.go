@@ -19,6 +19,46 @@ type Plan struct {
 	// IgnoreLockedMode lets every resource go offline although one is locked.
 	IgnoreLockedMode bool       `json:"ignoreLockedMode,omitempty"`
 	Resources        []Resource `json:"resources,omitempty"`
+	// Types of the resources, as far as they are known.
+	Types []Type `json:"types,omitempty"`
+	// Group is what control calls of the group tell.
+	Group Group `json:"group,omitzero"`
+}
+
+// Group is the group itself.
+type Group struct {
+	Name string `json:"name,omitempty"`
+	UID  string `json:"uid,omitempty"`
+	// Properties are the common properties of the group (RA section 5.3), a JSON object.
+	Properties json.RawMessage `json:"properties,omitempty"`
+}
+
+// Type is one resource type of a plan.
+type Type struct {
+	Name string `json:"name"`
+	// Class is Unknown (also empty), Storage, Network or User, and Subclass its bits
+	// (RA section 3.5, CLUSTER_RESOURCE_CLASS).
+	Class    string `json:"class,omitempty"`
+	Subclass uint32 `json:"subclass,omitempty"`
+	// RequiredDependencies are names of types, or classes as "class:Storage".
+	RequiredDependencies []string `json:"requiredDependencies,omitempty"`
+	// ControlTimeoutMaximum is the most that a provider can extend a control call to,
+	// from then on; 0 or less is an hour.
+	ControlTimeoutMaximum time.Duration `json:"controlTimeoutMaximum,omitempty"`
+	// Quorum: the type is quorum-capable.
+	Quorum bool `json:"quorum,omitempty"`
+	// PropertyFormats are the formats of the private properties, by top-level name.
+	PropertyFormats []PropertyFormat `json:"propertyFormats,omitempty"`
+	// Controls are the control codes of the type itself; those of its resources stand
+	// with each resource.
+	Controls []ControlSpec `json:"controls,omitempty"`
+}
+
+// PropertyFormat is the format of a property: string, integer, boolean, number, array
+// or object.
+type PropertyFormat struct {
+	Name   string `json:"name"`
+	Format string `json:"format"`
 }
 
 // DesiredState is the lasting wish for one resource.

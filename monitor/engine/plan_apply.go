@@ -18,7 +18,7 @@ func (e *Engine) planChanged(p Plan) {
 			fmt.Sprintf("plan %s is refused, the last one goes on: %v", p.Revision, err), true)
 		return
 	}
-	e.revision = p.Revision
+	e.revision, e.types, e.self = p.Revision, p.Types, p.Group
 	if p.KillBound > 0 {
 		e.cfg.KillBound = p.KillBound
 	}

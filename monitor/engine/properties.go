@@ -145,7 +145,7 @@ func (e *Engine) setEndedBy(r *resource, code Code) {
 func (e *Engine) setEnded(r *resource, code Code) {
 	s := r.setting
 	r.setting = nil
-	e.remember(s.context, CodeInvalidParameter)
+	e.remember(endedContext{context: s.context, code: CodeInvalidParameter})
 	e.touch(r, true)
 	e.again = true
 	if r.state != Online {
@@ -171,7 +171,7 @@ func (e *Engine) setEnded(r *resource, code Code) {
 func (e *Engine) forgetSetting(r *resource) {
 	if s := r.setting; s != nil && s.call == nil {
 		r.setting = nil
-		e.remember(s.context, CodeInvalidParameter)
+		e.remember(endedContext{context: s.context, code: CodeInvalidParameter})
 	}
 }
 

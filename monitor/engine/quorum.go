@@ -78,7 +78,7 @@ func (e *Engine) arbitrate(r *resource) {
 		e.touch(r, true)
 		r.op = e.begin(r, OpRelease, r.spec.TerminateTimeout, Call{})
 	case e.phase != Owner || !r.wanted() || !r.claimant() || r.defended || r.c.guard != e.epoch:
-	case !r.c.quorum:
+	case !r.c.can(CapabilityQuorum):
 		if r.lastStatus != CodeNotQuorumCapable {
 			r.lastStatus = CodeNotQuorumCapable
 			e.touch(r, false)

@@ -23,9 +23,10 @@ const (
 	ReasonForcedOffline   Reason = "ForcedOffline"   // Offline failed or hung: stopped by force
 	ReasonCannotOnThis    Reason = "CannotComeOnlineOnThisHost"
 	ReasonCannotOnAny     Reason = "CannotComeOnlineOnAnyHost"
-	ReasonVanished        Reason = "Vanished"        // found stopped after the monitor was away
-	ReasonEmbeddedFailure Reason = "EmbeddedFailure" // SignalFailure: what it hosts failed
-	ReasonNetworkLoss     Reason = "NetworkLoss"     // SignalFailure: no network, and IsAlive did not answer alive
+	ReasonVanished        Reason = "Vanished"         // found stopped after the monitor was away
+	ReasonSimulated       Reason = "SimulatedFailure" // the control code FAIL
+	ReasonEmbeddedFailure Reason = "EmbeddedFailure"  // SignalFailure: what it hosts failed
+	ReasonNetworkLoss     Reason = "NetworkLoss"      // SignalFailure: no network, and IsAlive did not answer alive
 )
 
 // Why a resource changed its state otherwise.
@@ -105,5 +106,7 @@ const (
 	ReasonTypeMissing      Reason = "TypeNotServed"    // the provider does not serve the type
 	ReasonRestarting       Reason = "Restarting"
 	ReasonControlTimedOut  Reason = "ControlTimedOut"
-	ReasonDisowned         Reason = "OtherEpoch" // found running under another epoch
+	ReasonCancelled        Reason = "Cancelled"     // Cancel was called for a control call that was deleted
+	ReasonFailuresReset    Reason = "FailuresReset" // the control code RESET-FAILURES
+	ReasonDisowned         Reason = "OtherEpoch"    // found running under another epoch
 )

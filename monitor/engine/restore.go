@@ -42,6 +42,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 	for _, k := range e.controls {
 		ks := ControlSnapshot{
 			Control: k.ask, Spec: k.spec, Phase: k.phase, Context: k.context, Deadline: k.deadline, Nonce: k.nonce,
+			Extended: k.extended, Withdrawn: k.withdrawn,
 		}
 		if k.c != nil {
 			ks.Container = k.c.name
@@ -196,7 +197,10 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 }
 
 func (e *Engine) restoreControl(s ControlSnapshot) {
-	k := &control{ask: s.Control, spec: s.Spec, phase: s.Phase, context: s.Context, deadline: s.Deadline, nonce: s.Nonce}
+	k := &control{
+		ask: s.Control, spec: s.Spec, phase: s.Phase, context: s.Context, deadline: s.Deadline, nonce: s.Nonce,
+		extension: extension{extended: s.Extended}, withdrawn: s.Withdrawn,
+	}
 	switch {
 	case s.Phase == ControlFinished && s.Finish != nil:
 		f := *s.Finish

@@ -104,6 +104,9 @@ func (e *Engine) next() int64 {
 	for _, k := range e.controls {
 		if k.phase == ControlRunning {
 			sooner(k.deadline)
+			if k.unsaved {
+				sooner(k.savedAt)
+			}
 		}
 	}
 	for _, r := range e.resources {

@@ -205,13 +205,17 @@ type ControlSnapshot struct {
 	Phase    ControlPhase `json:"phase"`
 	Context  int64        `json:"context,omitempty"`
 	Deadline int64        `json:"deadline,omitempty"`
+	// Extended: the provider moved the deadline.
+	Extended bool `json:"extended,omitempty"`
+	// Withdrawn: nobody waits for its outcome any more.
+	Withdrawn bool `json:"withdrawn,omitempty"`
 	// Container and Nonce of the process that runs it.
 	Container string  `json:"container,omitempty"`
 	Nonce     string  `json:"nonce,omitempty"`
 	Finish    *Finish `json:"finish,omitempty"`
 }
 
-// ControlResult is what is kept of a finished control call on its resource.
+// ControlResult is what is kept of a finished control call on its target.
 type ControlResult struct {
 	ID     string          `json:"id"`
 	Name   string          `json:"name,omitempty"`

@@ -3,6 +3,8 @@
 
 package engine
 
+import "slices"
+
 // State is the state of a resource (RA section 3.5, CLUSTER_RESOURCE_STATE).
 type State string
 
@@ -77,6 +79,11 @@ const (
 	GroupPartialOnline GroupState = "PartialOnline" // at least one online; none pending or failed
 	GroupPending       GroupState = "Pending"       // at least one pending; none failed
 )
+
+// Code is the number of the state (RA section 3.5).
+func (s GroupState) Code() int32 {
+	return int32(slices.Index([]GroupState{GroupOnline, GroupOffline, GroupFailed, GroupPartialOnline, GroupPending}, s))
+}
 
 // Phase is how the engine stands to ownership.
 type Phase string

@@ -295,7 +295,7 @@ func (w *world) check(c Call) {
 			w.failf("%s of %s while %s is in flight", c.Op, c.Resource, o.Op)
 		}
 	}
-	if c.Op == OpBeginResourceControl {
+	if c.Control != nil {
 		if id, twice := w.context[c.Control.Context]; twice {
 			w.failf("context of %s used twice", id)
 		}

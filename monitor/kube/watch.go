@@ -166,6 +166,7 @@ func (c *Client) watchCalls(ctx context.Context) {
 func callInput(k *v1alpha1.ControlCall) *core.ControlCall {
 	in := &core.ControlCall{
 		UID: string(k.UID), Name: k.Name, ResourceName: k.Spec.ResourceName, Code: k.Spec.Code,
+		TypeName: k.Spec.TypeName, HostName: k.Spec.HostName, InputBytes: k.Spec.InputBytes, AsUser: asUser(k.Spec.AsUser),
 		Destination: k.Spec.Destination, IgnoreLockedMode: k.Spec.IgnoreLockedMode, Queue: k.Spec.Queue,
 		Read:                k.Spec.Access == v1alpha1.ControlRead,
 		TimeoutMilliseconds: k.Spec.TimeoutMilliseconds,

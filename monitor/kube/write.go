@@ -173,7 +173,7 @@ func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.Write
 	switch {
 	case string(old.UID) != d.UID || old.Status.CompletionTime != nil:
 		return core.WriteSuperseded, nil
-	case d.Finish == nil && mine && queued(old) == d.Queued:
+	case d.Finish == nil && mine && queued(old) == d.Queued && sameDeadline(old.Status.DeadlineTime, d):
 		return core.WriteDone, nil // an earlier attempt was stored after all
 	case d.Finish == nil && owner != nil && !mine || owner != nil && owner.Epoch > d.Owner.Epoch:
 		return core.WriteSuperseded, nil
@@ -185,6 +185,9 @@ func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.Write
 		if d.Start.IsZero() {
 			wanted.Status.StartTime = nil
 		}
+	}
+	if d.Finish == nil && !d.Deadline.IsZero() {
+		wanted.Status.DeadlineTime = toMicro(&d.Deadline)
 	}
 	finishCall(wanted, d.Queued, d.Finish)
 	err := c.patchStatus(ctx, "controlcalls", old, wanted, &v1alpha1.ControlCall{})

@@ -19,9 +19,6 @@ import (
 	"github.com/understudy-dev/understudy/monitor/engine"
 )
 
-// maxOutput is the most that a control code may return, in bytes.
-const maxOutput = 64 << 10
-
 // Call carries out one call of the engine. It returns at the latest at the
 // call's deadline, with exactly one answer.
 func (c *Client) Call(call engine.Call) engine.Returned {
@@ -112,17 +109,12 @@ func invoke(ctx context.Context, conn *grpc.ClientConn, call engine.Call) (engin
 	case engine.OpRelease:
 		r, err := api.Release(ctx, &providerv1.ReleaseRequest{ResourceId: call.ResourceID})
 		return engine.Returned{Status: engine.Code(r.GetStatus())}, err
-	case engine.OpBeginResourceControl:
-		r, err := api.BeginResourceControl(ctx, &providerv1.BeginResourceControlRequest{
-			ResourceId: call.ResourceID, Context: call.Control.Context,
-			Input: &providerv1.ControlInput{
-				ControlCode: call.Control.Code, InBuffer: call.Control.Input, OutBufferSize: maxOutput,
-			},
-		})
-		return engine.Returned{
-			Status: engine.Code(r.GetOutput().GetStatus()), Async: r.GetReturnedAsynchronously(),
-			Output: clipBytes(r.GetOutput().GetOutBuffer()),
-		}, err
+	case engine.OpCancel:
+		r, err := api.Cancel(ctx, &providerv1.CancelRequest{ResourceId: call.ResourceID})
+		return engine.Returned{Status: engine.Code(r.GetStatus())}, err
+	}
+	if call.Control != nil {
+		return control(ctx, api, call)
 	}
 	return engine.Returned{}, fmt.Errorf("unknown entry point %q", call.Op)
 }
@@ -148,5 +140,3 @@ func outcome(err error) (engine.Outcome, string) {
 	}
 	return engine.Broken, s.Code().String() + ": " + s.Message()
 }
-
-func clipBytes(b []byte) []byte { return b[:min(len(b), maxOutput)] }

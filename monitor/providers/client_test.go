@@ -5,6 +5,7 @@ package providers
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -96,6 +97,38 @@ func (p *provider) IsAlive(context.Context, *pb.IsAliveRequest) (*pb.IsAliveResp
 
 func (p *provider) BeginResourceControl(_ context.Context, r *pb.BeginResourceControlRequest) (*pb.BeginResourceControlResponse, error) {
 	return &pb.BeginResourceControlResponse{Output: &pb.ControlOutput{OutBuffer: make([]byte, 2*maxOutput)}}, nil
+}
+
+func (p *provider) BeginResourceTypeControl(_ context.Context, r *pb.BeginResourceTypeControlRequest) (*pb.BeginResourceTypeControlResponse, error) {
+	return &pb.BeginResourceTypeControlResponse{Output: p.control(r.GetInput(), r.GetResourceTypeName(), r.GetContext(), nil)}, nil
+}
+
+func (p *provider) BeginResourceControlAsUser(_ context.Context, r *pb.BeginResourceControlAsUserRequest) (*pb.BeginResourceControlAsUserResponse, error) {
+	return &pb.BeginResourceControlAsUserResponse{
+		Output: p.control(r.GetInput(), r.GetResourceId(), r.GetContext(), r.GetUser()), ReturnedAsynchronously: true,
+	}, nil
+}
+
+func (p *provider) BeginResourceTypeControlAsUser(_ context.Context, r *pb.BeginResourceTypeControlAsUserRequest) (*pb.BeginResourceTypeControlAsUserResponse, error) {
+	return &pb.BeginResourceTypeControlAsUserResponse{
+		Output: p.control(r.GetInput(), r.GetResourceTypeName(), r.GetContext(), r.GetUser()),
+	}, nil
+}
+
+// control answers what it was called with.
+func (p *provider) control(in *pb.ControlInput, target string, context int64, user *pb.UserIdentity) *pb.ControlOutput {
+	text := fmt.Sprint(target, " ", in.GetControlCode(), " ", string(in.GetInBuffer()), " ", context)
+	if user != nil {
+		text += fmt.Sprint(" ", user.GetUsername(), " ", user.GetUid(), " ", user.GetGroups())
+	}
+	return &pb.ControlOutput{Status: uint32(engine.CodeMoreData), OutBuffer: []byte(text), BytesReturned: 99999}
+}
+
+func (p *provider) Cancel(_ context.Context, r *pb.CancelRequest) (*pb.CancelResponse, error) {
+	if r.GetResourceId() != "id" {
+		return &pb.CancelResponse{}, nil
+	}
+	return &pb.CancelResponse{Status: uint32(engine.CodeInvalidState)}, nil
 }
 
 // rig is a client and what it told.
@@ -248,10 +281,21 @@ func TestCalls(t *testing.T) {
 	r.listen(p)
 	r.client.Expect("n1")
 	r.up("n1")
+	args := &engine.ControlArgs{
+		Context: 7, Code: 8, Input: []byte("in"), User: &engine.User{Name: "kim", UID: "5", Groups: []string{"dba"}},
+	}
+	more := func(text string, async bool) engine.Returned {
+		return engine.Returned{Status: engine.CodeMoreData, Output: []byte(text), BytesReturned: 99999, Async: async}
+	}
 	for name, c := range map[string]struct {
 		call engine.Call
 		want engine.Returned
 	}{
+		"of a type":            {engine.Call{Op: engine.OpBeginResourceTypeControl, TypeName: "test", Control: args}, more("test 8 in 7", false)},
+		"as a user":            {engine.Call{Op: engine.OpBeginResourceControlAsUser, ResourceID: "id", Control: args}, more("id 8 in 7 kim 5 [dba]", true)},
+		"of a type, as a user": {engine.Call{Op: engine.OpBeginResourceTypeControlAsUser, TypeName: "test", Control: args}, more("test 8 in 7 kim 5 [dba]", false)},
+		"Cancel":               {engine.Call{Op: engine.OpCancel, ResourceID: "id"}, engine.Returned{Status: engine.CodeInvalidState}},
+		"no Begin":             {engine.Call{Op: "Dance", Control: args}, engine.Returned{Outcome: engine.Broken}},
 		"Open": {engine.Call{Op: engine.OpOpen, Resource: "u", Flags: 1, Properties: []byte(`{"port":80}`)},
 			engine.Returned{ResourceID: "id", State: engine.ReportedOnline, CheckPoint: 4}},
 		"Open with properties that are none": {engine.Call{Op: engine.OpOpen, Properties: []byte(`[]`)},
