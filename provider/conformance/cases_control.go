@@ -578,12 +578,16 @@ var cancelCases = []Case{
 			at := time.Now()
 			r.wild = true
 			r.forgetAtEnd()
+			process := t.process
 			t.later(func() {
 				all, when := r.reports()
 				for i, st := range all {
 					if st.state == stateOnline && when[i].Sub(at) > slack {
 						t.fail("Cancel answered 0, but the resource reported ONLINE afterwards")
 					}
+				}
+				if t.process != process {
+					return // another case has ended it since, with all that it had
 				}
 				r.terminate()
 				r.close()

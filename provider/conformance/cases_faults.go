@@ -328,9 +328,13 @@ var exitStateCases = []Case{
 			}
 			r.wild = true
 			r.forgetAtEnd() // it is to be silent by itself
+			process := t.process
 			t.later(func() {
 				told := time.Unix(0, at.Load())
 				r.silentAfter("the answer TERMINATE", told)
+				if t.process != process {
+					return // another case has ended it since, with all that it had
+				}
 				r.terminate()
 				r.mustBeDown("after Terminate")
 				r.close()
