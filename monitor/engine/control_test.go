@@ -244,6 +244,7 @@ func TestControlsAreBounded(t *testing.T) {
 	g.want(len(contexts) == 8, "contexts are not unique: %v", contexts)
 }
 
+// Shows: Close.
 func TestCloseWaitsForControls(t *testing.T) {
 	g := online(t, controlled("a"))
 	g.ask(Control{ID: "1", Resource: "a", Name: "SAVE"})
