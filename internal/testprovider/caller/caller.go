@@ -85,6 +85,9 @@ func Provider() provider.Provider {
 // kind is the type, with its control code.
 type kind struct{ provider.TypeFunc }
 
+// QuorumCapable: it wins every arbitration, and loses one when it is asked to say so.
+func (kind) QuorumCapable() bool { return true }
+
 // Control serves ExtendType.
 func (kind) Control(_ context.Context, call provider.ControlCall) ([]byte, provider.ControlWork, error) {
 	if call.Code != ExtendType {
@@ -164,6 +167,10 @@ func (r *resource) IsAlive(context.Context) error {
 }
 
 func (r *resource) Close(context.Context) error { return nil }
+
+func (r *resource) Arbitrate(context.Context, int64) error { return nil }
+
+func (r *resource) Release(context.Context) error { return nil }
 
 func (r *resource) set(alive bool) {
 	r.mu.Lock()
