@@ -36,6 +36,8 @@ const (
 // Extension is the input of Extend and ExtendType.
 type Extension struct {
 	Milliseconds int64 `json:"milliseconds"`
+	// Linger is how many milliseconds the call goes on after that.
+	Linger int64 `json:"linger,omitempty"`
 }
 
 // Whoami is the output of Extend and ExtendType: who asked, if the call said so.
@@ -104,6 +106,11 @@ func extend(call provider.ControlCall) ([]byte, provider.ControlWork, error) {
 	return nil, func(ctx context.Context) ([]byte, error) {
 		if err := call.Extend(ctx, time.Duration(e.Milliseconds)*time.Millisecond); err != nil {
 			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Duration(e.Linger) * time.Millisecond):
 		}
 		var who Whoami
 		if call.User != nil {
