@@ -186,7 +186,7 @@ func resetFailures(e *Engine, k *control) answer {
 
 // collectDump is RequestDump (RA section 1.19), asked for by people.
 func collectDump(e *Engine, k *control) answer {
-	switch code := e.dumpAsked(k.r, ReasonDumpRequested); code {
+	switch code := e.dumpAsked(k.r); code {
 	case CodeSuccess:
 		return answer{message: "asked for: status.owner.lastDump says what came of it"}
 	case CodeResourcesLacking:
