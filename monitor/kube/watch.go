@@ -29,8 +29,9 @@ const (
 	// listTimeout bounds a list, or a page of one.
 	listTimeout = 5 * time.Second
 	// listPage is how many objects one page has: finished control calls stay for a day,
-	// each with up to 64 KiB of output, and the monitor has little memory.
-	listPage = 50
+	// each with up to 64 KiB of output, one that waits may have 1 MiB of input, and the
+	// monitor has little memory.
+	listPage = 10
 	// shortWatch is what a watch has to last to be opened again at once: something
 	// between here and the API server may end each as soon as it has begun, and
 	// every one of them begins with a list.
