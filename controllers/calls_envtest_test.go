@@ -238,7 +238,10 @@ func TestCallsOfAHostThatIsGone(t *testing.T) {
 	readOn(g, t, ns, "standby", "db-1")
 	readOn(g, t, ns, "there", "db-0")
 	readOn(g, t, ns, "owner", "")
+	readOn(g, t, ns, "silent", "db-1")
 	g.Eventually(func() error { return claim(ctx, second, "standby", "") }, soon, "100ms").Should(Succeed())
+	g.Expect(claim(ctx, second, "silent", `,"deadlineTime":"2026-01-01T00:00:00.000000Z"`)).To(Succeed())
+	ends(g, t, ns, "silent", understudyv1alpha1.ReasonOutcomeUnknown, "ERROR_OPERATION_ABORTED", "The host db-1 is silent")
 	for _, name := range []string{"there", "owner"} {
 		g.Expect(claim(ctx, caller{monitor, ns, owner, "1000"}, name, "")).To(Succeed())
 	}
