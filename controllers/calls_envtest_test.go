@@ -201,6 +201,15 @@ func TestClaimsOfANamedHost(t *testing.T) {
 	readOn(g, t, ns, "refused", "db-1")
 	g.Expect(claim(ctx, owner, "refused", `,"completionTime":"2026-01-01T00:00:00.000000Z"`)).To(Succeed())
 	g.Expect(claim(ctx, owner, "of-the-owner", "")).To(Succeed())
+	// Of what another host runs nobody makes up an outcome.
+	end := func(more string) error {
+		return standby.status(ctx, &understudyv1alpha1.ControlCall{}, "of-the-owner",
+			`{"status":{"completionTime":"2026-01-01T00:00:00.000000Z",`+more+`}}`)
+	}
+	for _, forged := range []string{`"statusCode":0`, `"output":"forged"`, `"statusCode":995,"output":"forged"`} {
+		g.Expect(end(forged)).To(MatchError(ContainSubstring("its outcome is unknown, statusCode 995")), forged)
+	}
+	g.Expect(end(`"statusCode":995`)).To(Succeed())
 }
 
 // A call that nobody claims says for whom it waits, and goes on saying what is so now;
