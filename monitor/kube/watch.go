@@ -186,7 +186,11 @@ func callInput(k *v1alpha1.ControlCall) *core.ControlCall {
 	if k.Status.StartTime != nil {
 		in.Start = k.Status.StartTime.Time
 	}
-	if k.Spec.Input != nil {
+	switch {
+	case k.Spec.Input == nil:
+	case len(k.Spec.Input.Raw) > v1alpha1.MaxControlInput:
+		in.InputSize = len(k.Spec.Input.Raw) // it will be refused, and can wait for long
+	default:
 		in.Input = json.RawMessage(k.Spec.Input.Raw)
 	}
 	return in
