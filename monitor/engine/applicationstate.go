@@ -67,16 +67,23 @@ func (e *Engine) setInternalState(r *resource, s SetInternalState) Code {
 		reports = append(reports, said)
 		slices.SortFunc(reports, func(x, y ApplicationReport) int { return int(x.State) - int(y.State) })
 	}
-	if r.changesSince == 0 || add(r.changesSince, applicationChangesEvery) <= e.now.Boot {
-		r.changesSince, r.changes = e.now.Boot, 0
-	}
-	if r.changes++; r.changes > maxApplicationChanges {
+	if !e.admitChange(r) {
 		return CodeTypeBusy
 	}
 	r.reports = reports
 	e.touch(r, true)
 	e.barrier = true
 	return CodeSuccess
+}
+
+// admitChange bounds the changes of a resource that wait for the journal: each stores the
+// whole state, while all other providers wait.
+func (e *Engine) admitChange(r *resource) bool {
+	if r.changesSince == 0 || add(r.changesSince, applicationChangesEvery) <= e.now.Boot {
+		r.changesSince, r.changes = e.now.Boot, 0
+	}
+	r.changes++
+	return r.changes <= maxApplicationChanges
 }
 
 // ready: the application inside said so.

@@ -255,3 +255,27 @@ func TestCloseWaitsForControls(t *testing.T) {
 	g.answer(OpBeginResourceControl, "a", Returned{})
 	g.flying("Close a")
 }
+
+// Whether a Begin whose answer the monitor never got is answered, or goes on, nobody knows.
+func TestBeginThatWasNotHeardIsUnknown(t *testing.T) {
+	for name, heard := range map[string]bool{"heard": true, "not heard": false} {
+		g := online(t, controlled("a"))
+		g.ask(Control{ID: "k", Resource: "a", Name: "SAVE", Timeout: sec})
+		g.claim("k", true)
+		want := FinishUnknown
+		if heard {
+			g.answer(OpBeginResourceControl, "a", Returned{Async: true})
+			want = FinishTimedOut
+		}
+		h := newRig(t)
+		h.now = g.now
+		h.e = Restore(Config{}, roundTrip(t, g.e.Snapshot(g.now)))
+		h.up("c", "c1")
+		h.answer(OpOpen, "a", Returned{State: ReportedOnline})
+		h.grant(1)
+		h.pass(2 * sec)
+		if f := h.finished("k"); f == nil || f.Kind != want {
+			t.Errorf("%s: %+v, want %s", name, f, want)
+		}
+	}
+}

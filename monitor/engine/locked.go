@@ -52,6 +52,9 @@ func (e *Engine) setLockedMode(r *resource, s SetLockedMode) Code {
 		}
 		mode.Time = r.mode.Time
 	}
+	if !e.admitChange(r) {
+		return CodeTypeBusy
+	}
 	r.mode = &mode
 	e.touch(r, true)
 	e.group, e.barrier, e.again = true, true, true

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -33,7 +34,11 @@ func TestListTypeAsksOnceASecond(t *testing.T) {
 	if _, err := c.ListType(t.Context(), "Disk"); err == nil {
 		t.Error("a refusal is no answer")
 	}
+	if _, err := c.ListType(t.Context(), "other"); err == nil || s.requests.Load() != 1 {
+		t.Errorf("%d requests at once: %v", s.requests.Load(), err)
+	}
 	fail = false
+	c.lists.asked = time.Time{} // a second later
 	before := s.requests.Load()
 	for range 100 {
 		list, err := c.ListType(t.Context(), "Disk")
