@@ -42,7 +42,7 @@ type ApplicationReport struct {
 // applicationStates is what a provider said of the application inside a resource.
 type applicationStates struct {
 	// reports, sorted by state; nothing was said of a state that is not there.
-	reports    []ApplicationReport
+	reports []ApplicationReport
 	// saidStates bounds how often they change.
 	saidStates changes
 }

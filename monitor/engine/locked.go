@@ -33,7 +33,7 @@ type lock struct {
 	// held: the plan does not want it online, and a lock keeps it so. Computed.
 	held bool
 	// refused: people were told that it is held.
-	refused    bool
+	refused bool
 	// saidLocked bounds how often it changes.
 	saidLocked changes
 }
