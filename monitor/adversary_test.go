@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/protobuf/proto"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -142,17 +143,19 @@ func (n *neighbour) BeginResourceControl(_ context.Context, r *providerv1.BeginR
 // its neighbour.
 type arena struct {
 	*world
-	t        *testing.T
-	bad      *adversary.Provider
-	init     *standin.Init
-	good     *neighbour
-	monitor  *process
-	socket   string
-	caller   *adversary.Caller
-	record   *bytes.Buffer
-	resource *v1alpha1.ClusterResource
-	own      adversary.Target
-	writes   *writes
+	t       *testing.T
+	bad     *adversary.Provider
+	init    *standin.Init
+	good    *neighbour
+	monitor *process
+	socket  string
+	// goodSocket is the neighbour's.
+	goodSocket string
+	caller     *adversary.Caller
+	record     *bytes.Buffer
+	resource   *v1alpha1.ClusterResource
+	own        adversary.Target
+	writes     *writes
 }
 
 const hostile = "hostile"
@@ -191,6 +194,7 @@ func newArena(t *testing.T) *arena {
 	mine, good := folder(hostile, monitor.MonitorFolder), folder("main", monitor.MonitorFolder)
 	provider := filepath.Join(folder(hostile, monitor.ProviderFolder), "provider.sock")
 	a.socket = filepath.Join(mine, callbacks.SocketName)
+	a.goodSocket = filepath.Join(good, callbacks.SocketName)
 	var wait, waitGood func()
 	a.init, wait, err = standin.Start(t.Context(), mine, func(ctx context.Context) {
 		if err := a.bad.Serve(ctx, provider); err != nil {
@@ -274,7 +278,7 @@ func (a *arena) make(column string, to adversary.Target, change func(proto.Messa
 const columns = `
 unknown  foreign   empty   standby offline online twice enum large over padded oversized bomb terminating terminated`
 
-// status codes for short.
+// answers has a word for each column; those without a status are done.
 var answers = map[string]string{
 	"SetResourceStatus": `
 TERMINATE TERMINATE TERMINATE TERMINATE TERMINATE CONTINUE CONTINUE CONTINUE CONTINUE CONTINUE CONTINUE ResourceExhausted TERMINATE TERMINATE TERMINATE`,
@@ -383,7 +387,7 @@ func TestAdversary(t *testing.T) {
 
 	a.succession("db-1")
 	a.reported("the neighbour online", func(r *v1alpha1.ClusterResource) bool { return r.Status.Owner.State == v1alpha1.StateOnline })
-	pid, epoch := a.good.pid(), a.epoch()
+	pid, epoch, since := a.good.pid(), a.epoch(), a.store().Status.Owner.StateTime
 	a.make("offline", a.own, nil)
 
 	a.plan.Resources[1].Online = true
@@ -401,6 +405,7 @@ func TestAdversary(t *testing.T) {
 		t.Fatal("it was not terminated")
 	}
 	a.make("terminated", a.own, nil)
+	a.complete()
 	t.Logf("the table took %v, %d answers", time.Since(began), bytes.Count(a.record.Bytes(), []byte("\n")))
 
 	a.plan.Resources[1].Online = false
@@ -411,13 +416,17 @@ func TestAdversary(t *testing.T) {
 	a.follow(5)
 	a.becomes(v1alpha1.StateOnline)
 
-	a.flood()
+	a.flood(2, floodFor)
+	a.flood(0, floodFor/3)
 	a.bombs()
 	a.becomes(v1alpha1.StateOnline)
 	a.hangAndExit()
 
 	if a.good.pid() != pid || a.good.onlines.Load() != 1 {
 		t.Errorf("process %d of the neighbour is %d now, after %d times online", pid, a.good.pid(), a.good.onlines.Load())
+	}
+	if now := a.store().Status.Owner; now.State != v1alpha1.StateOnline || !now.StateTime.Equal(&since) {
+		t.Errorf("the neighbour is %s since %v, and was online since %v", now.State, now.StateTime, since)
 	}
 	if now := a.epoch(); now != epoch {
 		t.Errorf("epoch %d is %d now", epoch, now)
@@ -540,7 +549,7 @@ func (a *arena) control(name, situation string, context int64, over int, want st
 	}
 }
 
-// The flood lasts so long, and the bombs so long.
+// The flood lasts so long, without streams a third of that, and the bombs so long.
 const (
 	floodFor = 6 * time.Second
 	bombsFor = 3 * time.Second
@@ -550,17 +559,48 @@ const (
 // stays below the limit of its container, 128 MiB.
 const memory = 64 << 10 // KiB
 
-func (a *arena) flood() {
+func (a *arena) flood(streams int, length time.Duration) {
 	a.t.Helper()
 	before := a.monitor.usage()
-	ctx, cancel := context.WithTimeout(a.t.Context(), floodFor)
+	ctx, cancel := context.WithTimeout(a.t.Context(), length)
 	defer cancel()
 	began := time.Now()
-	n, err := adversary.Flood(ctx, a.socket, a.own)
+	longest := a.neighbourly(ctx)
+	n, err := adversary.Flood(ctx, a.socket, a.own, streams)
 	must(a.t, err)
 	took := time.Since(began).Seconds()
-	a.t.Logf("%.0f calls and %.0f reports a second", float64(n.Calls.Load())/took, float64(n.Reports.Load())/took)
+	calls, reports := float64(n.Calls.Load())/took, float64(n.Reports.Load())/took
+	a.t.Logf("%.0f calls and %.0f reports a second; its neighbour waited %v at most", calls, reports, <-longest)
+	if calls < 100 || calls+reports < 2000 {
+		a.t.Error("that is no flood")
+	}
 	a.bounded("flood", before, took)
+}
+
+// neighbourly has the neighbour make callbacks until ctx ends, each of which is answered;
+// and tells how long one waited at most.
+func (a *arena) neighbourly(ctx context.Context) <-chan time.Duration {
+	a.t.Helper()
+	conn, err := grpc.NewClient("unix:"+a.goodSocket, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	must(a.t, err)
+	m, done := providerv1.NewMonitorServiceClient(conn), make(chan time.Duration, 1)
+	go func() {
+		defer func() { _ = conn.Close() }()
+		longest := time.Duration(0)
+		for ctx.Err() == nil {
+			began := time.Now()
+			// Its state, which it may say at any time: it changes nothing.
+			r, err := m.SetInternalState(a.t.Context(), &providerv1.SetInternalStateRequest{
+				ResourceHandle: string(a.world.resource.UID), StateType: providerv1.ApplicationState_APPLICATION_STATE_READY, Active: true,
+			})
+			if err != nil || r.GetStatus() != 0 {
+				a.t.Errorf("its neighbour is answered %v %v", r, err)
+			}
+			longest = max(longest, time.Since(began))
+		}
+		done <- longest
+	}()
+	return done
 }
 
 func (a *arena) bombs() {
@@ -572,7 +612,7 @@ func (a *arena) bombs() {
 	n, err := adversary.BombAll(ctx, a.socket)
 	must(a.t, err)
 	took := time.Since(began).Seconds()
-	a.t.Logf("%.0f calls of a MiB a second", float64(n)/took)
+	a.t.Logf("%.0f calls of 128 KiB a second", float64(n)/took)
 	a.bounded("bombs", before, took)
 }
 
@@ -602,23 +642,22 @@ func (a *arena) hangAndExit() {
 	wait(a.t, "the one that hangs killed, and online again", func() bool {
 		return a.init.Starts() > starts && a.bad.Onlines.Load() > onlines
 	})
-	a.becomes(v1alpha1.StateOnline)
-	if f := a.status().LastFailure; f == nil {
-		a.t.Error("no failure")
-	} else {
-		a.t.Logf("hung: %s %s", f.Reason, f.Message)
-	}
+	a.failed("Deadlock")
 	onlines, starts = a.bad.Onlines.Load(), a.init.Starts()
 	a.init.KillChild()
 	wait(a.t, "the one that exited online again", func() bool {
 		return a.init.Starts() > starts && a.bad.Onlines.Load() > onlines
 	})
-	a.becomes(v1alpha1.StateOnline)
-	if f := a.status().LastFailure; f == nil {
-		a.t.Error("no failure")
-	} else {
-		a.t.Logf("exited: %s %s", f.Reason, f.Message)
-	}
+	a.failed("ProviderLost")
+}
+
+// failed waits until the resource is online again after such a failure.
+func (a *arena) failed(reason string) {
+	a.t.Helper()
+	wait(a.t, "online again after "+reason, func() bool {
+		o := a.status()
+		return o.State == v1alpha1.StateOnline && o.LastFailure != nil && string(o.LastFailure.Reason) == reason
+	})
 }
 
 // calm checks what others saw of it all.
@@ -646,8 +685,30 @@ func (a *arena) calm(since time.Time) {
 	if n := len(events.Items); n > 100 {
 		a.t.Errorf("%d Events", n)
 	}
-	var line adversary.Answer
+	// As many of the group as of one of its statuses, and what the plan, the group's own
+	// state and the test itself cost.
+	if n := len(a.writes.of("group db", since)); float64(n) > 20+2*total.Seconds() {
+		a.t.Errorf("%d writes of the group in %v", n, total)
+	}
+}
+
+// complete checks that each callback was tried in each situation.
+func (a *arena) complete() {
+	a.t.Helper()
+	tried := map[string]map[string]bool{}
 	for text := range bytes.Lines(a.record.Bytes()) {
+		var line adversary.Answer
 		must(a.t, json.Unmarshal(text, &line))
+		if tried[line.Method] == nil {
+			tried[line.Method] = map[string]bool{}
+		}
+		tried[line.Method][line.Situation] = true
+	}
+	for _, m := range adversary.Callbacks() {
+		for _, situation := range strings.Fields(columns) {
+			if !tried[string(m.Name())][situation] {
+				a.t.Errorf("%s was never tried: %s", m.Name(), situation)
+			}
+		}
 	}
 }

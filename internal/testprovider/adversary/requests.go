@@ -17,12 +17,12 @@ import (
 
 // The bounds that the protocol names.
 const (
-	MaxMessage  = 1 << 20
+	MaxMessage  = 128 << 10
 	maxText     = 1024
 	maxLog      = 500
 	maxOutput   = 64 << 10
 	maxPayload  = 4 << 10
-	maxName     = 255
+	maxName     = 63
 	maxJSON     = 16 << 10
 	maxDumpWait = 3600000
 )
@@ -68,7 +68,7 @@ func Request(m protoreflect.MethodDescriptor, to Target) (proto.Message, error) 
 	case "SetResourceLockedMode":
 		return &pb.SetResourceLockedModeRequest{ResourceHandle: to.Handle, LockedModeEnabled: true}, nil
 	case "SetResourceLockedModeEx":
-		return &pb.SetResourceLockedModeExRequest{ResourceHandle: to.Handle, LockedModeEnabled: true, LockedModeFlags: 1}, nil
+		return &pb.SetResourceLockedModeExRequest{ResourceHandle: to.Handle, LockedModeEnabled: true}, nil
 	case "SetResourceInMemoryNodeLocalProperties":
 		return &pb.SetResourceInMemoryNodeLocalPropertiesRequest{
 			ResourceHandle: to.Handle, PropertyList: properties("x"),
