@@ -50,6 +50,9 @@ var (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv(childVariable) != "" {
+		os.Exit(runChild())
+	}
 	// Most of what the tests do is wait.
 	_ = flag.Set("test.parallel", "6")
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true}
@@ -164,8 +167,10 @@ const serviceAccount = "hosts"
 func (w *world) access() {
 	w.t.Helper()
 	ctx, in := w.t.Context(), builders.AccessInput{
-		Namespace: w.namespace, Group: w.group.Name, ServiceAccounts: []string{serviceAccount},
-		Resources: []string{w.resource.Name}, Revisions: w.revisions,
+		Namespace: w.namespace, Group: w.group.Name, ServiceAccounts: []string{serviceAccount}, Revisions: w.revisions,
+	}
+	for _, r := range w.plan.Resources {
+		in.Resources = append(in.Resources, r.Name)
 	}
 	for _, o := range []runtime.ApplyConfiguration{builders.Role(in), builders.RoleBinding(in)} {
 		must(w.t, api.Apply(ctx, o, client.FieldOwner("test")))

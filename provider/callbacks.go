@@ -87,7 +87,7 @@ func (h *Handle) RaiseTypeNotification(ctx context.Context, payload []byte) erro
 
 // DumpProcess names a process that is dumped when the resource fails or hangs.
 type DumpProcess struct {
-	// Name for people, at most 255 bytes.
+	// Name for people, at most 63 bytes of printable ASCII but \ " < > &.
 	Name string
 	// PID as the provider sees it.
 	PID uint32

@@ -4,6 +4,7 @@
 package callbacks
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -34,7 +35,9 @@ func (s *Server) EndTypeControlCall(
 }
 
 func (s *Server) end(ctx context.Context, e engine.EndControlCall) (uint32, error) {
-	e.Output = e.Output[:min(len(e.Output), maxOutput)]
+	if len(e.Output) > maxOutput {
+		e.Output = bytes.Clone(e.Output[:maxOutput])
+	}
 	reply, err := s.call(ctx, engine.Callback{EndControlCall: &e})
 	return uint32(reply.Code), err
 }

@@ -51,13 +51,13 @@ func (s *Server) enumGroup(
 	ctx context.Context, r *providerv1.EnumResourcesRequest,
 ) (found []*providerv1.EnumResourcesResponse, err error) {
 	reply, err := s.call(ctx, engine.Callback{EnumResources: &engine.EnumResources{
-		Self: r.GetSelfHandle(), TypeName: r.GetResourceType(),
+		Self: nameable(r.GetSelfHandle()), TypeName: nameable(r.GetResourceType()),
 	}})
 	if err != nil {
 		return nil, err
 	}
 	if reply.Code != engine.CodeSuccess {
-		return nil, status.Errorf(codes.InvalidArgument, "self_handle %q: %s", r.GetSelfHandle(), reply.Code)
+		return nil, status.Errorf(codes.InvalidArgument, "self_handle %q: %s", nameable(r.GetSelfHandle()), reply.Code)
 	}
 	for _, one := range reply.Resources {
 		found = append(found, &providerv1.EnumResourcesResponse{
@@ -71,7 +71,7 @@ func (s *Server) enumGroup(
 func (s *Server) enumNamespace(
 	ctx context.Context, r *providerv1.EnumResourcesRequest,
 ) (found []*providerv1.EnumResourcesResponse, err error) {
-	if r.GetResourceType() == "" {
+	if n := len(r.GetResourceType()); n == 0 || n > maxHandle {
 		return nil, status.Error(codes.InvalidArgument, "resource_type: the resources of the namespace are listed by type")
 	}
 	all, err := s.others(ctx, r.GetResourceType())

@@ -66,7 +66,7 @@ func (q *reports) read(stream providerv1.MonitorService_ReportServer) {
 	for {
 		r, err := stream.Recv()
 		if err == nil {
-			cb := engine.Callback{Handle: r.GetResourceHandle(), SetResourceStatus: statusEx(r.GetResourceStatus())}
+			cb := engine.Callback{Handle: nameable(r.GetResourceHandle()), SetResourceStatus: statusEx(r.GetResourceStatus())}
 			err = q.put(stream.Context(), cb)
 		}
 		if err != nil {

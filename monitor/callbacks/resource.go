@@ -65,6 +65,9 @@ func (s *Server) SetResourceInMemoryNodeLocalProperties(
 // propertyList is the list as JSON; false if it is too long or has a number that JSON
 // lacks. The text of protojson would not be the same each time.
 func propertyList(list *structpb.Struct) (json.RawMessage, bool) {
+	if list == tooMuch {
+		return nil, false
+	}
 	text, err := json.Marshal(list.AsMap())
 	return text, err == nil && len(text) <= maxProperties
 }

@@ -8,18 +8,21 @@
 package callbacks
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
@@ -30,9 +33,11 @@ import (
 const (
 	// SocketName is the name of the socket in its folder.
 	SocketName = "monitor.sock"
-	// maxMessage bounds a request in bytes.
-	maxMessage = 1 << 20
-	// window bounds what of one connection may wait to be read, in bytes.
+	// maxMessage bounds a request in bytes. The longest that can be right is a list of
+	// properties: 13 bytes for a number of one digit, of which JSON has 2.
+	maxMessage = 8 * maxProperties
+	// window bounds what of one call may wait to be read, in bytes. All calls of a container
+	// together may wait with this, and be read with maxMessage.
 	window = maxMessage
 	// maxStreams bounds the calls under way on one connection.
 	maxStreams = 16
@@ -48,7 +53,9 @@ const (
 	// notification, maxName the name of a process.
 	maxProperties = 16 << 10
 	maxPayload    = 4 << 10
-	maxName       = 255
+	maxName       = 63
+	// maxHandle bounds a handle, which is a UID, and the name of a type.
+	maxHandle = 253
 	// replyTimeout bounds how long a callback waits for the engine.
 	replyTimeout = 5 * time.Second
 )
@@ -97,6 +104,7 @@ func Serve(ctx context.Context, config Config) (wait func(), err error) {
 	}
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(maxStreams),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2(proto.Name)}),
 		// Kept goroutines have grown their stacks once; what they cannot take gets one of
 		// its own.
 		grpc.NumStreamWorkers(maxStreams),
@@ -121,7 +129,7 @@ func Serve(ctx context.Context, config Config) (wait func(), err error) {
 func (s *Server) call(ctx context.Context, cb engine.Callback) (engine.Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, replyTimeout)
 	defer cancel()
-	cb.Container = s.container
+	cb.Container, cb.Handle = s.container, nameable(cb.Handle)
 	reply, err := s.sink(ctx, cb)
 	if err != nil {
 		return reply, status.Error(codes.Unavailable, "the monitor did not answer in time: repeat the call")
@@ -163,7 +171,8 @@ func (s *Server) SignalFailure(
 	ctx context.Context, r *providerv1.SignalFailureRequest,
 ) (*providerv1.SignalFailureResponse, error) {
 	reply, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), SignalFailure: &engine.SignalFailure{
-		Type:                 engine.FailureType(max(r.GetFailureType(), 1) - 1),
+		// Unspecified is general; what is unknown stays so.
+		Type:                 engine.FailureType(cmp.Or(r.GetFailureType(), 1) - 1),
 		ApplicationErrorCode: r.GetApplicationSpecificErrorCode(), Exited: r.GetExited(),
 		Message: clip(r.GetMessage(), maxText),
 	}})
@@ -172,8 +181,12 @@ func (s *Server) SignalFailure(
 
 // LogEvent is RA section 1.4.
 func (s *Server) LogEvent(ctx context.Context, r *providerv1.LogEventRequest) (*providerv1.LogEventResponse, error) {
+	level := r.GetLogLevel()
+	if _, known := providerv1.LogLevel_name[int32(level)]; !known {
+		level = providerv1.LogLevel_LOG_LEVEL_INFORMATION
+	}
 	_, err := s.call(ctx, engine.Callback{Handle: r.GetResourceHandle(), LogEvent: &engine.LogEvent{
-		Level: engine.Level(max(r.GetLogLevel(), 1) - 1), Text: clip(r.GetMessage(), maxLogText),
+		Level: engine.Level(max(level, 1) - 1), Text: clip(r.GetMessage(), maxLogText),
 	}})
 	return &providerv1.LogEventResponse{}, err
 }
@@ -185,6 +198,7 @@ func exitState(r engine.Reply) providerv1.ResourceExitState {
 	return providerv1.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE
 }
 
+// clip cuts a text. What is left does not keep the rest in memory.
 func clip(s string, limit int) string {
 	if len(s) <= limit {
 		return s
@@ -193,41 +207,14 @@ func clip(s string, limit int) string {
 	for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
 		s = s[:len(s)-1]
 	}
-	return s
+	return strings.Clone(s)
 }
 
-// limit refuses connections beyond the bound, so that a provider cannot use up
-// the monitor's memory.
-func limit(l net.Listener, n int) net.Listener {
-	return &limited{Listener: l, slots: make(chan struct{}, n)}
-}
-
-type limited struct {
-	net.Listener
-	slots chan struct{}
-}
-
-func (l *limited) Accept() (net.Conn, error) {
-	for {
-		c, err := l.Listener.Accept()
-		if err != nil {
-			return nil, err
-		}
-		select {
-		case l.slots <- struct{}{}:
-			return &slot{Conn: c, free: sync.OnceFunc(func() { <-l.slots })}, nil
-		default:
-			_ = c.Close()
-		}
+// nameable is a handle, or the name of a type: itself, or, if it is longer than any, a
+// short one of nothing. It may wait for the engine, and comes back in errors.
+func nameable(s string) string {
+	if len(s) > maxHandle {
+		return "\x00"
 	}
-}
-
-type slot struct {
-	net.Conn
-	free func()
-}
-
-func (s *slot) Close() error {
-	defer s.free()
-	return s.Conn.Close()
+	return s
 }

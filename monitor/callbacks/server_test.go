@@ -271,7 +271,7 @@ func TestTooMuch(t *testing.T) {
 	if s := r.last(t).SignalFailure.Message; len(s) > maxText || len(s) < maxText-1 || !utf8.ValidString(s) {
 		t.Errorf("%d bytes", len(s))
 	}
-	if _, err := r.api.EndControlCall(t.Context(), &pb.EndControlCallRequest{OutBuffer: make([]byte, 2*maxOutput)}); err != nil {
+	if _, err := r.api.EndControlCall(t.Context(), &pb.EndControlCallRequest{OutBuffer: make([]byte, maxOutput+1)}); err != nil {
 		t.Error(err)
 	}
 	if b := r.last(t).EndControlCall.Output; len(b) != maxOutput {

@@ -15,7 +15,7 @@ func (s *Server) ofType(ctx context.Context, name string, cb engine.Callback) (u
 	if name == "" {
 		return uint32(engine.CodeTypeNotFound), nil
 	}
-	cb.TypeName = name
+	cb.TypeName = nameable(name)
 	reply, err := s.call(ctx, cb)
 	return uint32(reply.Code), err
 }

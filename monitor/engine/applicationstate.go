@@ -10,12 +10,27 @@ import (
 	"github.com/understudy-dev/understudy/monitor/instant"
 )
 
-// The bound on changes of application states of one resource, each of which is made
-// durable before it is answered. It is ours.
+// The bound on changes of one kind of one resource, each of which is made durable before
+// it is answered. It is ours.
 const (
-	maxApplicationChanges   = 8
-	applicationChangesEvery = time.Second
+	maxChanges   = 8
+	changesEvery = time.Second
 )
+
+// changes counts them since a time.
+type changes struct {
+	since int64
+	n     int
+}
+
+// admit says whether there may be one more.
+func (c *changes) admit(now int64) bool {
+	if c.since == 0 || add(c.since, changesEvery) <= now {
+		*c = changes{since: now}
+	}
+	c.n++
+	return c.n <= maxChanges
+}
 
 // ApplicationReport is what the provider said last of one application state, since when.
 type ApplicationReport struct {
@@ -28,9 +43,8 @@ type ApplicationReport struct {
 type applicationStates struct {
 	// reports, sorted by state; nothing was said of a state that is not there.
 	reports []ApplicationReport
-	// changesSince and changes bound how often they change.
-	changesSince int64
-	changes      int
+	// saidStates bounds how often they change.
+	saidStates changes
 }
 
 // applicationBits are the StatusInformation bits of the states.
@@ -45,7 +59,7 @@ const StatusApplication = StatusOSHeartBeat | StatusApplicationReady
 // a resource that is online or coming online (5023 else), and kept until it leaves
 // Online. It changes no state. Unknown, active, forgets what was said: our reading. The
 // provider may forget it once it is answered, so the answer waits for the journal; more
-// than maxApplicationChanges a second are answered with 5909: try again.
+// than maxChanges a second are answered with 5909: try again.
 func (e *Engine) setInternalState(r *resource, s SetInternalState) Code {
 	if s.State != ApplicationUnknown && applicationBits[s.State] == 0 {
 		return CodeInvalidParameter
@@ -67,23 +81,13 @@ func (e *Engine) setInternalState(r *resource, s SetInternalState) Code {
 		reports = append(reports, said)
 		slices.SortFunc(reports, func(x, y ApplicationReport) int { return int(x.State) - int(y.State) })
 	}
-	if !e.admitChange(r) {
+	if !r.saidStates.admit(e.now.Boot) {
 		return CodeTypeBusy
 	}
 	r.reports = reports
 	e.touch(r, true)
 	e.barrier = true
 	return CodeSuccess
-}
-
-// admitChange bounds the changes of a resource that wait for the journal: each stores the
-// whole state, while all other providers wait.
-func (e *Engine) admitChange(r *resource) bool {
-	if r.changesSince == 0 || add(r.changesSince, applicationChangesEvery) <= e.now.Boot {
-		r.changesSince, r.changes = e.now.Boot, 0
-	}
-	r.changes++
-	return r.changes <= maxApplicationChanges
 }
 
 // ready: the application inside said so.

@@ -107,7 +107,7 @@ func TestApplicationStatesFlap(t *testing.T) {
 			refused++
 		}
 	}
-	g.want(changed == maxApplicationChanges && refused == 46, "%d changes, %d refused", changed, refused)
+	g.want(changed == maxChanges && refused == 46, "%d changes, %d refused", changed, refused)
 	g.want(g.internal("b", ApplicationReady, true) == CodeSuccess, "another resource pays for it")
 	before := g.snap("a").ApplicationStates[0].Active
 	g.want(g.internal("a", ApplicationReady, !before) == CodeTypeBusy && g.snap("a").ApplicationStates[0].Active == before,

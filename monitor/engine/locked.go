@@ -34,14 +34,20 @@ type lock struct {
 	held bool
 	// refused: people were told that it is held.
 	refused bool
+	// saidLocked bounds how often it changes.
+	saidLocked changes
 }
 
 func (l *lock) locked() bool { return l.mode != nil && l.mode.Locked }
 
 // setLockedMode is SetResourceLockedMode and its Ex form (RA sections 1.10, 1.19). What
 // is on its way down cannot be locked any more. The answer waits for the journal: a
-// provider that relies on a lock must not lose it to a restart of the monitor.
+// provider that relies on a lock must not lose it to a restart of the monitor. More than
+// maxChanges a second are answered with 5909: try again.
 func (e *Engine) setLockedMode(r *resource, s SetLockedMode) Code {
+	if s.Flags&^LockedModeKeepMoveQueue != 0 {
+		return CodeInvalidParameter
+	}
 	if r.state != Online || r.doomed || r.kill || r.terminating {
 		return CodeInvalidState
 	}
@@ -52,7 +58,7 @@ func (e *Engine) setLockedMode(r *resource, s SetLockedMode) Code {
 		}
 		mode.Time = r.mode.Time
 	}
-	if !e.admitChange(r) {
+	if !r.saidLocked.admit(e.now.Boot) {
 		return CodeTypeBusy
 	}
 	r.mode = &mode

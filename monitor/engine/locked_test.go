@@ -51,6 +51,27 @@ func TestLockedModeIsKept(t *testing.T) {
 	g.want(!m.Locked && m.Time == g.now && g.snap("a").StatusInformation == 0, "%+v", m)
 }
 
+// Shows: SetResourceLockedMode, SetResourceLockedModeEx.
+func TestLockedModeIsBounded(t *testing.T) {
+	g := online(t, res("a"))
+	g.want(g.lock("a", SetLockedMode{Enabled: true, Flags: 2}) == CodeInvalidParameter, "an unknown flag")
+	g.want(g.snap("a").LockedMode == nil, "%+v", g.snap("a").LockedMode)
+	changes := func(n int) (taken int) {
+		for i := range n {
+			code := g.lock("a", SetLockedMode{Enabled: true, Reason: uint32(i + 1)})
+			g.want(code == CodeSuccess || code == CodeTypeBusy && len(g.last) == 1, "%d, with %d actions", code, len(g.last))
+			if code == CodeSuccess {
+				taken++
+			}
+		}
+		return taken
+	}
+	g.want(changes(100) == maxChanges, "each is made durable")
+	g.want(g.lock("a", SetLockedMode{Enabled: true, Reason: maxChanges}) == CodeSuccess, "a repetition costs nothing")
+	g.pass(changesEvery)
+	g.want(changes(maxChanges) == maxChanges, "it does not end")
+}
+
 // The answer waits for the journal: a lock that was answered is not lost.
 func TestLockedModeIsDurableBeforeItsAnswer(t *testing.T) {
 	g := online(t, res("a"))

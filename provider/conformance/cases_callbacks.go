@@ -478,21 +478,21 @@ var callbackCases = []Case{
 			})
 		}),
 	callback("ChangeResourceProcessForDumps/NamesAProcess",
-		"A process is named by a name of at most 255 bytes, its id, or both (proto; RA 1.14).",
+		"A process is named by a name of at most 63 bytes, its id, or both (proto; RA 1.14).",
 		func(t *trial) {
 			heard(t, func(m *pb.ChangeResourceProcessForDumpsRequest, e *event) {
-				if n := len(m.GetProcessName()); n > 255 || n == 0 && m.GetProcessId() == 0 {
+				if n := len(m.GetProcessName()); n > 63 || n == 0 && m.GetProcessId() == 0 {
 					t.blame(e, "a name of %d bytes, and id %d", n, m.GetProcessId())
 				}
 			})
 		}),
 	callback("ChangeResTypeProcessForDumps/NamesAProcess",
-		"A process of a type that the provider serves is named by a name of at most 255 bytes, its "+
+		"A process of a type that the provider serves is named by a name of at most 63 bytes, its "+
 			"id, or both (proto; RA 1.15).",
 		func(t *trial) {
 			heard(t, func(m *pb.ChangeResTypeProcessForDumpsRequest, e *event) {
 				t.wantType(e, m.GetResourceTypeName())
-				if n := len(m.GetProcessName()); n > 255 || n == 0 && m.GetProcessId() == 0 {
+				if n := len(m.GetProcessName()); n > 63 || n == 0 && m.GetProcessId() == 0 {
 					t.blame(e, "a name of %d bytes, and id %d", n, m.GetProcessId())
 				}
 			})

@@ -18,7 +18,10 @@ import (
 )
 
 const (
-	maxMessageSize = 1 << 20
+	// maxMessageSize bounds what a provider is sent, maxCallbackSize what it sends.
+	maxMessageSize  = 1 << 20
+	maxCallbackSize = 128 << 10
+
 	goOn           = pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE
 	end            = pb.ResourceExitState_RESOURCE_EXIT_STATE_TERMINATE
 
@@ -74,7 +77,7 @@ func (m *monitor) start() error {
 		return err
 	}
 	s := grpc.NewServer(
-		grpc.MaxRecvMsgSize(maxMessageSize), grpc.MaxSendMsgSize(maxMessageSize), grpc.UnaryInterceptor(m.serve),
+		grpc.MaxRecvMsgSize(maxCallbackSize), grpc.MaxSendMsgSize(maxMessageSize), grpc.UnaryInterceptor(m.serve),
 	)
 	pb.RegisterMonitorServiceServer(s, m)
 	m.mu.Lock()

@@ -16,11 +16,13 @@
 //     status other than OK means that the call itself went wrong: UNIMPLEMENTED
 //     is "not supported"; CANCELLED, DEADLINE_EXCEEDED and UNAVAILABLE leave the
 //     outcome unknown; all others count as a failure of the call.
-//   - Every call has a deadline. Messages are at most 1 MiB.
+//   - Every call has a deadline. Messages are at most 1 MiB, those of MonitorService
+//     at most 128 KiB: longer ones are RESOURCE_EXHAUSTED.
 //   - Every call may be repeated with the same arguments and then continues
 //     where it was left off. At most one state-changing call is under way for a
 //     resource, except Terminate, which may overlap any other (RA 2.0).
-//   - Unknown fields are ignored; unknown enum values count as unspecified.
+//   - Unknown fields are ignored; unknown enum values count as unspecified, where the
+//     answer does not refuse them.
 //   - Enumerations whose first RA value is 0 are shifted by one here, because 0
 //     means "unspecified" on this wire. The RA value stands in the comment.
 
@@ -3550,7 +3552,8 @@ func (x *SignalFailureRequest) GetMessage() string {
 // SignalFailureResponse answers SignalFailure.
 type SignalFailureResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0; 6 for a wrong handle; 5023 when the resource is not online.
+	// 0; 6 for a wrong handle; 5023 when the resource is neither online nor coming online, or
+	// not online for another type than general; 87 for an unknown type.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4284,7 +4287,8 @@ func (x *SetResourceLockedModeRequest) GetLockedModeReason() uint32 {
 // SetResourceLockedModeResponse answers SetResourceLockedMode.
 type SetResourceLockedModeResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0; 6 for a wrong handle; 5023 when the resource is not online.
+	// 0; 6 for a wrong handle; 5023 when the resource is not online; 5909 for more than 8
+	// changes in a second: try again; 5956 if it cannot be made durable: say it again.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4771,7 +4775,7 @@ type ChangeResourceProcessForDumpsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// resource: the handle from Open.
 	ResourceHandle string `protobuf:"bytes,1,opt,name=resource_handle,json=resourceHandle,proto3" json:"resource_handle,omitempty"`
-	// processName: at most 255 bytes.
+	// processName: at most 63 bytes of printable ASCII but \ " < > &.
 	ProcessName string `protobuf:"bytes,2,opt,name=process_name,json=processName,proto3" json:"process_name,omitempty"`
 	// processId: as seen in the provider's container.
 	ProcessId uint32 `protobuf:"varint,3,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
@@ -4891,7 +4895,7 @@ type ChangeResTypeProcessForDumpsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// resourceTypeName.
 	ResourceTypeName string `protobuf:"bytes,1,opt,name=resource_type_name,json=resourceTypeName,proto3" json:"resource_type_name,omitempty"`
-	// processName: at most 255 bytes.
+	// processName: at most 63 bytes of printable ASCII but \ " < > &.
 	ProcessName string `protobuf:"bytes,2,opt,name=process_name,json=processName,proto3" json:"process_name,omitempty"`
 	// processId: as seen in the provider's container.
 	ProcessId uint32 `protobuf:"varint,3,opt,name=process_id,json=processId,proto3" json:"process_id,omitempty"`
@@ -5012,7 +5016,8 @@ type EnumResourcesRequest struct {
 	SelfHandle string `protobuf:"bytes,1,opt,name=self_handle,json=selfHandle,proto3" json:"self_handle,omitempty"`
 	// The optional filter: only resources of this type.
 	ResourceType string `protobuf:"bytes,2,opt,name=resource_type,json=resourceType,proto3" json:"resource_type,omitempty"`
-	// Which resources: the group's, or a type's in the namespace. Ours.
+	// Which resources: the group's, or a type's in the namespace. Ours. INVALID_ARGUMENT for
+	// another value, for a wrong self_handle, and for a namespace without a type.
 	Scope         EnumScope `protobuf:"varint,3,opt,name=scope,proto3,enum=understudy.provider.v1.EnumScope" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5209,7 +5214,9 @@ func (x *RequestDumpRequest) GetDumpDelayInMs() uint32 {
 // RequestDumpResponse answers RequestDump.
 type RequestDumpResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0; 6 for a wrong handle; 5023 when no call is in progress and it was for that.
+	// 0; 6 for a wrong handle; 87 for a delay of more than an hour; 5023 when no call is in
+	// progress and it was for that; 5956 for a dump within 10 s of the last, or while another
+	// one is collected.
 	Status        uint32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

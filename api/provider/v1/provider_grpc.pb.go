@@ -16,11 +16,13 @@
 //     status other than OK means that the call itself went wrong: UNIMPLEMENTED
 //     is "not supported"; CANCELLED, DEADLINE_EXCEEDED and UNAVAILABLE leave the
 //     outcome unknown; all others count as a failure of the call.
-//   - Every call has a deadline. Messages are at most 1 MiB.
+//   - Every call has a deadline. Messages are at most 1 MiB, those of MonitorService
+//     at most 128 KiB: longer ones are RESOURCE_EXHAUSTED.
 //   - Every call may be repeated with the same arguments and then continues
 //     where it was left off. At most one state-changing call is under way for a
 //     resource, except Terminate, which may overlap any other (RA 2.0).
-//   - Unknown fields are ignored; unknown enum values count as unspecified.
+//   - Unknown fields are ignored; unknown enum values count as unspecified, where the
+//     answer does not refuse them.
 //   - Enumerations whose first RA value is 0 are shifted by one here, because 0
 //     means "unspecified" on this wire. The RA value stands in the comment.
 

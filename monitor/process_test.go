@@ -1,0 +1,155 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build envtest
+
+package monitor_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/understudy-dev/understudy/monitor"
+)
+
+// childVariable makes the test binary a monitor in a process of its own, so that what it
+// needs can be measured.
+const childVariable = "UNDERSTUDY_TEST_MONITOR"
+
+// runChild runs a monitor by the settings in the first line of standard input. Each
+// further line asks how many goroutines there are; at the end of them it ends.
+func runChild() int {
+	in := bufio.NewScanner(os.Stdin)
+	in.Buffer(nil, 1<<20)
+	var config monitor.Config
+	var access struct {
+		Host, Token string
+		CA          []byte
+	}
+	if !in.Scan() || json.Unmarshal(in.Bytes(), &access) != nil || !in.Scan() || json.Unmarshal(in.Bytes(), &config) != nil {
+		return 2
+	}
+	log, err := os.Create(filepath.Join(config.StateDir, "log"))
+	if err != nil {
+		return 2
+	}
+	config.Log = log
+	config.REST = &rest.Config{
+		Host: access.Host, BearerToken: access.Token, TLSClientConfig: rest.TLSClientConfig{CAData: access.CA},
+	}
+	ctx, end := context.WithCancel(context.Background())
+	go func() {
+		defer end()
+		for in.Scan() {
+			fmt.Println(runtime.NumGoroutine())
+		}
+	}()
+	if err := monitor.Run(ctx, config); err != nil && ctx.Err() == nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// process is a monitor in a process of its own.
+type process struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+	log string
+}
+
+func startProcess(t *testing.T, config monitor.Config, token string) *process {
+	t.Helper()
+	self, err := os.Executable()
+	must(t, err)
+	p := &process{t: t, cmd: exec.Command(self), log: filepath.Join(config.StateDir, "log")}
+	p.cmd.Env = append(os.Environ(), childVariable+"=1")
+	p.cmd.Stderr = os.Stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	p.in, err = p.cmd.StdinPipe()
+	must(t, err)
+	out, err := p.cmd.StdoutPipe()
+	must(t, err)
+	p.out = bufio.NewReader(out)
+	// The parent's death is that of the thread that started it.
+	started := make(chan error)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			_ = p.cmd.Wait()
+		}
+	}()
+	must(t, <-started)
+	t.Cleanup(func() {
+		_ = p.in.Close()
+		<-ended
+		if t.Failed() {
+			text, _ := os.ReadFile(p.log)
+			t.Logf("the monitor said\n%s", text[max(0, len(text)-6000):])
+		}
+	})
+	to := json.NewEncoder(p.in)
+	must(t, to.Encode(map[string]any{"Host": restConfig.Host, "Token": token, "CA": restConfig.CAData}))
+	must(t, to.Encode(config))
+	return p
+}
+
+// usage is what a process has.
+type usage struct {
+	resident, peak      int64 // KiB
+	goroutines, handles int
+	logLines            int
+}
+
+func (u usage) String() string {
+	return fmt.Sprintf("%d KiB resident, %d KiB at most, %d goroutines, %d descriptors, %d lines of log",
+		u.resident, u.peak, u.goroutines, u.handles, u.logLines)
+}
+
+func (p *process) usage() (u usage) {
+	p.t.Helper()
+	dir := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid))
+	text, err := os.ReadFile(filepath.Join(dir, "status"))
+	must(p.t, err)
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 10, 64)
+		switch name {
+		case "VmRSS":
+			u.resident = n
+		case "VmHWM":
+			u.peak = n
+		}
+	}
+	open, err := os.ReadDir(filepath.Join(dir, "fd"))
+	must(p.t, err)
+	u.handles = len(open)
+	_, err = fmt.Fprintln(p.in)
+	must(p.t, err)
+	_, err = fmt.Fscan(p.out, &u.goroutines)
+	must(p.t, err)
+	lines, err := os.ReadFile(p.log)
+	must(p.t, err)
+	u.logLines = strings.Count(string(lines), "\n")
+	return u
+}
