@@ -8,7 +8,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 )
