@@ -656,7 +656,7 @@ func (a *arena) failed(reason string) {
 	a.t.Helper()
 	wait(a.t, "online again after "+reason, func() bool {
 		o := a.status()
-		return o.State == v1alpha1.StateOnline && o.LastFailure != nil && string(o.LastFailure.Reason) == reason
+		return o.State == v1alpha1.StateOnline && o.LastFailure != nil && o.LastFailure.Reason == reason
 	})
 }
 
@@ -705,7 +705,7 @@ func (a *arena) complete() {
 		tried[line.Method][line.Situation] = true
 	}
 	for _, m := range adversary.Callbacks() {
-		for _, situation := range strings.Fields(columns) {
+		for situation := range strings.FieldsSeq(columns) {
 			if !tried[string(m.Name())][situation] {
 				a.t.Errorf("%s was never tried: %s", m.Name(), situation)
 			}

@@ -22,8 +22,8 @@ const (
 	maxMessageSize  = 1 << 20
 	maxCallbackSize = 128 << 10
 
-	goOn           = pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE
-	end            = pb.ResourceExitState_RESOURCE_EXIT_STATE_TERMINATE
+	goOn = pb.ResourceExitState_RESOURCE_EXIT_STATE_CONTINUE
+	end  = pb.ResourceExitState_RESOURCE_EXIT_STATE_TERMINATE
 
 	success         uint32 = 0
 	invalidFunction uint32 = 1
