@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/understudy-dev/understudy/internal/layout"
 	"github.com/understudy-dev/understudy/monitor"
 )
 
@@ -42,6 +44,7 @@ type childConfig struct {
 func runChild() int {
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 1<<20)
+	debug.SetMemoryLimit(layout.MonitorCollects) // as the real one does
 	var c childConfig
 	if !in.Scan() || json.Unmarshal(in.Bytes(), &c) != nil {
 		return 2
