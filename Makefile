@@ -57,7 +57,7 @@ clean: ## Remove what was built in the clone (bin, dist).
 ##@ Write code
 
 .PHONY: generate
-generate: deepcopy manifests proto ## Generate all that is generated.
+generate: deepcopy manifests proto surface ## Generate all that is generated.
 
 .PHONY: deepcopy
 deepcopy: ## Generate the deep copies of the kinds.
@@ -73,6 +73,10 @@ manifests: ## Generate CRDs and the manager's role from markers, and the chart's
 .PHONY: proto
 proto: ## Generate Go from the provider protocol.
 	$(BUF) generate
+
+.PHONY: surface
+surface: ## Generate docs/callback-surface.md; fails for a callback that no test shows.
+	go run ./hack/surface
 
 .PHONY: fmt
 fmt: ## Format Go and proto.

@@ -82,7 +82,7 @@ func (r *callReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 	case call.Status.CompletionTime != nil:
 		return r.expire(ctx, call)
 	}
-	v, err := judge(ctx, r.Client, call)
+	v, err := judge(ctx, r.Client, call, r.now())
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -93,7 +93,7 @@ func (r *callReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.
 		return result(callRecheck, r.tellWaiting(ctx, call))
 	}
 	// An outcome stands for ever: the cache's word is not enough.
-	if v, err = judge(ctx, r.live, call); err != nil || v == nil {
+	if v, err = judge(ctx, r.live, call, r.now()); err != nil || v == nil {
 		return result(callRecheck, err)
 	}
 	_, err = patchStatus(ctx, r.Client, call, func(c *understudyv1alpha1.ControlCall) {

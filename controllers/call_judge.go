@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,8 +46,14 @@ func outcomeUnknown(message string, args ...any) *verdict {
 	}
 }
 
+// silence is how long after its deadline a call is given up whose host ought to have ended
+// it: clocks differ, and the API server may have been away.
+const silence = time.Minute
+
 // judge says how a call ends that no monitor will ever end; nil if one may.
-func judge(ctx context.Context, from client.Reader, call *understudyv1alpha1.ControlCall) (*verdict, error) {
+func judge(
+	ctx context.Context, from client.Reader, call *understudyv1alpha1.ControlCall, now time.Time,
+) (*verdict, error) {
 	group := &understudyv1alpha1.ResourceGroup{}
 	err := from.Get(ctx, types.NamespacedName{Namespace: call.Namespace, Name: call.Spec.GroupName}, group)
 	claimed := call.Status.Owner != nil
@@ -61,7 +68,7 @@ func judge(ctx context.Context, from client.Reader, call *understudyv1alpha1.Con
 	case err != nil:
 		return nil, fmt.Errorf("reading the group: %w", err)
 	case claimed:
-		return judgeClaim(ctx, from, call, group)
+		return judgeClaim(ctx, from, call, group, now)
 	}
 	v, err := judgeTarget(ctx, from, call)
 	if err == nil && v == nil && call.Spec.HostName != "" {
@@ -75,6 +82,7 @@ func judge(ctx context.Context, from client.Reader, call *understudyv1alpha1.Con
 // of a named host, which need not be the owner, by nobody else.
 func judgeClaim(
 	ctx context.Context, from client.Reader, call *understudyv1alpha1.ControlCall, group *understudyv1alpha1.ResourceGroup,
+	now time.Time,
 ) (*verdict, error) {
 	claimer, owner := call.Status.Owner, group.Status.Owner
 	ownerless := group.Spec.DesiredState == understudyv1alpha1.DesiredOffline &&
@@ -88,7 +96,11 @@ func judgeClaim(
 		return nil, fmt.Errorf("reading the pod of the claimer: %w", err)
 	}
 	if err == nil && string(pod.UID) == claimer.PodUID {
-		return nil, nil
+		if d := call.Status.DeadlineTime; call.Spec.HostName == "" || d == nil || now.Sub(d.Time) < silence {
+			return nil, nil
+		}
+		// A pod of a node that is dead, or cut off, stays until somebody removes it.
+		return outcomeUnknown("The host %s is silent since before its deadline; it is not run again", claimer.PodName), nil
 	}
 	return outcomeUnknown("The host %s was lost while the call was under way; it is not run again", claimer.PodName), nil
 }

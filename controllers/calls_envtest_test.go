@@ -201,6 +201,15 @@ func TestClaimsOfANamedHost(t *testing.T) {
 	readOn(g, t, ns, "refused", "db-1")
 	g.Expect(claim(ctx, owner, "refused", `,"completionTime":"2026-01-01T00:00:00.000000Z"`)).To(Succeed())
 	g.Expect(claim(ctx, owner, "of-the-owner", "")).To(Succeed())
+	// Of what another host runs nobody makes up an outcome.
+	end := func(more string) error {
+		return standby.status(ctx, &understudyv1alpha1.ControlCall{}, "of-the-owner",
+			`{"status":{"completionTime":"2026-01-01T00:00:00.000000Z",`+more+`}}`)
+	}
+	for _, forged := range []string{`"statusCode":0`, `"output":"forged"`, `"statusCode":995,"output":"forged"`} {
+		g.Expect(end(forged)).To(MatchError(ContainSubstring("its outcome is unknown, statusCode 995")), forged)
+	}
+	g.Expect(end(`"statusCode":995`)).To(Succeed())
 }
 
 // A call that nobody claims says for whom it waits, and goes on saying what is so now;
@@ -238,7 +247,10 @@ func TestCallsOfAHostThatIsGone(t *testing.T) {
 	readOn(g, t, ns, "standby", "db-1")
 	readOn(g, t, ns, "there", "db-0")
 	readOn(g, t, ns, "owner", "")
+	readOn(g, t, ns, "silent", "db-1")
 	g.Eventually(func() error { return claim(ctx, second, "standby", "") }, soon, "100ms").Should(Succeed())
+	g.Expect(claim(ctx, second, "silent", `,"deadlineTime":"2026-01-01T00:00:00.000000Z"`)).To(Succeed())
+	ends(g, t, ns, "silent", understudyv1alpha1.ReasonOutcomeUnknown, "ERROR_OPERATION_ABORTED", "The host db-1 is silent")
 	for _, name := range []string{"there", "owner"} {
 		g.Expect(claim(ctx, caller{monitor, ns, owner, "1000"}, name, "")).To(Succeed())
 	}

@@ -15,6 +15,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -236,4 +237,31 @@ func TestControlCallsAsAUser(t *testing.T) {
 			g.Expect(err).To(MatchError(ContainSubstring(one.refused)), "%+v", one.user)
 		}
 	}
+}
+
+// What a call asks for stays, whatever its input, and whoever may update it.
+func TestControlCallsDoNotChange(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	updates := person(g, t, ns, "updates", []rbacv1.PolicyRule{{
+		APIGroups: []string{understudyv1alpha1.GroupName}, Resources: []string{"controlcalls"}, Verbs: []string{"get", "patch"},
+	}})
+	call := &understudyv1alpha1.ControlCall{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "ask"},
+		Spec: understudyv1alpha1.ControlCallSpec{
+			GroupName: "db", ResourceName: "redis", Code: "PROCESS", Input: &runtime.RawExtension{Raw: []byte(`{"a":1}`)},
+		},
+	}
+	create(g, t, call)
+	for _, input := range []string{`{"a":null,"b":1}`, `{"a":2}`, `{"b":1}`, `null`} {
+		err := updates.Patch(t.Context(), bareCall(ns, "ask"), merge(`{"spec":{"input":`+input+`}}`))
+		g.Expect(err).To(MatchError(ContainSubstring("create another ControlCall")), input)
+	}
+	g.Expect(updates.Patch(t.Context(), bareCall(ns, "ask"), merge(`{"metadata":{"labels":{"a":"b"}}}`))).
+		To(Succeed(), "a label is no call")
+}
+
+func bareCall(ns, name string) *understudyv1alpha1.ControlCall {
+	return &understudyv1alpha1.ControlCall{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
 }

@@ -70,9 +70,20 @@ func CacheOptions() cache.Options {
 			&rbacv1.RoleBinding{}:           ours,
 			&discoveryv1.EndpointSlice{}:    ours,
 			&appsv1.ControllerRevision{}:    ours,
+
+			&understudyv1alpha1.ControlCall{}: {Transform: stripCall},
 		},
 		DefaultTransform: cache.TransformStripManagedFields(),
 	}
+}
+
+// stripCall leaves out of the cache what calls were given and what they returned: it may
+// be large, finished calls stay for a day, and the manager, who deletes them, reads neither.
+func stripCall(o any) (any, error) {
+	if k, ok := o.(*understudyv1alpha1.ControlCall); ok {
+		k.ManagedFields, k.Spec.Input, k.Spec.InputBytes, k.Status.Output = nil, nil, nil, ""
+	}
+	return o, nil
 }
 
 // Indexes of the cache. The first two are what the API server selects by, too, so that

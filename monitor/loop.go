@@ -179,7 +179,7 @@ func (l *loop) step(ctx context.Context, in core.Input) (done bool, err error) {
 
 func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done bool, err error) {
 	var unstored error // why the journal does not have what was to be in it first
-	for _, e := range effects {
+	for i, e := range effects {
 		if e.Done != nil {
 			done = true
 		}
@@ -188,7 +188,7 @@ func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done boo
 		}
 		err := l.carryOut(ctx, e)
 		switch {
-		case err != nil && e.Journal != nil && answerable(effects):
+		case err != nil && e.Journal != nil && answerable(effects[i+1:]):
 			unstored = err
 			l.warn("JournalFailed", err.Error()+": nothing is brought online without it")
 		case err != nil:
@@ -198,15 +198,16 @@ func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done boo
 	return done, nil
 }
 
-// unbegun answers an Online that the journal could not be told of, in place of its
-// provider: it failed, and the policy for that decides. What runs goes on. A callback
-// that relied on the journal is told so.
+// unbegun answers what is not begun because the journal could not be told of it, in place
+// of the provider: Online and Arbitrate failed, and the policy for that decides; of a control
+// call nobody will find out that it did not run. What runs goes on. A callback that relied on
+// the journal is told so.
 func (l *loop) unbegun(e core.Effect) bool {
 	if e.Reply != nil {
 		l.reply(engine.Reply{ID: e.Reply.ID, Code: e.Reply.Otherwise})
 		return true
 	}
-	if e.Call == nil || e.Call.Op != engine.OpOnline {
+	if e.Call == nil || e.Call.Op != engine.OpOnline && e.Call.Op != engine.OpArbitrate && e.Call.Control == nil {
 		return false
 	}
 	failed := &engine.Returned{
@@ -217,12 +218,10 @@ func (l *loop) unbegun(e core.Effect) bool {
 	return true
 }
 
-// answerable tells whether all that had to wait for the journal has another answer: an
-// end of a control call, or its beginning, has none.
+// answerable tells whether all that waits for the journal has another answer: the end of
+// a control call has none.
 func answerable(effects []core.Effect) bool {
-	return !slices.ContainsFunc(effects, func(e core.Effect) bool {
-		return e.Reply != nil && e.Reply.Otherwise == 0 || e.Call != nil && e.Call.Control != nil
-	})
+	return !slices.ContainsFunc(effects, func(e core.Effect) bool { return e.Reply != nil && e.Reply.Otherwise == 0 })
 }
 
 // carryOut hands an effect to its edge. Only a journal with a barrier is waited for.

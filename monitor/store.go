@@ -73,15 +73,24 @@ func signal(c chan struct{}) {
 	}
 }
 
-// now stores the state before it returns.
+// now stores the state before it returns. If that fails it is tried again, as any other,
+// and who waits for an older one is told of it only when one is durable.
 func (s *store) now(data []byte) error {
 	s.mu.Lock()
-	s.data = nil // this one is newer
 	s.version++
+	version := s.version
 	s.mu.Unlock()
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	return s.journal.Store(data)
+	s.mu.Lock()
+	s.data = nil // this one is newer
+	s.mu.Unlock()
+	err := s.journal.Store(data)
+	if err != nil {
+		s.putBack(data, version)
+		signal(s.wake)
+	}
+	return err
 }
 
 func (s *store) run(ctx context.Context) {

@@ -32,7 +32,7 @@ func TestColumns(t *testing.T) {
 	more := map[string][]string{
 		"resourcegroups":   {"HostsReason", "AcceptedReason", "Locked", "Epoch", "Age"},
 		"clusterresources": {"Locked", "AcceptedReason", "Status", "Data1", "Data2", "Age"},
-		"controlcalls":     {"Type", "Message", "Output", "Host"},
+		"controlcalls":     {"Type", "Message", "Returned", "Host"},
 	}
 	for plural, want := range map[string][]string{
 		"resourcegroups":   {"Wanted", "State", "Owner", "Node", "Since", "Ready", "Reason", "HostsReady", "Accepted"},

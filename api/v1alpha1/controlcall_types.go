@@ -228,7 +228,7 @@ type ControlCallOwner struct {
 // +kubebuilder:printcolumn:name="Node",type=string,JSONPath=`.status.owner.nodeName`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.typeName`,priority=1
 // +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.message`,priority=1
-// +kubebuilder:printcolumn:name="Output",type=string,JSONPath=`.status.output`,priority=1
+// +kubebuilder:printcolumn:name="Returned",type=integer,JSONPath=`.status.bytesReturned`,priority=1
 // +kubebuilder:printcolumn:name="Host",type=string,JSONPath=`.status.owner.podName`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.spec == oldSelf.spec",message="is immutable: create another ControlCall",fieldPath=".spec"

@@ -343,6 +343,7 @@ type GroupTypeStatus struct {
 	// only grows, whoever owns the group.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740991
 	LastSequence int64 `json:"lastSequence,omitempty"`
 	// notifications are the latest that the type raised in this group, oldest first.
 	// RA section 1.13.
@@ -372,6 +373,7 @@ type TypeNotification struct {
 	// sequence counts the notifications of this group and type, from 1.
 	// +required
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=9007199254740991
 	Sequence int64 `json:"sequence,omitempty"`
 	// time when it was raised.
 	// +required

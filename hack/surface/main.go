@@ -46,8 +46,11 @@ func missing(calls []call, tests map[string][]test) error {
 		if c == nil {
 			return fmt.Errorf("hack/surface: the protocol has no call %s, which the row of %s names", r.call, r.name)
 		}
-		if len(tests[r.name]) == 0 {
+		switch onCluster := func(t test) bool { return t.kind == "cluster" }; {
+		case len(tests[r.name]) == 0:
 			bare = append(bare, r.name)
+		case c.service == "MonitorService" && r.name != "WorkerStartRoutine" && !slices.ContainsFunc(tests[r.name], onCluster):
+			unknown = append(unknown, "no test on a cluster shows the callback "+r.name)
 		}
 	}
 	for _, c := range calls {

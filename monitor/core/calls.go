@@ -4,6 +4,7 @@
 package core
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,11 +16,17 @@ import (
 // codeHostNotAvailable is ERROR_HOST_NODE_NOT_AVAILABLE (RA section 3.6).
 const codeHostNotAvailable engine.Code = 5005
 
+// maxCalls is how many calls of the group a host keeps with their input, which may have
+// 64 KiB each and waits for as long as there is no owner. More are refused.
+const maxCalls = 128
+
 // call is one ControlCall of the group that is not finished.
 type call struct {
 	seen ControlCall
 	// given: the engine knows it, or it is a move that was taken up.
 	given bool
+	// crowded: too many others wait, and its input is not kept.
+	crowded bool
 	// start is when it was claimed, by the wall clock.
 	start time.Time
 	// deadline is CLOCK_BOOTTIME, 0 until it is claimed; until is the same by the wall
@@ -47,8 +54,11 @@ func (c *Core) takeCall(in ControlCall) {
 	}
 	k := c.calls[id]
 	if k == nil {
-		k = &call{}
+		k = &call{crowded: in.Owner == nil && len(c.calls) >= maxCalls}
 		c.calls[id] = k
+	}
+	if k.crowded {
+		in.Input, in.InputBytes = nil, nil
 	}
 	k.seen = in
 	// The outcome may be known since before the restart of this monitor.
@@ -99,6 +109,11 @@ func (c *Core) callOutcomes() {
 
 func (c *Core) giveCall(id string, k *call) {
 	k.given = true
+	if k.crowded && k.seen.Owner == nil {
+		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeGroupBusy, fmt.Sprintf(
+			"%d calls of the group waited before this one: ask again when they are finished", maxCalls))
+		return
+	}
 	if problem := c.badInput(k); problem != "" && k.seen.Owner == nil {
 		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeInvalidParameter, problem)
 		return

@@ -4,6 +4,7 @@
 package core_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -190,6 +191,28 @@ func TestControlCalls(t *testing.T) {
 		}
 		if count(a.effects, begun) != n {
 			t.Error("begun")
+		}
+	})
+	t.Run("input that is not brought along", func(t *testing.T) {
+		r, _ := up(t, "a", "b")
+		k := backup
+		k.Input, k.InputSize = nil, 1<<20
+		r.ask(k)
+		if f := r.finished("k", v1alpha1.ReasonRefused); !strings.Contains(f.Message, "spec.input has 1048576 bytes as JSON") {
+			t.Errorf("%+v", f)
+		}
+	})
+	t.Run("too many that wait", func(t *testing.T) {
+		r, a := up(t, "a")
+		for n := range 200 { // none of this host's: they wait
+			k := backup
+			k.Name, k.UID, k.HostName = fmt.Sprint("w", n), fmt.Sprint("uid-w", n), "nobody"
+			k.Owner = &v1alpha1.ControlCallOwner{Epoch: 1, PodUID: "uid-elsewhere"}
+			a.input(core.Input{ControlCall: &k})
+		}
+		r.ask(backup)
+		if f := r.finished("k", v1alpha1.ReasonRefused); f.StatusCode != int64(engine.CodeGroupBusy) {
+			t.Errorf("%+v", f)
 		}
 	})
 	t.Run("deleted while it was claimed", func(t *testing.T) {

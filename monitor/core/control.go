@@ -149,7 +149,7 @@ func (c *Core) extendCalls() {
 
 // badInput says what is wrong with the input of a call; empty: nothing.
 func (c *Core) badInput(k *call) string {
-	field, n := "spec.input", len(k.seen.Input)
+	field, n := "spec.input", max(len(k.seen.Input), k.seen.InputSize)
 	if len(k.seen.InputBytes) > 0 {
 		field, n = "spec.inputBytes", len(k.seen.InputBytes)
 	}

@@ -147,9 +147,11 @@ type ControlCall struct {
 	Queue            bool `json:"queue,omitempty"`
 	// Read: the caller may only read.
 	Read bool `json:"read,omitempty"`
-	// Input is JSON, and InputBytes what is given instead of it.
+	// Input is JSON, and InputBytes what is given instead of it. Of JSON that is too long
+	// InputSize is all that is brought along.
 	Input      json.RawMessage `json:"input,omitempty"`
 	InputBytes []byte          `json:"inputBytes,omitempty"`
+	InputSize  int             `json:"inputSize,omitempty"`
 	// AsUser is who asks; nil: nobody in particular.
 	AsUser *engine.User `json:"asUser,omitempty"`
 	// TimeoutMilliseconds counts from the claim.

@@ -59,7 +59,7 @@ type Call struct {
 	// Deadline on CLOCK_BOOTTIME. The engine watches it too.
 	Deadline int64 `json:"deadline"`
 
-	// Open and Online: what the resource is. TypeName also for controls of a type.
+	// Open and Online: what the resource is. TypeName is always set.
 	Name       string          `json:"name,omitempty"`
 	TypeName   string          `json:"typeName,omitempty"`
 	Generation int64           `json:"generation,omitempty"`

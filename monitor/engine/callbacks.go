@@ -166,7 +166,7 @@ func (e *Engine) keepReport(r *resource, s SetResourceStatus) {
 		e.touch(r, false)
 	}
 	if s.Ex && s.Flags&^r.statusFlags&FlagDumpNow != 0 {
-		e.dumpAsked(r, ReasonDumpRequested)
+		e.dumpAsked(r)
 	}
 	if s.Ex && (s.ApplicationErrorCode != r.appCode || s.Flags != r.statusFlags) {
 		r.appCode, r.statusFlags = s.ApplicationErrorCode, s.Flags

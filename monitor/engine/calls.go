@@ -20,7 +20,7 @@ type call struct {
 
 // begin issues a call for a resource that is bounded by limit.
 func (e *Engine) begin(r *resource, op Op, limit time.Duration, a Call) *call {
-	a.Resource = r.spec.UID
+	a.Resource, a.TypeName = r.spec.UID, r.spec.TypeName
 	if op != OpOpen {
 		a.ResourceID = r.resid
 	}

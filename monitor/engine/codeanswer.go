@@ -90,6 +90,14 @@ func tellRequiredDependencies(e *Engine, k *control) answer {
 	return gives(object{"requiredDependencies": append([]string{}, e.typeOfTarget(k).RequiredDependencies...)})
 }
 
+func tellArbitrationTimeout(e *Engine, k *control) answer {
+	longest := time.Duration(0)
+	for _, r := range e.resourcesOf(k.ask.TypeName) {
+		longest = max(longest, r.spec.ArbitrationTimeout)
+	}
+	return gives(object{"seconds": int64((longest + time.Second - 1) / time.Second)})
+}
+
 func tellFailures(e *Engine, k *control) answer {
 	s := e.resourceSnapshot(k.r)
 	o := object{
@@ -186,7 +194,7 @@ func resetFailures(e *Engine, k *control) answer {
 
 // collectDump is RequestDump (RA section 1.19), asked for by people.
 func collectDump(e *Engine, k *control) answer {
-	switch code := e.dumpAsked(k.r, ReasonDumpRequested); code {
+	switch code := e.dumpAsked(k.r); code {
 	case CodeSuccess:
 		return answer{message: "asked for: status.owner.lastDump says what came of it"}
 	case CodeResourcesLacking:
@@ -220,6 +228,9 @@ func milliseconds(name string, least int64, of func(Resource) time.Duration, non
 	}}
 }
 
+// embeddedActions are RA section 3.5, CLUSTER_RESOURCE_EMBEDDED_FAILURE_ACTION.
+var embeddedActions = []EmbeddedFailureAction{EmbeddedNone, EmbeddedLogOnly, EmbeddedRecover}
+
 // actions are RA section 3.5, CLUSTER_RESOURCE_RESTART_ACTION.
 var actions = []RestartAction{DontRestart, RestartNoNotify, RestartNotify}
 
@@ -235,6 +246,9 @@ var commonProperties = []property{
 	milliseconds("DeadlockTimeout", 1000, func(s Resource) time.Duration { return s.DeadlockTimeout }, 0),
 	{"RestartAction", "integer", 0, 2, func(s Resource, _ *resource) any {
 		return slices.Index(actions, s.RestartAction)
+	}},
+	{"EmbeddedFailureAction", "integer", 0, 2, func(s Resource, _ *resource) any {
+		return slices.Index(embeddedActions, s.EmbeddedFailureAction)
 	}},
 	{"RestartThreshold", "integer", 0, maxDWORD, func(s Resource, _ *resource) any { return s.RestartThreshold }},
 	milliseconds("RestartPeriod", 0, func(s Resource) time.Duration { return s.RestartPeriod }, 0),

@@ -129,6 +129,8 @@ func typeCodes() []ControlCode {
 		read(0x02000009, "GET_FLAGS", HowProvider, "as of a resource", tellFlags),
 		read(0x0200000d, "GET_CLASS_INFO", HowProvider, "as of a resource", tellClass),
 		read(0x02000011, "GET_REQUIRED_DEPENDENCIES", HowProvider, "as of a resource", tellRequiredDependencies),
+		read(0x02000015, "GET_ARB_TIMEOUT", HowMonitor,
+			"`seconds` that Arbitrate may take, rounded up; 0 if the type is not quorum-capable", tellArbitrationTimeout),
 		read(0x02000051, "ENUM_COMMON_PROPERTIES", HowMonitor, "`properties`: the names", tellTypeNames),
 		read(0x02000055, "GET_RO_COMMON_PROPERTIES", HowMonitor, "`Name`, `ControlTimeoutMaximum`", tellTypeCommon),
 		read(0x02000069, "GET_COMMON_RESOURCE_PROPERTY_FMTS", HowMonitor,

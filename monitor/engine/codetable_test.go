@@ -125,6 +125,7 @@ func TestCodeOutputs(t *testing.T) {
 		want string
 	}{
 		{Control{Resource: "a", Name: "GET_CHARACTERISTICS"}, `{"characteristics":1,"names":["QUORUM"]}`},
+		{Control{TypeName: "test", Name: "GET_ARB_TIMEOUT"}, `{"seconds":0}`},
 		{Control{Resource: "a", Name: "GET_CLASS_INFO"}, `{"class":1,"className":"Storage","subclass":1073741824}`},
 		{Control{Resource: "a", Name: "GET_REQUIRED_DEPENDENCIES"}, `{"requiredDependencies":["class:Storage"]}`},
 		{Control{Resource: "a", Name: "GET_NAME"}, `{"name":"a"}`},
@@ -132,7 +133,7 @@ func TestCodeOutputs(t *testing.T) {
 		{Control{Resource: "a", Name: "GET_STATE"}, `{"code":2,"state":"Online","stateChangeTime":"2023-11-14T22:13:20Z"}`},
 		{Control{Resource: "a", Name: "GET_RO_COMMON_PROPERTIES"},
 			`{"LastOperationStatusCode":0,"Name":"a","StatusInformation":0,"Type":"test"}`},
-		{Control{Resource: "a", Name: "GET_COMMON_PROPERTIES"}, `{"DeadlockTimeout":60000,"IsAlivePollInterval":30000,` +
+		{Control{Resource: "a", Name: "GET_COMMON_PROPERTIES"}, `{"DeadlockTimeout":60000,"EmbeddedFailureAction":2,"IsAlivePollInterval":30000,` +
 			`"LooksAlivePollInterval":5000,"PendingTimeout":10000,"PersistentState":true,"RestartAction":2,` +
 			`"RestartDelay":500,"RestartPeriod":900000,"RestartThreshold":1,"RetryPeriodOnFailure":3600000}`},
 		{Control{Resource: "a", Name: "ENUM_PRIVATE_PROPERTIES"}, `{"properties":["path","size"]}`},

@@ -38,6 +38,9 @@ type control struct {
 	extension
 	// withdrawn: it was deleted, and nobody waits for its outcome.
 	withdrawn bool
+	// unheard: the monitor was restarted before Begin had returned. Its answer may have
+	// been the outcome, or that EndControlCall will follow.
+	unheard bool
 }
 
 // target is what is called.
@@ -400,7 +403,11 @@ func (e *Engine) dueControls() {
 			continue
 		}
 		if k.deadline <= e.now.Boot {
-			e.finishControl(k, Finish{Kind: FinishTimedOut, Status: CodeCallTimedOut, Message: "it did not end in its time"})
+			f := Finish{Kind: FinishTimedOut, Status: CodeCallTimedOut, Message: "it did not end in its time"}
+			if k.unheard {
+				f.Kind, f.Message = FinishUnknown, "the monitor was restarted while it ran, and its end was not told"
+			}
+			e.finishControl(k, f)
 		} else if k.unsaved && k.savedAt <= e.now.Boot {
 			e.saveExtension(k)
 		}

@@ -244,6 +244,7 @@ func TestControlsAreBounded(t *testing.T) {
 	g.want(len(contexts) == 8, "contexts are not unique: %v", contexts)
 }
 
+// Shows: Close.
 func TestCloseWaitsForControls(t *testing.T) {
 	g := online(t, controlled("a"))
 	g.ask(Control{ID: "1", Resource: "a", Name: "SAVE"})
@@ -253,4 +254,28 @@ func TestCloseWaitsForControls(t *testing.T) {
 	g.flying("BeginResourceControl a")
 	g.answer(OpBeginResourceControl, "a", Returned{})
 	g.flying("Close a")
+}
+
+// Whether a Begin whose answer the monitor never got is answered, or goes on, nobody knows.
+func TestBeginThatWasNotHeardIsUnknown(t *testing.T) {
+	for name, heard := range map[string]bool{"heard": true, "not heard": false} {
+		g := online(t, controlled("a"))
+		g.ask(Control{ID: "k", Resource: "a", Name: "SAVE", Timeout: sec})
+		g.claim("k", true)
+		want := FinishUnknown
+		if heard {
+			g.answer(OpBeginResourceControl, "a", Returned{Async: true})
+			want = FinishTimedOut
+		}
+		h := newRig(t)
+		h.now = g.now
+		h.e = Restore(Config{}, roundTrip(t, g.e.Snapshot(g.now)))
+		h.up("c", "c1")
+		h.answer(OpOpen, "a", Returned{State: ReportedOnline})
+		h.grant(1)
+		h.pass(2 * sec)
+		if f := h.finished("k"); f == nil || f.Kind != want {
+			t.Errorf("%s: %+v, want %s", name, f, want)
+		}
+	}
 }

@@ -206,7 +206,7 @@ func (e *Engine) requestDump(r *resource, d RequestDump) Code {
 		return CodeSuccess
 	}
 	r.dumps.asked = nil
-	return e.dumpAsked(r, ReasonDumpRequested)
+	return e.dumpAsked(r)
 }
 
 // inProgress is the call of the resource that runs, the one begun last if there are
@@ -221,11 +221,11 @@ func (e *Engine) inProgress(r *resource) *call {
 }
 
 // dumpAsked collects a dump that somebody asked for, unless that was done just now.
-func (e *Engine) dumpAsked(r *resource, why Reason) Code {
+func (e *Engine) dumpAsked(r *resource) Code {
 	if l := r.dumps.last; l != nil && add(l.Time.Boot, dumpGap) > e.now.Boot {
 		return CodeResourcesLacking
 	}
-	return e.dump(r, why)
+	return e.dump(r, ReasonDumpRequested)
 }
 
 // dump has init write down what the processes of a resource are doing. Dumped follows.
@@ -293,7 +293,7 @@ func (e *Engine) dueDump(r *resource) {
 	if a := r.dumps.asked; a != nil && a.at <= e.now.Boot {
 		r.dumps.asked = nil
 		if a.call == 0 || slices.ContainsFunc(e.calls, func(c *call) bool { return c.id == a.call }) {
-			e.dumpAsked(r, ReasonDumpRequested)
+			e.dumpAsked(r)
 		}
 	}
 	if r.dumps.pending() && add(r.dumps.last.Time.Boot, dumpLimit) <= e.now.Boot {

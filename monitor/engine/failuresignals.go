@@ -85,13 +85,14 @@ func (e *Engine) verified(r *resource, a Returned) {
 	}
 }
 
-// inform sets a bit of StatusInformation, and tells it once.
+// inform sets a bit of StatusInformation, and tells it once. The provider may forget it
+// once it is answered, and Open does not tell it again: so the answer waits for the journal.
 func (e *Engine) inform(r *resource, bit uint64, why Reason, s SignalFailure) {
 	if r.information&bit != 0 {
 		return
 	}
 	r.information |= bit
-	e.group = true
+	e.group, e.barrier = true, true
 	e.touch(r, true)
 	if why != "" {
 		e.note(LevelWarning, r, why,
@@ -116,7 +117,7 @@ func (e *Engine) embeddedFailure(r *resource, s SignalFailure) {
 		}
 		r.record(e, s.failure(ReasonEmbeddedFailure, true))
 		r.recovering = true
-		e.again = true
+		e.again, e.barrier = true, true
 	}
 }
 

@@ -5,6 +5,7 @@ package engine
 
 import "testing"
 
+// Shows: LooksAlive, IsAlive.
 func TestPolls(t *testing.T) {
 	g := online(t, res("a"))
 	g.pass(5*sec - ms)

@@ -88,6 +88,9 @@ func (e *Engine) addNotifications(name string) *notifications {
 	return n
 }
 
+// maxSequence is the largest number that every reader of JSON reads as it is.
+const maxSequence = 1<<53 - 1
+
 // raiseNotification is RaiseResTypeNotification (RA section 1.13). The answer 0 waits for
 // the journal: from then on it is the monitor's to have it stored. One that finds the ones
 // before it not stored yet is answered with 5909, and 5956 beyond the bounds of all types
@@ -112,6 +115,8 @@ func (e *Engine) raiseNotification(name string, a RaiseNotification) Code {
 	switch {
 	case n != nil && len(n.pending) >= MaxNotifications:
 		return CodeTypeBusy
+	case n != nil && n.last >= maxSequence:
+		return CodeResourcesLacking
 	case size > MaxNotificationBytes || n == nil && len(e.notifications) >= MaxNotificationTypes:
 		return CodeResourcesLacking
 	case n == nil:

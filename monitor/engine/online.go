@@ -31,7 +31,7 @@ func (e *Engine) start(r *resource) {
 	// at 997): a provider's worker may report before the answer has arrived.
 	e.setState(r, OnlinePending, ReasonStarting)
 	r.op = e.begin(r, OpOnline, r.spec.DeadlockTimeout, Call{
-		Name: r.spec.Name, TypeName: r.spec.TypeName, Generation: r.spec.Generation,
+		Name: r.spec.Name, Generation: r.spec.Generation,
 		Properties: r.spec.Properties, Epoch: e.epoch, Context: context, Flags: flags,
 	})
 }

@@ -44,7 +44,7 @@ func (e *Engine) open(r *resource) {
 			message: fmt.Sprintf("the provider in container %s does not serve type %s", r.c.name, r.spec.TypeName)})
 		return
 	}
-	a := Call{Name: r.spec.Name, TypeName: r.spec.TypeName, Generation: r.spec.Generation, Properties: r.spec.Properties}
+	a := Call{Name: r.spec.Name, Generation: r.spec.Generation, Properties: r.spec.Properties}
 	if r.recoverable() {
 		a.Flags = OpenRecoverMonitorState
 	}

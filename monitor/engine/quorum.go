@@ -72,8 +72,10 @@ func (e *Engine) undefended() bool {
 // not wanted here any more.
 func (e *Engine) arbitrate(r *resource) {
 	switch {
-	case !r.callable() || r.op != nil || r.setting != nil || !r.down() || r.terminating:
-	case e.releases(r) && e.othersDown(r):
+	case !r.callable() || r.op != nil || r.setting != nil || r.terminating:
+	case !r.down() && (r.state != Online || r.wonEpoch == e.epoch):
+		// What is online was won, unless its type has become quorum-capable since.
+	case r.down() && e.releases(r) && e.othersDown(r):
 		r.defended, r.wonEpoch = false, 0
 		e.touch(r, true)
 		r.op = e.begin(r, OpRelease, r.spec.TerminateTimeout, Call{})
@@ -178,8 +180,8 @@ func (e *Engine) quorumResourceLost(r *resource) Code {
 		e.barrier = true // it is not said twice; the stop does not wait for that
 		return CodeSuccess
 	case r.op != nil && r.op.op == OpArbitrate && r.op.epoch == e.epoch:
+		e.barrier = !r.lostEarly
 		r.lostEarly = true // the answer is on its way
-		e.barrier = true
 		return CodeSuccess
 	}
 	if !r.noted {

@@ -684,3 +684,46 @@ func TestPauseOfRestartDelay(t *testing.T) {
 		g.flying("Arbitrate c")
 	}
 }
+
+// A type that becomes quorum-capable while its resource is online: it is won as it runs.
+// Shows: Arbitrate.
+func TestTypeBecomesQuorumCapableWhileOnline(t *testing.T) {
+	g := newRig(t)
+	q, a := res("q"), res("a")
+	q.Container = "q"
+	g.plan(q, a)
+	g.capable("q", "q1")
+	g.up("c", "c1")
+	g.openAll()
+	g.grant(1)
+	g.guard("c", 1)
+	g.guard("q", 1)
+	g.onlineAll()
+	g.is("a", Online)
+	g.is("q", Online)
+	q.ArbitrationTimeout = 20 * sec
+	g.plan(q, a)
+	g.flying("Arbitrate q")
+	g.is("q", Online)
+	g.cb(Callback{Container: "c", Handle: "a", SignalFailure: &SignalFailure{Exited: true}})
+	g.ok(OpTerminate, "a")
+	for range 30 {
+		g.pass(10 * sec)
+		if c := g.call(OpArbitrate, "q"); c != nil {
+			g.ok(OpArbitrate, "q")
+		}
+		if c := g.call(OpOnline, "a"); c != nil {
+			return
+		}
+		for _, u := range []string{"q"} {
+			if g.call(OpLooksAlive, u) != nil {
+				g.ok(OpLooksAlive, u)
+			}
+			if g.call(OpIsAlive, u) != nil {
+				g.ok(OpIsAlive, u)
+			}
+		}
+	}
+	s := g.snap("a")
+	t.Errorf("a is %s, waiting %s %v, need %+v", s.State, s.Waiting, s.WaitingFor, g.need)
+}

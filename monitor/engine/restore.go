@@ -42,7 +42,7 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 	for _, k := range e.controls {
 		ks := ControlSnapshot{
 			Control: k.ask, Spec: k.spec, Phase: k.phase, Context: k.context, Deadline: k.deadline, Nonce: k.nonce,
-			Extended: k.extended, Withdrawn: k.withdrawn,
+			Extended: k.extended, Withdrawn: k.withdrawn, Unheard: k.call != nil || k.unheard,
 		}
 		if k.c != nil {
 			ks.Container = k.c.name
@@ -199,7 +199,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 func (e *Engine) restoreControl(s ControlSnapshot) {
 	k := &control{
 		ask: s.Control, spec: s.Spec, phase: s.Phase, context: s.Context, deadline: s.Deadline, nonce: s.Nonce,
-		extension: extension{extended: s.Extended}, withdrawn: s.Withdrawn,
+		extension: extension{extended: s.Extended}, withdrawn: s.Withdrawn, unheard: s.Unheard,
 	}
 	switch {
 	case s.Phase == ControlFinished && s.Finish != nil:

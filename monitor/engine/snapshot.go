@@ -210,9 +210,11 @@ type ControlSnapshot struct {
 	// Withdrawn: nobody waits for its outcome any more.
 	Withdrawn bool `json:"withdrawn,omitempty"`
 	// Container and Nonce of the process that runs it.
-	Container string  `json:"container,omitempty"`
-	Nonce     string  `json:"nonce,omitempty"`
-	Finish    *Finish `json:"finish,omitempty"`
+	Container string `json:"container,omitempty"`
+	Nonce     string `json:"nonce,omitempty"`
+	// Unheard: Begin has not returned.
+	Unheard bool    `json:"unheard,omitempty"`
+	Finish  *Finish `json:"finish,omitempty"`
 }
 
 // ControlResult is what is kept of a finished control call on its target.

@@ -5,6 +5,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"time"
@@ -28,6 +29,8 @@ const (
 type lists struct {
 	mu    sync.Mutex
 	known map[string]listed
+	// asked is when the last request was made, whatever became of it.
+	asked time.Time
 }
 
 type listed struct {
@@ -44,6 +47,10 @@ func (c *Client) ListType(ctx context.Context, typeName string) ([]v1alpha1.Clus
 	if l, ok := c.lists.known[typeName]; ok && time.Since(l.at) < listFresh {
 		return l.items, nil
 	}
+	if time.Since(c.lists.asked) < listFresh {
+		return nil, errors.New("another list was read less than a second ago: ask again")
+	}
+	c.lists.asked = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, enumTimeout)
 	defer cancel()
 	var found v1alpha1.ClusterResourceList
@@ -54,13 +61,7 @@ func (c *Client) ListType(ctx context.Context, typeName string) ([]v1alpha1.Clus
 	if err != nil {
 		return nil, err
 	}
-	// What is old is of no use to anybody.
-	fresh := map[string]listed{typeName: {items: found.Items, at: time.Now()}}
-	for name, l := range c.lists.known {
-		if name != typeName && time.Since(l.at) < listFresh {
-			fresh[name] = l
-		}
-	}
-	c.lists.known = fresh
+	// Any other is older than a second by now.
+	c.lists.known = map[string]listed{typeName: {items: found.Items, at: c.lists.asked}}
 	return found.Items, nil
 }

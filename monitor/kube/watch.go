@@ -26,8 +26,12 @@ const (
 	// retryPause is the longest pause before a watch is opened again
 	// (Ownership section 9).
 	retryPause = 500 * time.Millisecond
-	// listTimeout bounds a list.
+	// listTimeout bounds a list, or a page of one.
 	listTimeout = 5 * time.Second
+	// listPage is how many objects one page has: finished control calls stay for a day,
+	// each with up to 64 KiB of output, one that waits may have 1 MiB of input, and the
+	// monitor has little memory.
+	listPage = 10
 	// shortWatch is what a watch has to last to be opened again at once: something
 	// between here and the API server may end each as soon as it has begun, and
 	// every one of them begins with a list.
@@ -114,28 +118,35 @@ const errWatch = constError("the watch broke off")
 func listOnce[T runtime.Object](
 	ctx context.Context, s source, list runtime.Object, seen func(T), none func(),
 ) (version string, err error) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
-	defer cancel()
-	if err := s.request(metav1.ListOptions{}).Do(ctx).Into(list); err != nil {
-		return "", err
+	n, options := 0, metav1.ListOptions{Limit: listPage}
+	for {
+		page := list.DeepCopyObject()
+		attempt, cancel := context.WithTimeout(ctx, listTimeout)
+		err := s.request(options).Do(attempt).Into(page)
+		cancel()
+		if err != nil {
+			return "", err
+		}
+		err = meta.EachListItem(page, func(o runtime.Object) error {
+			n++
+			seen(o.(T))
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+		m, err := meta.ListAccessor(page)
+		if err != nil {
+			return "", err
+		}
+		if options.Continue = m.GetContinue(); options.Continue != "" {
+			continue
+		}
+		if n == 0 && none != nil {
+			none()
+		}
+		return m.GetResourceVersion(), nil
 	}
-	n := 0
-	err = meta.EachListItem(list, func(o runtime.Object) error {
-		n++
-		seen(o.(T))
-		return nil
-	})
-	if err != nil {
-		return "", err
-	}
-	if n == 0 && none != nil {
-		none()
-	}
-	m, err := meta.ListAccessor(list)
-	if err != nil {
-		return "", err
-	}
-	return m.GetResourceVersion(), nil
 }
 
 func (c *Client) watchGroup(ctx context.Context) {
@@ -175,7 +186,11 @@ func callInput(k *v1alpha1.ControlCall) *core.ControlCall {
 	if k.Status.StartTime != nil {
 		in.Start = k.Status.StartTime.Time
 	}
-	if k.Spec.Input != nil {
+	switch {
+	case k.Spec.Input == nil:
+	case len(k.Spec.Input.Raw) > v1alpha1.MaxControlInput:
+		in.InputSize = len(k.Spec.Input.Raw) // it will be refused, and can wait for long
+	default:
 		in.Input = json.RawMessage(k.Spec.Input.Raw)
 	}
 	return in

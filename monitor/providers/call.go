@@ -51,6 +51,9 @@ func (c *Client) carryOut(ctx context.Context, conn *grpc.ClientConn, call engin
 			return *refused, err
 		}
 	}
+	if call.Control != nil && c.version(call.TypeName) < versionWithBegin {
+		return controlAtOnce(ctx, providerv1.NewProviderServiceClient(conn), call)
+	}
 	return invoke(ctx, conn, call)
 }
 

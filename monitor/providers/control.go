@@ -59,4 +59,34 @@ func control(
 	}, err
 }
 
+// controlAtOnce carries out a call by a provider of before version 3 of the contract (RA
+// section 2.0), which answers control codes in the same call.
+func controlAtOnce(
+	ctx context.Context, api providerv1.ProviderServiceClient, call engine.Call,
+) (engine.Returned, error) {
+	input := &providerv1.ControlInput{
+		ControlCode: call.Control.Code, InBuffer: call.Control.Input, OutBufferSize: maxOutput,
+	}
+	var r interface {
+		GetOutput() *providerv1.ControlOutput
+	}
+	var err error
+	switch call.Op {
+	case engine.OpBeginResourceControl:
+		r, err = api.ResourceControl(ctx, &providerv1.ResourceControlRequest{ResourceId: call.ResourceID, Input: input})
+	case engine.OpBeginResourceTypeControl:
+		r, err = api.ResourceTypeControl(ctx, &providerv1.ResourceTypeControlRequest{
+			ResourceTypeName: call.TypeName, Input: input,
+		})
+	default:
+		return engine.Returned{
+			Status: engine.CodeNotImplemented, Message: "the provider's version of the contract has no calls as a user",
+		}, nil
+	}
+	out := r.GetOutput()
+	return engine.Returned{
+		Status: engine.Code(out.GetStatus()), Output: clipBytes(out.GetOutBuffer()), BytesReturned: out.GetBytesReturned(),
+	}, err
+}
+
 func clipBytes(b []byte) []byte { return b[:min(len(b), maxOutput)] }

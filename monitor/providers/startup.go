@@ -19,8 +19,9 @@ import (
 // The versions of the contract that the monitor drives, RA section 2.0: the first with
 // control codes that are answered at once, the last with those as a user.
 const (
-	oldestVersion = 0x100
-	newestVersion = 0x400
+	oldestVersion    = 0x100
+	newestVersion    = 0x400
+	versionWithBegin = 0x300
 )
 
 // startup is the part of an Open that comes before the first one of its type: Startup,
@@ -59,4 +60,14 @@ func (c *Client) startup(ctx context.Context, conn *grpc.ClientConn, call engine
 		c.started[name] = version
 	}
 	return nil, nil
+}
+
+// version is what Startup of a type agreed on.
+func (c *Client) version(typeName string) uint32 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v, ok := c.started[strings.ToLower(typeName)]; ok {
+		return v
+	}
+	return newestVersion
 }

@@ -4,6 +4,7 @@
 package providers
 
 import (
+	"context"
 	"testing"
 
 	pb "github.com/understudy-dev/understudy/api/provider/v1"
@@ -65,5 +66,42 @@ func TestStartupOfTheNextProcess(t *testing.T) {
 			t.Errorf("%s: Startup was called %d times", nonce, p.startups)
 		}
 		die()
+	}
+}
+
+func (p *provider) ResourceControl(_ context.Context, r *pb.ResourceControlRequest) (*pb.ResourceControlResponse, error) {
+	return &pb.ResourceControlResponse{Output: &pb.ControlOutput{OutBuffer: []byte("at once " + r.GetResourceId())}}, nil
+}
+
+func (p *provider) ResourceTypeControl(
+	_ context.Context, r *pb.ResourceTypeControlRequest,
+) (*pb.ResourceTypeControlResponse, error) {
+	return &pb.ResourceTypeControlResponse{Output: &pb.ControlOutput{Status: 234, BytesReturned: 7}}, nil
+}
+
+// Shows: ResourceControl, ResourceTypeControl.
+func TestAProviderOfVersion1AnswersControlsAtOnce(t *testing.T) {
+	r := newRig(t)
+	p := good()
+	p.startup = &pb.StartupResponse{Version: 0x200}
+	r.listen(p)
+	r.client.Expect("n1")
+	r.up("n1")
+	call := func(c engine.Call) engine.Returned {
+		c.Nonce, c.TypeName, c.Deadline = "n1", "Test", in(patience)
+		return r.client.Call(c)
+	}
+	call(engine.Call{Op: engine.OpOpen})
+	args := &engine.ControlArgs{Context: 1, Code: 7}
+	a := call(engine.Call{Op: engine.OpBeginResourceControl, ResourceID: "id", Control: args})
+	if a.Async || string(a.Output) != "at once id" {
+		t.Errorf("%+v", a)
+	}
+	a = call(engine.Call{Op: engine.OpBeginResourceTypeControl, Control: args})
+	if a.Async || a.Status != engine.CodeMoreData || a.BytesReturned != 7 {
+		t.Errorf("of the type: %+v", a)
+	}
+	if a := call(engine.Call{Op: engine.OpBeginResourceControlAsUser, Control: args}); a.Status != engine.CodeNotImplemented {
+		t.Errorf("as a user: %+v", a)
 	}
 }

@@ -159,7 +159,7 @@ func controlCalls(t *testing.T, g scene.Group) {
 	for name, spec := range map[string]understudyv1alpha1.ControlCallSpec{
 		"resource": {ResourceName: callerName, Code: "EXTEND"}, "type": {TypeName: callerName, Code: "EXTEND-TYPE"},
 	} {
-		spec.Input = &runtime.RawExtension{Raw: []byte(`{"milliseconds":600000}`)}
+		spec.Input = &runtime.RawExtension{Raw: []byte(`{"milliseconds":600000,"linger":3000}`)}
 		call := ok(g.Call(t.Context(), spec, 30*time.Second))(t)
 		mustSucceed(t, call)
 		if d := call.Status.DeadlineTime; d == nil || d.Sub(call.Status.StartTime.Time) < 9*time.Minute {

@@ -36,6 +36,8 @@ const (
 // Extension is the input of Extend and ExtendType.
 type Extension struct {
 	Milliseconds int64 `json:"milliseconds"`
+	// Linger is how many milliseconds the call goes on after that.
+	Linger int64 `json:"linger,omitempty"`
 }
 
 // Whoami is the output of Extend and ExtendType: who asked, if the call said so.
@@ -85,6 +87,9 @@ func Provider() provider.Provider {
 // kind is the type, with its control code.
 type kind struct{ provider.TypeFunc }
 
+// QuorumCapable: it wins every arbitration, and loses one when it is asked to say so.
+func (kind) QuorumCapable() bool { return true }
+
 // Control serves ExtendType.
 func (kind) Control(_ context.Context, call provider.ControlCall) ([]byte, provider.ControlWork, error) {
 	if call.Code != ExtendType {
@@ -101,6 +106,11 @@ func extend(call provider.ControlCall) ([]byte, provider.ControlWork, error) {
 	return nil, func(ctx context.Context) ([]byte, error) {
 		if err := call.Extend(ctx, time.Duration(e.Milliseconds)*time.Millisecond); err != nil {
 			return nil, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Duration(e.Linger) * time.Millisecond):
 		}
 		var who Whoami
 		if call.User != nil {
@@ -164,6 +174,10 @@ func (r *resource) IsAlive(context.Context) error {
 }
 
 func (r *resource) Close(context.Context) error { return nil }
+
+func (r *resource) Arbitrate(context.Context, int64) error { return nil }
+
+func (r *resource) Release(context.Context) error { return nil }
 
 func (r *resource) set(alive bool) {
 	r.mu.Lock()
