@@ -34,6 +34,7 @@ import (
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	providerv1 "github.com/understudy-dev/understudy/api/provider/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/layout"
 	"github.com/understudy-dev/understudy/internal/standin"
 	"github.com/understudy-dev/understudy/internal/testprovider/adversary"
 	"github.com/understudy-dev/understudy/monitor"
@@ -377,8 +378,8 @@ func burstsOver(times []time.Time, burst int) (worst string) {
 // Shows: SetResourceStatus, SetResourceStatusEx, SignalFailure, LogEvent, EndControlCall, EndTypeControlCall,
 // ExtendControlCall, ExtendResTypeControlCall, QuorumResourceLost, SetResourceLockedMode, SetResourceLockedModeEx,
 // SetResourceInMemoryNodeLocalProperties, SetInternalState, RaiseResTypeNotification, ChangeResourceProcessForDumps,
-// ChangeResTypeProcessForDumps, EnumResources, RequestDump, SetResourceWprPolicy,
-// ArmWprWatchdogForCurrentResourceCall, Report.
+// ChangeResTypeProcessForDumps, ResourceCallback, RequestDump, SetResourceWprPolicy,
+// ArmWprWatchdogForCurrentResourceCall.
 func TestAdversary(t *testing.T) {
 	a := newArena(t)
 	began := time.Now()
@@ -621,8 +622,8 @@ func (a *arena) bounded(what string, before usage, seconds float64) {
 	a.t.Helper()
 	after := a.monitor.usage()
 	a.t.Logf("before: %s; after: %s", before, after)
-	if more := after.peak - before.resident; more > memory {
-		a.t.Errorf("%s: %d KiB more at most, of %d", what, more, memory)
+	if more := after.peak - before.resident; more > memory || after.peak > layout.MonitorMemory>>10 {
+		a.t.Errorf("%s: %d KiB more at most, of %d, and %d in all", what, more, memory, after.peak)
 	}
 	if after.goroutines > before.goroutines+300 || after.handles > before.handles+20 {
 		a.t.Errorf("%s: %s, after %s", what, after, before)
@@ -656,7 +657,7 @@ func (a *arena) failed(reason string) {
 	a.t.Helper()
 	wait(a.t, "online again after "+reason, func() bool {
 		o := a.status()
-		return o.State == v1alpha1.StateOnline && o.LastFailure != nil && string(o.LastFailure.Reason) == reason
+		return o.State == v1alpha1.StateOnline && o.LastFailure != nil && o.LastFailure.Reason == reason
 	})
 }
 
@@ -705,7 +706,7 @@ func (a *arena) complete() {
 		tried[line.Method][line.Situation] = true
 	}
 	for _, m := range adversary.Callbacks() {
-		for _, situation := range strings.Fields(columns) {
+		for situation := range strings.FieldsSeq(columns) {
 			if !tried[string(m.Name())][situation] {
 				a.t.Errorf("%s was never tried: %s", m.Name(), situation)
 			}

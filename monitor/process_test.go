@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"github.com/understudy-dev/understudy/internal/layout"
 	"github.com/understudy-dev/understudy/monitor"
 )
 
@@ -29,26 +31,32 @@ import (
 // needs can be measured.
 const childVariable = "UNDERSTUDY_TEST_MONITOR"
 
+// childConfig is what a monitor is told that is in a process of its own.
+type childConfig struct {
+	Namespace, Group, PodName, PodUID, NodeName, StateDir, ContainersDir string
+	// Host, Token and CA reach the API server.
+	Host, Token string
+	CA          []byte
+}
+
 // runChild runs a monitor by the settings in the first line of standard input. Each
 // further line asks how many goroutines there are; at the end of them it ends.
 func runChild() int {
 	in := bufio.NewScanner(os.Stdin)
 	in.Buffer(nil, 1<<20)
-	var config monitor.Config
-	var access struct {
-		Host, Token string
-		CA          []byte
-	}
-	if !in.Scan() || json.Unmarshal(in.Bytes(), &access) != nil || !in.Scan() || json.Unmarshal(in.Bytes(), &config) != nil {
+	debug.SetMemoryLimit(layout.MonitorCollects) // as the real one does
+	var c childConfig
+	if !in.Scan() || json.Unmarshal(in.Bytes(), &c) != nil {
 		return 2
 	}
-	log, err := os.Create(filepath.Join(config.StateDir, "log"))
+	log, err := os.Create(filepath.Join(c.StateDir, "log"))
 	if err != nil {
 		return 2
 	}
-	config.Log = log
-	config.REST = &rest.Config{
-		Host: access.Host, BearerToken: access.Token, TLSClientConfig: rest.TLSClientConfig{CAData: access.CA},
+	config := monitor.Config{
+		Namespace: c.Namespace, Group: c.Group, PodName: c.PodName, PodUID: c.PodUID, PodIP: "10.0.0.1",
+		NodeName: c.NodeName, StateDir: c.StateDir, ContainersDir: c.ContainersDir, Log: log,
+		REST: &rest.Config{Host: c.Host, BearerToken: c.Token, TLSClientConfig: rest.TLSClientConfig{CAData: c.CA}},
 	}
 	ctx, end := context.WithCancel(context.Background())
 	go func() {
@@ -109,8 +117,11 @@ func startProcess(t *testing.T, config monitor.Config, token string) *process {
 		}
 	})
 	to := json.NewEncoder(p.in)
-	must(t, to.Encode(map[string]any{"Host": restConfig.Host, "Token": token, "CA": restConfig.CAData}))
-	must(t, to.Encode(config))
+	must(t, to.Encode(childConfig{
+		Namespace: config.Namespace, Group: config.Group, PodName: config.PodName, PodUID: config.PodUID,
+		NodeName: config.NodeName, StateDir: config.StateDir, ContainersDir: config.ContainersDir,
+		Host: restConfig.Host, Token: token, CA: restConfig.CAData,
+	}))
 	return p
 }
 
@@ -128,7 +139,7 @@ func (u usage) String() string {
 
 func (p *process) usage() (u usage) {
 	p.t.Helper()
-	dir := filepath.Join("/proc", strconv.Itoa(p.cmd.Process.Pid))
+	dir := fmt.Sprintf("/proc/%d", p.cmd.Process.Pid)
 	text, err := os.ReadFile(filepath.Join(dir, "status"))
 	must(p.t, err)
 	for line := range strings.Lines(string(text)) {

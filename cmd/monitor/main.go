@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"syscall"
 
@@ -49,6 +50,7 @@ func command() *cobra.Command {
 }
 
 func runMonitor(ctx context.Context) error {
+	debug.SetMemoryLimit(layout.MonitorCollects)
 	config := monitor.Config{
 		Namespace: os.Getenv(layout.EnvPodNamespace), Group: os.Getenv(layout.EnvGroup),
 		PodName: os.Getenv(layout.EnvPodName), PodUID: os.Getenv(layout.EnvPodUID), PodIP: os.Getenv(layout.EnvPodIP),

@@ -141,7 +141,7 @@ func monitor(in PodInput, graceSeconds int64, supervised []string) corev1.Contai
 			Requests: corev1.ResourceList{
 				corev1.ResourceCPU: resource.MustParse("10m"), corev1.ResourceMemory: resource.MustParse("32Mi"),
 			},
-			Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("128Mi")},
+			Limits: corev1.ResourceList{corev1.ResourceMemory: *resource.NewQuantity(layout.MonitorMemory, resource.BinarySI)},
 		},
 		SecurityContext: restricted(),
 		VolumeMounts:    mounts,

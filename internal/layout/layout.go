@@ -38,6 +38,13 @@ const (
 	ProviderSocket = "provider.sock"
 )
 
+// MonitorMemory is the limit of the monitor's container in bytes. From MonitorCollects on
+// it would rather collect garbage than come closer to that.
+const (
+	MonitorMemory   = 128 << 20
+	MonitorCollects = 80 << 20
+)
+
 // Programs in the operator's image.
 const (
 	// ImageInit is init in the image.

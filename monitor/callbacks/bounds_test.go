@@ -95,7 +95,7 @@ func TestValuesAreCounted(t *testing.T) {
 }
 
 // Whatever a request is full of, little of it is left that waits for the engine.
-// Shows: Report, LogEvent, SignalFailure, EndControlCall, EnumResources.
+// Shows: LogEvent, SignalFailure, EndControlCall, ResourceCallback.
 func TestLittleIsKeptOfALargeRequest(t *testing.T) {
 	r := serve(t)
 	kept := func(n int) uint64 {
@@ -132,7 +132,7 @@ func TestLittleIsKeptOfALargeRequest(t *testing.T) {
 	}
 }
 
-// Shows: LogEvent, SignalFailure, EnumResources.
+// Shows: LogEvent, SignalFailure, ResourceCallbackEx.
 func TestValuesWithoutAName(t *testing.T) {
 	r := serve(t)
 	for _, n := range []int32{99, -1} {

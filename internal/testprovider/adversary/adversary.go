@@ -72,7 +72,9 @@ func Callbacks() []protoreflect.MethodDescriptor {
 }
 
 // Make makes a callback, and records how it was answered.
-func (c *Caller) Make(ctx context.Context, m protoreflect.MethodDescriptor, situation string, r proto.Message) (string, error) {
+func (c *Caller) Make(
+	ctx context.Context, m protoreflect.MethodDescriptor, situation string, r proto.Message,
+) (string, error) {
 	out, err := c.Call(ctx, m, r)
 	answer := Read(out, err)
 	if c.to == nil {

@@ -67,7 +67,9 @@ func (p *Provider) Serve(ctx context.Context, socket string) error {
 }
 
 func (p *Provider) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
-	return &pb.GetInfoResponse{Name: "adversary.test", ProtocolVersions: []uint32{1}, ResourceTypes: []string{TypeName}}, nil
+	return &pb.GetInfoResponse{
+		Name: "adversary.test", ProtocolVersions: []uint32{1}, ResourceTypes: []string{TypeName},
+	}, nil
 }
 
 func (p *Provider) GetCapabilities(context.Context, *pb.GetCapabilitiesRequest) (*pb.GetCapabilitiesResponse, error) {

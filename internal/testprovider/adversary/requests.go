@@ -96,7 +96,7 @@ func Request(m protoreflect.MethodDescriptor, to Target) (proto.Message, error) 
 	case "ArmWprWatchdogForCurrentResourceCall":
 		return &pb.ArmWprWatchdogForCurrentResourceCallRequest{ResourceHandle: to.Handle}, nil
 	}
-	return nil, fmt.Errorf("the callback %s is not in the table of the adversary: add it, and what it is answered", m.Name())
+	return nil, fmt.Errorf("the adversary has no request of the callback %s: add one, and what it is answered", m.Name())
 }
 
 // properties have one name, of so many bytes of JSON in all as the value makes it.
