@@ -314,18 +314,3 @@ func TestLockedModeAcrossARestartOfTheMonitor(t *testing.T) {
 		h.want(h.snap("a").LockedMode == nil, "%+v", h.snap("a"))
 	})
 }
-
-// Each change stores the whole state while other providers wait: there are not many.
-func TestLockedModeIsNotToggledWithoutEnd(t *testing.T) {
-	g := online(t, res("a"))
-	refused := 0
-	for i := range 100 {
-		if g.cb(Callback{Container: "c", Handle: "a", SetLockedMode: &SetLockedMode{Enabled: i%2 == 0}}).Code == CodeTypeBusy {
-			refused++
-		}
-	}
-	// The eighth change unlocked it, and unlocking what is not locked is none.
-	g.want(refused == 46, "%d of 100 refused", refused)
-	g.pass(sec)
-	g.want(g.cb(Callback{Container: "c", Handle: "a", SetLockedMode: &SetLockedMode{Enabled: true}}).Code == CodeSuccess, "for ever")
-}
