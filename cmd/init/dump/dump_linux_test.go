@@ -184,6 +184,9 @@ func TestCore(t *testing.T) {
 	}
 	found := false
 	for _, p := range f.Progs {
+		if p.Filesz == 0 {
+			continue // nothing of it can be read, or there was no room: the race detector maps much
+		}
 		b := make([]byte, p.Filesz)
 		if _, err := p.ReadAt(b, 0); err != nil {
 			t.Fatalf("%+v: %v", p.ProgHeader, err)
