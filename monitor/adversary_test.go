@@ -622,7 +622,7 @@ func (a *arena) bounded(what string, before usage, seconds float64) {
 	a.t.Helper()
 	after := a.monitor.usage()
 	a.t.Logf("before: %s; after: %s", before, after)
-	if more := after.peak - before.resident; more > memory || after.peak > layout.MonitorMemory>>10 {
+	if more := after.peak - before.resident; more > memory && !raced || after.peak > layout.MonitorMemory>>10 && !raced {
 		a.t.Errorf("%s: %d KiB more at most, of %d, and %d in all", what, more, memory, after.peak)
 	}
 	if after.goroutines > before.goroutines+300 || after.handles > before.handles+20 {

@@ -76,7 +76,7 @@ func (h *Handle) SetNodeLocalProperties(ctx context.Context, properties map[stri
 }
 
 // RaiseTypeNotification publishes a notification of the resource's type, at most 4 KiB.
-// Called again after an error without a code it may be raised twice. RA 1.13.
+// It may be raised twice: if the monitor dies before it answers, it is said again. RA 1.13.
 func (h *Handle) RaiseTypeNotification(ctx context.Context, payload []byte) error {
 	return h.in.ask(ctx, "RaiseResTypeNotification", func(ctx context.Context) (coded, error) {
 		return h.in.monitor.RaiseResTypeNotification(ctx, &pb.RaiseResTypeNotificationRequest{

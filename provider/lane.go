@@ -96,6 +96,17 @@ func (l *lane) push(r *report) {
 			l.sending.stale = true
 		}
 	}
+	if r.kind == lostReport {
+		// Once, and before all that waits: a host that lost it is to stop now.
+		l.drop(func(q *report) bool { return q.kind == lostReport && q != l.sending })
+		at := 0
+		if l.sending != nil {
+			at = 1
+		}
+		l.queue = slices.Insert(l.queue, at, r)
+		l.kick()
+		return
+	}
 	if len(l.queue) >= maxQueued {
 		if i := slices.IndexFunc(l.queue, func(q *report) bool { return q.kind == logReport && q != l.sending }); i >= 0 {
 			l.queue = slices.Delete(l.queue, i, i+1)
@@ -247,10 +258,9 @@ func (l *lane) finish(r *report) {
 }
 
 // unanswered says whether a try left the outcome unknown, so that it is repeated.
-// RESOURCE_EXHAUSTED is a monitor that limits how fast it is called.
 func unanswered(err error) bool {
 	switch status.Code(err) {
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled, codes.ResourceExhausted:
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return true
 	}
 	return false

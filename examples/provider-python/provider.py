@@ -74,7 +74,7 @@ class Monitor:
                 return self.calls[name](request, timeout=2, wait_for_ready=True)
             except grpc.RpcError as error:
                 again = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED,
-                         grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+                         grpc.StatusCode.CANCELLED)
                 if error.code() not in again:
                     print(f"{name}: {error.details()}", file=sys.stderr)
                     return None

@@ -203,11 +203,10 @@ func clip(s string, limit int) string {
 	if len(s) <= limit {
 		return s
 	}
-	s = s[:limit]
-	for len(s) > 0 && !utf8.ValidString(s[max(0, len(s)-utf8.UTFMax):]) {
-		s = s[:len(s)-1]
+	for limit > 0 && !utf8.RuneStart(s[limit]) {
+		limit--
 	}
-	return strings.Clone(s)
+	return strings.Clone(s[:limit])
 }
 
 // nameable is a handle, or the name of a type: itself, or, if it is longer than any, a

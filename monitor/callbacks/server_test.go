@@ -323,9 +323,10 @@ func TestConnectionsAreBounded(t *testing.T) {
 }
 
 func TestClip(t *testing.T) {
-	for _, s := range []string{"", "abc", "abcdefgh", "abcdefghi", "abcdefgä", "abcdefg€", "abcde😀", "abcdef😀", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
+	for _, s := range []string{"", "abc", "abcdefgh", "abcdefghi", "abcdefgä", "abcdefg€", "abcde😀", "abcdef😀", "世世世世", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"} {
 		got := clip(s, 8)
-		if len(got) > 8 || !strings.HasPrefix(s, got) || utf8.ValidString(s) && !utf8.ValidString(got) {
+		short := utf8.ValidString(s) && len(got) < min(len(s), 8-utf8.UTFMax+1)
+		if len(got) > 8 || short || !strings.HasPrefix(s, got) || utf8.ValidString(s) && !utf8.ValidString(got) {
 			t.Errorf("%q became %q", s, got)
 		}
 	}

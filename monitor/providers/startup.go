@@ -47,6 +47,7 @@ func (c *Client) startup(ctx context.Context, conn *grpc.ClientConn, call engine
 		return &engine.Returned{Status: engine.Code(r.GetStatus()), Message: fmt.Sprintf(
 			"Startup of the type %s: the monitor drives versions %#x to %#x of the contract", call.TypeName,
 			oldestVersion, newestVersion)}, nil
+	case r.GetVersion() == 0: // not said: whatever its capabilities say
 	case r.GetVersion() < oldestVersion || r.GetVersion() > newestVersion:
 		return &engine.Returned{Status: engine.CodeRevisionMismatch, Message: fmt.Sprintf(
 			"Startup of the type %s answers version %#x: want one from %#x to %#x", call.TypeName, r.GetVersion(),

@@ -129,7 +129,13 @@ func (f *folder) create(name string, limit int64) (*file, error) {
 		return nil, ioError("list", f.path, err)
 	}
 	var used int64
-	for _, e := range slices.Concat(dumps, others) {
+	for _, e := range others {
+		used += e.bytes
+	}
+	if used+limit > maxFolder { // before any dump goes in vain
+		return nil, fmt.Errorf("%s holds %d bytes of files that are no dumps: remove them", f.path, used)
+	}
+	for _, e := range dumps {
 		used += e.bytes
 	}
 	for len(dumps) > 0 && (len(dumps) >= maxFiles || used+limit > maxFolder) {
@@ -138,9 +144,6 @@ func (f *folder) create(name string, limit int64) (*file, error) {
 		}
 		used -= dumps[0].bytes
 		dumps = dumps[1:]
-	}
-	if used+limit > maxFolder {
-		return nil, fmt.Errorf("%s holds %d bytes of files that are no dumps: remove them", f.path, used)
 	}
 	// Exclusive: a link that a program has put there is not followed.
 	fd, err := syscall.Open(path.Join(f.path, name),

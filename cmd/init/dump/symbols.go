@@ -9,6 +9,8 @@ import (
 	"bytes"
 	"debug/elf"
 	"fmt"
+	"io"
+	"math"
 	"path"
 	"strconv"
 	"time"
@@ -63,13 +65,33 @@ func (s *symbols) name(pid int, a *area, off uint64) string {
 	return name
 }
 
+// maxHeaders bounds what is read of a file to find its tables, in bytes: the file is a
+// program's, and may say that it has gigabytes of them.
+const maxHeaders = 4 << 20
+
+// frugal reads so many bytes and no more.
+type frugal struct {
+	io.ReaderAt
+	left int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *frugal) ReadAt(b []byte, off int64) (int, error) {
+	if f.left -= int64(len(b)); f.left < 0 {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return f.ReaderAt.ReadAt(b, off)
+}
+
 func (s *symbols) module(pid int, name string) *module {
 	m, ok := s.modules[name]
 	if ok || len(s.modules) >= maxModules {
 		return m
 	}
 	if f, err := openRegular(path.Join(s.proc, strconv.Itoa(pid), "root", name)); err == nil {
-		if e, err := elf.NewFile(f); err == nil {
+		r := &frugal{ReaderAt: f, left: maxHeaders}
+		if e, err := elf.NewFile(r); err == nil {
+			r.left = math.MaxInt64 // tables are read piece by piece
 			m = &module{file: e, fd: f}
 		} else {
 			f.close()
