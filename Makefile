@@ -146,7 +146,9 @@ test-integration: ## Suites with the tag envtest, against a real API server (bui
 	@packages="$(call packages-tagged,envtest)"; \
 	[[ -n $$packages ]] || { echo "no suite has the tag envtest"; exit 0; }; \
 	KUBEBUILDER_ASSETS="$$(go run ./hack/localcluster assets)"; export KUBEBUILDER_ASSETS; \
-	set -x; go test -race -tags envtest $$packages
+	set -x; go test -race -tags envtest $$packages; \
+	: What a flood costs is judged without the race detector.; \
+	go test -tags envtest -run TestAdversary ./monitor
 
 .PHONY: test-e2e
 test-e2e: ## End to end on a local cluster of real kubelets (root).

@@ -572,7 +572,7 @@ func (a *arena) flood(streams int, length time.Duration) {
 	took := time.Since(began).Seconds()
 	calls, reports := float64(n.Calls.Load())/took, float64(n.Reports.Load())/took
 	a.t.Logf("%.0f calls and %.0f reports a second; its neighbour waited %v at most", calls, reports, <-longest)
-	if calls < 100 || calls+reports < 2000 {
+	if calls < 100 || calls+reports < 2000 && !raced {
 		a.t.Error("that is no flood")
 	}
 	a.bounded("flood", before, took)

@@ -5,5 +5,5 @@
 
 package monitor_test
 
-// raced: with the race detector a program needs several times its memory.
+// raced: with the race detector a program needs several times its memory and time.
 const raced = true
