@@ -6,6 +6,7 @@
 package controllers_test
 
 import (
+	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -363,6 +364,9 @@ func TestChildrenAreMended(t *testing.T) {
 	var role *rbacv1.Role
 	g.Eventually(func(g Gomega) {
 		role = get(g, t, ns, "understudy-db", &rbacv1.Role{})
+		// The first plan may have been without the resource.
+		named := func(r rbacv1.PolicyRule) bool { return slices.Contains(r.ResourceNames, "redis") }
+		g.Expect(slices.ContainsFunc(role.Rules, named)).To(BeTrue())
 		get(g, t, ns, "db", &corev1.Service{})
 	}, soon, "50ms").Should(Succeed())
 	rules := role.Rules
