@@ -92,7 +92,6 @@ const (
 	ReasonNeedWithdrawn    Reason = "NeedWithdrawn"    // the failover is not needed any more
 	ReasonStopFailed       Reason = "StopFailed"       // asked to be emptied, and no proof came
 	ReasonUnexpectedReport Reason = "UnexpectedReport" // SetResourceStatus with nothing pending
-	ReasonUnknownHandle    Reason = "UnknownHandle"    // a callback for a resource not hosted there
 	ReasonBadReport        Reason = "BadReport"        // a value that is not in the contract
 	ReasonPlanRefused      Reason = "PlanRefused"      // the plan contradicts itself
 	ReasonBadEvent         Reason = "BadEvent"         // an event that does not hold exactly one kind
@@ -105,7 +104,6 @@ const (
 	ReasonNoDump           Reason = "DumpFailed"       // there is none
 	ReasonTypeMissing      Reason = "TypeNotServed"    // the provider does not serve the type
 	ReasonRestarting       Reason = "Restarting"
-	ReasonControlTimedOut  Reason = "ControlTimedOut"
 	ReasonCancelled        Reason = "Cancelled"     // Cancel was called for a control call that was deleted
 	ReasonFailuresReset    Reason = "FailuresReset" // the control code RESET-FAILURES
 	ReasonDisowned         Reason = "OtherEpoch"    // found running under another epoch
