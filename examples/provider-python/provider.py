@@ -36,6 +36,7 @@ OPEN_NOTES = 0x02800005  # of the type: how many resources are open
 
 MAX_BUFFER = 64 << 10
 VERSIONS = (0x400, 0x300)
+STOP = (signal.SIGTERM, signal.SIGINT)
 
 
 def serve_method(service, name, function):
@@ -433,11 +434,10 @@ def main():
         ("grpc.max_receive_message_length", 1 << 20), ("grpc.max_send_message_length", 1 << 20)])
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service.full_name, handlers)])
     server.add_insecure_port("unix:" + socket)
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(signum, lambda *_: stopped.set())
     server.start()
     os.chmod(socket, 0o666)  # the monitor is another user
-    stopped.wait()
+    signal.sigwait(STOP)
+    stopped.set()
     # Ownership is about to end: everything goes, at once.
     provider.terminate_all()
     server.stop(None)
@@ -446,5 +446,8 @@ def main():
 stopped = threading.Event()
 
 if __name__ == "__main__":
+    # Waited for, not handled: a handler runs on the main thread between any two instructions, and would wait for ever
+    # for a lock that the main thread holds there. Blocked before there is another thread, which would get the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
     monitor = Monitor(os.environ["UNDERSTUDY_MONITOR_SOCKET"])
     main()
