@@ -71,18 +71,22 @@ type box struct {
 	lines  chan string
 	stdout *os.File
 	stderr *safeBuffer
+	// deafen closes the reading ends of stdout and stderr.
+	deafen func()
+	limit  *cgroup
 	// exited is closed when init is gone, and then code is what it exited with.
 	exited chan struct{}
 	code   int
 }
 
 // boxOptions are for enter: nproc, noproc, masked; undrained leaves the
-// container's stdout and stderr unread.
+// container's stdout and stderr unread; limit is for init and all below it.
 type boxOptions struct {
 	uid       int
 	enter     string
 	undrained bool
 	env       []string
+	limit     *cgroup
 }
 
 // newRoot makes a container's root, with what the tests put into each.
@@ -120,7 +124,7 @@ func startBox(t *testing.T, root string, o boxOptions, initArgs ...string) *box 
 	t.Helper()
 	bin, err := binaries()
 	must(t, err)
-	b := &box{t: t, root: root, lines: make(chan string, 10_000), stderr: &safeBuffer{}, exited: make(chan struct{})}
+	b := &box{t: t, root: root, limit: o.limit, lines: make(chan string, 10_000), stderr: &safeBuffer{}, exited: make(chan struct{})}
 	args := append([]string{"enter", root, strconv.Itoa(o.uid), o.enter, "/init"}, initArgs...)
 	b.cmd = exec.Command(filepath.Join(bin, "actor"), args...)
 	b.cmd.Env = append([]string{"UNDERSTUDY_NONCE=stale"}, o.env...)
@@ -136,6 +140,10 @@ func startBox(t *testing.T, root string, o boxOptions, initArgs ...string) *box 
 		must(t, err)
 	}
 	_, _ = outW.Close(), errW.Close()
+	b.deafen = func() { _, _ = out.Close(), errR.Close() }
+	if o.limit != nil {
+		o.limit.add(b.cmd.Process.Pid)
+	}
 	b.ns = pidNamespace(b.cmd.Process.Pid)
 	drained := make(chan struct{})
 	go func() {
@@ -158,7 +166,7 @@ func startBox(t *testing.T, root string, o boxOptions, initArgs ...string) *box 
 		_ = b.cmd.Process.Kill()
 		<-b.exited
 		<-drained
-		_, _ = out.Close(), errR.Close()
+		b.deafen()
 		if t.Failed() {
 			t.Logf("stderr of the container:\n%s", b.stderr.String())
 		}

@@ -32,25 +32,49 @@ func TestHardGuard(t *testing.T) {
 		{"root", boxOptions{}, 1},
 		{"bomb", boxOptions{uid: nobody, enter: "nproc"}, 100},
 		{"hide", boxOptions{}, 1},
+		{"closed", boxOptions{uid: nobody}, 1},
 		{"flood", boxOptions{uid: nobody, undrained: true}, 1},
 	} {
 		t.Run(c.actor+"/"+strconv.Itoa(c.options.uid), func(t *testing.T) {
 			b, p, nonce := guardedBox(t, c.options, c.actor)
-			b.crowd(nonce, c.least)
-			g := p.guardUp(1, 200*time.Millisecond, 400*time.Millisecond)
-			if boottime() < g.G2 && len(b.alive(nonce)) < c.least && boottime() < g.G2 {
-				t.Fatal("the processes did not live until the hard guard")
-			}
-			onTime(t, "dead", b.dead(nonce), g.G2)
-			empty := p.expect(guardv1.Empty)
-			onTime(t, "told", boottime(), g.G2)
-			if empty.Nonce == nonce || empty.Nonce == "" {
-				t.Fatalf("empty %+v after the period %s", empty, nonce)
-			}
-			// The standby is back.
-			b.crowd(empty.Nonce, 1)
+			hardGuard(b, p, nonce, c.least)
 		})
 	}
+}
+
+// hardGuard sets a guard and shows that it ends the period of nonce, in which at
+// least so many processes live, and that the next one begins.
+func hardGuard(b *box, p *peer, nonce string, least int) {
+	b.t.Helper()
+	b.crowd(nonce, least)
+	g := p.guardUp(1, 200*time.Millisecond, 400*time.Millisecond)
+	if boottime() < g.G2 && len(b.alive(nonce)) < least && boottime() < g.G2 {
+		b.t.Fatal("the processes did not live until the hard guard")
+	}
+	onTime(b.t, "dead", b.dead(nonce), g.G2)
+	empty := p.expect(guardv1.Empty)
+	onTime(b.t, "told", boottime(), g.G2)
+	if empty.Nonce == nonce || empty.Nonce == "" {
+		b.t.Fatalf("empty %+v after the period %s", empty, nonce)
+	}
+	// The standby is back.
+	b.crowd(empty.Nonce, 1)
+}
+
+// TestHardGuardStoppedTree: a child, its child and a daemon are all stopped by
+// SIGSTOP, so that none of them hears the soft guard.
+func TestHardGuardStoppedTree(t *testing.T) {
+	b, p, nonce := guardedBox(t, boxOptions{uid: nobody}, "tree")
+	for range 2 {
+		b.up() // the other two
+	}
+	var pids []int
+	eventually(t, "three processes", func() bool { pids = b.alive(nonce); return len(pids) == 3 })
+	for _, pid := range pids {
+		must(t, syscall.Kill(pid, syscall.SIGSTOP))
+		eventually(t, "a process to stop", func() bool { return state(t, pid) == 'T' })
+	}
+	hardGuard(b, p, nonce, 3)
 }
 
 // TestHardGuardForeignUser: init may not kill another user's process, so it

@@ -69,6 +69,14 @@ func main() {
 		for {
 			fmt.Println(strings.Repeat("x", 1000))
 		}
+	case "closed":
+		up()
+		for fd := range 3 {
+			check(syscall.Close(fd))
+		}
+		stubborn()
+	case "hungry":
+		hungry()
 	case "hide":
 		// Mounts an empty /proc over the real one.
 		check(syscall.Mount("tmpfs", "/proc", "tmpfs", 0, ""))
@@ -98,7 +106,7 @@ func up() { fmt.Printf("up %d %s\n", os.Getpid(), os.Getenv("UNDERSTUDY_NONCE"))
 
 // stubborn ends by SIGKILL only.
 func stubborn() {
-	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT)
+	signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGPIPE)
 	up()
 	for {
 		time.Sleep(time.Hour)
@@ -115,12 +123,32 @@ func spawn(role string) {
 // bomb forks without end. Only raw system calls: the Go runtime does not live on
 // in the children.
 func bomb() {
-	pause := syscall.NsecToTimespec(int64(time.Millisecond))
+	pause := syscall.NsecToTimespec(int64(20 * time.Millisecond))
 	for {
 		if _, _, errno := syscall.RawSyscall(syscall.SYS_CLONE, uintptr(syscall.SIGCHLD), 0, 0); errno != 0 {
 			nap(&pause)
 		}
 	}
+}
+
+// hungry takes more memory than it may have once it is told to.
+func hungry() {
+	signal.Ignore(syscall.SIGTERM)
+	order := make(chan os.Signal, 1)
+	signal.Notify(order, syscall.SIGUSR1)
+	spawn("stubborn")
+	up()
+	<-order
+	const most, piece = 1 << 30, 1 << 20
+	eaten := make([][]byte, 0, most/piece)
+	for range most / piece {
+		b := make([]byte, piece)
+		for at := 0; at < len(b); at += 4096 {
+			b[at] = 1
+		}
+		eaten = append(eaten, b)
+	}
+	check(fmt.Errorf("ate %d MiB and lived", len(eaten)))
 }
 
 func exists(path string) bool {
