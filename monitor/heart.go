@@ -65,8 +65,10 @@ type readyFile string
 
 func readyIn(stateDir string) readyFile { return readyFile(filepath.Join(stateDir, ReadyFile)) }
 
-func (f readyFile) create(content string) error {
-	if err := os.WriteFile(string(f), []byte(content), 0o600); err != nil {
+// create makes the file. It stays empty, as that needs no room on a disk that is full: what
+// runs under a monitor that comes back then shall go on.
+func (f readyFile) create() error {
+	if err := os.WriteFile(string(f), nil, 0o600); err != nil {
 		return fmt.Errorf("saying that the monitor is ready: %w", err)
 	}
 	return f.touch()

@@ -97,7 +97,7 @@ func TestReadyAndLive(t *testing.T) {
 		}
 	}
 	check("before it", false, false)
-	must(t, f.create("inc"))
+	must(t, f.create())
 	check("at first", true, true)
 	old := time.Unix(0, clock.Now().Boot-int64(beatMost)-1)
 	must(t, os.Chtimes(string(f), old, old))
@@ -113,7 +113,7 @@ func TestReadyAndLive(t *testing.T) {
 // far as it did.
 func TestReadyFileOfAnEarlierLife(t *testing.T) {
 	dir := t.TempDir()
-	must(t, readyIn(dir).create("an earlier life"))
+	must(t, readyIn(dir).create())
 	err := Run(t.Context(), Config{StateDir: dir, ContainersDir: filepath.Join(dir, "missing")})
 	if err == nil {
 		t.Error("it runs without its containers")

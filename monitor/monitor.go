@@ -115,7 +115,7 @@ func run(ctx context.Context, config Config, end <-chan string) error {
 	if l.alarm, err = clock.NewAlarm(ctx); err != nil {
 		return err
 	}
-	if err := ready.create(settings.Inc); err != nil {
+	if err := ready.create(); err != nil {
 		return err
 	}
 	defer func() { _ = ready.remove() }()
