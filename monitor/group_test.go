@@ -49,8 +49,12 @@ func (w *world) lease() (*coordinationv1.Lease, leasev1.Record) {
 	w.t.Helper()
 	l := &coordinationv1.Lease{}
 	must(w.t, api.Get(w.t.Context(), types.NamespacedName{Namespace: w.namespace, Name: leasev1.Name("db")}, l))
+	var renewed *time.Time // nil before the first owner
+	if l.Spec.RenewTime != nil {
+		renewed = &l.Spec.RenewTime.Time
+	}
 	r, err := leasev1.Decode(leasev1.Lease{
-		UID: string(l.UID), ResourceVersion: l.ResourceVersion, Annotations: l.Annotations, RenewTime: &l.Spec.RenewTime.Time,
+		UID: string(l.UID), ResourceVersion: l.ResourceVersion, Annotations: l.Annotations, RenewTime: renewed,
 		HolderIdentity: l.Spec.HolderIdentity, LeaseDurationSeconds: l.Spec.LeaseDurationSeconds,
 	})
 	must(w.t, err)

@@ -7,6 +7,7 @@ package monitor_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,6 +32,10 @@ import (
 // needs can be measured.
 const childVariable = "UNDERSTUDY_TEST_MONITOR"
 
+// logSuffix is what its log is called after its state folder, which may be too small
+// for it.
+const logSuffix = ".log"
+
 // childConfig is what a monitor is told that is in a process of its own.
 type childConfig struct {
 	Namespace, Group, PodName, PodUID, NodeName, StateDir, ContainersDir string
@@ -49,7 +54,7 @@ func runChild() int {
 	if !in.Scan() || json.Unmarshal(in.Bytes(), &c) != nil {
 		return 2
 	}
-	log, err := os.Create(filepath.Join(c.StateDir, "log"))
+	log, err := os.OpenFile(c.StateDir+logSuffix, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return 2
 	}
@@ -79,15 +84,34 @@ type process struct {
 	in  io.WriteCloser
 	out *bufio.Reader
 	log string
+	// said is what it wrote to stderr; ended is closed at its end.
+	said  bytes.Buffer
+	ended chan struct{}
 }
 
-func startProcess(t *testing.T, config monitor.Config, token string) *process {
+// logged tells whether its log has some text.
+func (p *process) logged(text string) bool {
+	log, err := os.ReadFile(p.log)
+	must(p.t, err)
+	return bytes.Contains(log, []byte(text))
+}
+
+// kill ends it as the kernel does.
+func (p *process) kill() {
+	p.t.Helper()
+	must(p.t, p.cmd.Process.Kill())
+	<-p.ended
+}
+
+// startProcess starts a monitor, by a command that becomes it if there is one.
+func startProcess(t *testing.T, config monitor.Config, token string, by ...string) *process {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
-	p := &process{t: t, cmd: exec.Command(self), log: filepath.Join(config.StateDir, "log")}
+	by = append(by, self)
+	p := &process{t: t, cmd: exec.Command(by[0], by[1:]...), log: config.StateDir + logSuffix, ended: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), childVariable+"=1")
-	p.cmd.Stderr = os.Stderr
+	p.cmd.Stderr = io.MultiWriter(os.Stderr, &p.said)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	p.in, err = p.cmd.StdinPipe()
 	must(t, err)
@@ -96,9 +120,8 @@ func startProcess(t *testing.T, config monitor.Config, token string) *process {
 	p.out = bufio.NewReader(out)
 	// The parent's death is that of the thread that started it.
 	started := make(chan error)
-	ended := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(p.ended)
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		err := p.cmd.Start()
@@ -110,7 +133,7 @@ func startProcess(t *testing.T, config monitor.Config, token string) *process {
 	must(t, <-started)
 	t.Cleanup(func() {
 		_ = p.in.Close()
-		<-ended
+		<-p.ended
 		if t.Failed() {
 			text, _ := os.ReadFile(p.log)
 			t.Logf("the monitor said\n%s", text[max(0, len(text)-6000):])

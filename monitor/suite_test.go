@@ -53,6 +53,10 @@ func TestMain(m *testing.M) {
 	if os.Getenv(childVariable) != "" {
 		os.Exit(runChild())
 	}
+	if path := os.Getenv(providerVariable); path != "" {
+		(&testProvider{w: &world{}}).run(path)(context.Background())
+		return
+	}
 	// Most of what the tests do is wait.
 	_ = flag.Set("test.parallel", "6")
 	env := &envtest.Environment{CRDDirectoryPaths: []string{"../config/crd/bases"}, ErrorIfCRDPathMissing: true}
