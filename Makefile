@@ -182,6 +182,12 @@ demo-images: ## Build the images of examples and tests into dist/images (Debian,
 	go run ./hack/images debian --packages redis-server,redis-tools \
 		--name demo-redis:dev --entrypoint redis-server -o dist/images/demo-redis.tar
 
+.PHONY: postgres-image
+postgres-image: ## Build the image of examples/fencing into dist/images (Debian, root).
+	@mkdir -p dist/images
+	go run ./hack/images debian --packages postgresql \
+		--name demo-postgres:dev -o dist/images/demo-postgres.tar
+
 .PHONY: chart
 chart: ## Package the Helm chart into dist.
 	$(HELM) package $(CHART) --destination dist

@@ -97,6 +97,11 @@ func TestQuotes(t *testing.T) {
 	if !strings.Contains(read(t, "providers.md"), "```yaml\n"+read(t, "../examples/provider-sdk/link.yaml")+"```") {
 		t.Error("providers.md does not quote examples/provider-sdk/link.yaml as it is")
 	}
+	for file, language := range map[string]string{"fence.sql": "sql", "writer.sh": "sh"} {
+		if !strings.Contains(read(t, "fencing.md"), "```"+language+"\n"+read(t, "../examples/fencing/"+file)+"```") {
+			t.Errorf("fencing.md does not quote examples/fencing/%s as it is", file)
+		}
+	}
 }
 
 // TestNamedTests: a test that a page names exists.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -82,10 +83,12 @@ at once. It needs no shell, no privileges and no place to write but its socket.`
 		}
 		ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 		defer stop()
+		// Beside the socket is the one folder that a provider can surely write to.
+		epochs := filepath.Join(filepath.Dir(os.Getenv(provider.SocketEnv)), application.EpochDir)
 		return provider.Serve(ctx, provider.Provider{
 			Name:    "application.understudy.dev",
 			Version: version,
-			Types:   map[string]provider.Type{application.Name: application.New(family)},
+			Types:   map[string]provider.Type{application.Name: application.New(family, epochs)},
 		})
 	}
 	return cmd

@@ -19,7 +19,8 @@ const (
 	// MonitorDir is the folder of the monitor's sockets as a supervised
 	// container sees it: read-only, so that no program can unlink them.
 	MonitorDir = "/understudy/monitor"
-	// ProviderDir is the folder in which a provider makes its socket.
+	// ProviderDir is the folder in which a provider makes its socket, and what it wants
+	// others in its container to see.
 	ProviderDir = "/understudy/provider"
 	// DumpDir is where init writes dumps: a volume of the container, which the monitor
 	// sees read-only.

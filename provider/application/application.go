@@ -16,6 +16,8 @@ import (
 const (
 	// Name of the resource type.
 	Name = "application"
+	// EpochDir is the folder of the epochs' files, beside the provider's socket.
+	EpochDir = "epoch"
 	// inline is how long a stop may take before it becomes a worker, so that most
 	// programs are offline in one call. RA 2.0: calls answer within 300 ms.
 	inline = 100 * time.Millisecond
@@ -27,14 +29,18 @@ const (
 )
 
 // New makes the resource type. All that its resources run belongs to a family, of
-// which a process has one.
-func New(family *supervise.Family) provider.Type {
+// which a process has one. The epoch of each is in a file of its name below a folder.
+func New(family *supervise.Family, epochs string) provider.Type {
 	return provider.TypeFunc(func(_ context.Context, args provider.OpenArgs) (provider.Resource, error) {
 		props, err := decode(args.Properties)
 		if err != nil {
 			return nil, provider.Errorf(provider.ErrorInvalidData, "%v", err)
 		}
-		return &application{family: family, name: args.Name, handle: args.Handle, props: props}, nil
+		epoch := newEpochFile(epochs, args.Name)
+		_ = gone(epoch.path) // an earlier life of the process may have left it, and nothing else
+		return &application{
+			family: family, name: args.Name, handle: args.Handle, props: props, epoch: epoch,
+		}, nil
 	})
 }
 
@@ -43,6 +49,7 @@ type application struct {
 	family *supervise.Family
 	name   string
 	handle *provider.Handle
+	epoch  *epochFile
 
 	mu    sync.Mutex
 	props *Properties
@@ -71,17 +78,24 @@ func (a *application) Online(ctx context.Context, args provider.OnlineArgs) (pro
 		return nil, provider.Errorf(provider.ErrorInvalidState, "an earlier run is not gone: %v", err)
 	}
 	kills := memoryKills(cgroups)
+	epochPath, forget, err := a.epoch.write(args.Epoch)
+	if err != nil {
+		// A full disk keeps no program down that does without the file.
+		a.handle.LogEvent(provider.LogWarning, "no %s: %v", epochFileEnv, err)
+	}
 	program, err := a.family.Start(ctx, supervise.Spec{
 		Command: props.Command,
 		Dir:     props.WorkingDirectory,
-		Env:     props.environment(a.name, a.handle.String(), args.Epoch),
+		Env:     props.environment(a.name, a.handle.String(), args.Epoch, epochPath),
 	})
 	if err != nil {
+		forget()
 		return nil, provider.Errorf(provider.ErrorOnlineFailed, "%v", err)
 	}
 	a.mu.Lock()
 	a.program, a.props, a.stopping = program, props, false
 	a.mu.Unlock()
+	go func() { <-program.Empty(); forget() }()
 	if ctx.Err() != nil {
 		// Terminated while it was being started; Terminate comes again and finds it.
 		return nil, ctx.Err()

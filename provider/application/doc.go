@@ -6,6 +6,9 @@
 // and then kills it, checks it by process, command, TCP, HTTP or gRPC, and reports
 // its end at once. One provider process serves any number of resources.
 //
+// The program finds the epoch of its ownership in its environment, and everybody in
+// the container in a file.
+//
 // "Stopped" is proven: nothing that the program started is left. See package
 // supervise for how, and for who dies with whom.
 //

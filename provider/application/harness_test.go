@@ -45,10 +45,11 @@ func TestMain(m *testing.M) {
 func serve() {
 	family, err := supervise.NewFamily("supervise")
 	if err == nil {
+		epochs := filepath.Join(filepath.Dir(os.Getenv(provider.SocketEnv)), application.EpochDir)
 		ctx, _ := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		err = provider.Serve(ctx, provider.Provider{
 			Name:  "application.test",
-			Types: map[string]provider.Type{application.Name: application.New(family)},
+			Types: map[string]provider.Type{application.Name: application.New(family, epochs)},
 		})
 	}
 	if err != nil {

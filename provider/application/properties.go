@@ -63,6 +63,9 @@ type NetCheck struct {
 	Service string `json:"service"` // gRPC
 }
 
+// epochFileEnv tells the program where its epochFile is.
+const epochFileEnv = "UNDERSTUDY_EPOCH_FILE"
+
 // decode checks properties and fills in defaults.
 func decode(s *structpb.Struct) (*Properties, error) {
 	p := &Properties{}
@@ -141,8 +144,9 @@ func (c *Check) timeout() time.Duration {
 
 // environment is what the program finds: the container's, then the resource's,
 // then who it is. A program that writes to a shared store hands UNDERSTUDY_EPOCH
-// to it, which refuses an epoch smaller than one that it has seen.
-func (p *Properties) environment(name, uid string, epoch int64) []string {
+// to it, which refuses an epoch smaller than one that it has seen. The path of the
+// epoch's file is empty if there is none.
+func (p *Properties) environment(name, uid string, epoch int64, epochPath string) []string {
 	values := map[string]string{}
 	var order []string
 	set := func(name, value string) {
@@ -166,6 +170,7 @@ func (p *Properties) environment(name, uid string, epoch int64) []string {
 	set("UNDERSTUDY_RESOURCE", name)
 	set("UNDERSTUDY_RESOURCE_UID", uid)
 	set("UNDERSTUDY_EPOCH", fmt.Sprint(epoch))
+	set(epochFileEnv, epochPath)
 	env := make([]string, len(order))
 	for i, name := range order {
 		env[i] = name + "=" + values[name]

@@ -57,6 +57,16 @@ func (c *Cluster) LoadOther(ctx context.Context, tag string) error {
 	return c.Local.Load(ctx, filepath.Join(c.root, "dist", "images", "understudy-"+tag+".tar"))
 }
 
+// LoadPostgres builds the image of examples/fencing and loads it into the nodes.
+func (c *Cluster) LoadPostgres(ctx context.Context) error {
+	c.Say("building and loading demo-postgres:dev")
+	_, err := Command{Args: []string{"make", "--silent", "postgres-image"}, Dir: c.root, Within: 30 * time.Minute}.Run(ctx)
+	if err != nil {
+		return err
+	}
+	return c.Local.Load(ctx, filepath.Join(c.root, "dist", "images", "demo-postgres.tar"))
+}
+
 // imageMark tells one build of the operator's image from another of the same name.
 func (c *Cluster) imageMark() (string, error) {
 	f, err := os.Open(filepath.Join(c.root, "dist", "images", images[0].file))

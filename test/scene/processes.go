@@ -117,18 +117,23 @@ func (c Container) Processes() ([]Process, error) {
 	return list, nil
 }
 
-// look reads the name of a process, and whether it lives, from /proc/PID/stat.
+// look reads the name of a process, and whether it lives.
 func look(pid int) (command string, alive bool) {
+	command, state := stat(pid)
+	return command, state != 0 && state != 'Z' && state != 'X'
+}
+
+// stat reads name and state of a process from /proc/PID/stat; 0 if there is none.
+func stat(pid int) (command string, state byte) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return "", false
+		return "", 0
 	}
 	open, shut := strings.IndexByte(string(text), '('), strings.LastIndexByte(string(text), ')')
 	if open < 0 || shut < open || shut+2 >= len(text) {
-		return "", false
+		return "", 0
 	}
-	state := text[shut+2]
-	return string(text[open+1 : shut]), state != 'Z' && state != 'X'
+	return string(text[open+1 : shut]), text[shut+2]
 }
 
 // Alive tells whether a process lives: a dead one that nobody has reaped does not.
