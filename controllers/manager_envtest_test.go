@@ -10,6 +10,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -69,6 +70,9 @@ func TestManagerKeepsToItsOwn(t *testing.T) {
 			return &appsv1.ControllerRevision{
 				ObjectMeta: meta(name, ours), Revision: 1, Data: runtime.RawExtension{Raw: []byte(`{}`)},
 			}
+		},
+		func(name string, ours bool) client.Object {
+			return &batchv1.Job{ObjectMeta: meta(name, ours), Spec: jobSpec()}
 		},
 		func(name string, ours bool) client.Object { return &rbacv1.Role{ObjectMeta: meta(name, ours)} },
 		func(name string, ours bool) client.Object {
