@@ -125,8 +125,9 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 		return r.fenceRecord(ctx, s, *failed, step.job)
 	case step.end == batchv1.JobFailed:
 		return r.tellFencing(ctx, s, step.job, understudyv1alpha1.ReasonFencingFailed, fmt.Sprintf(
-			"The Job %s, which was to end the host %s on the node %s, failed: look at its pods, and delete the Job to try again, "+
-				"or, if the node is off for certain, fence the host by hand", step.job.Name, failed.Host.Name, failed.Host.Spec.NodeName))
+			"The Job %s, which was to end the host %s on the node %s, failed: look at its pods, and delete the Job to try "+
+				"again, or, if the node is off for certain, fence the host by hand",
+			step.job.Name, failed.Host.Name, failed.Host.Spec.NodeName))
 	}
 	return r.tellStarted(ctx, s, *failed, step.job)
 }
@@ -151,15 +152,13 @@ func (r *groupReconciler) confirmFailed(
 	if err := r.live.Get(ctx, s.leaseKey(), lease); err != nil {
 		return nil, nil, client.IgnoreNotFound(err)
 	}
-	record, err := leasev1.Decode(fromLease(lease))
-	if err != nil {
-		return nil, nil, nil // the condition OwnerLost says so
+	if record, bad := leasev1.Decode(fromLease(lease)); bad == nil {
+		if now := failedStop(g, &record, s.pods); now != nil && now.Mark() == failed.Mark() {
+			return lease, &record, nil
+		}
 	}
-	if now := failedStop(g, &record, s.pods); now == nil || now.Mark() != failed.Mark() {
-		s.again(conflictDelay)
-		return nil, nil, nil
-	}
-	return lease, &record, nil
+	s.again(conflictDelay)
+	return nil, nil, nil
 }
 
 // startFencing runs the agent.
@@ -279,7 +278,8 @@ func fencingJobs(
 	ctx context.Context, from client.Reader, g *understudyv1alpha1.ResourceGroup,
 ) ([]batchv1.Job, error) {
 	var list batchv1.JobList
-	if err := from.List(ctx, &list, client.InNamespace(g.Namespace), client.MatchingLabels(builders.Labels(g.Name))); err != nil {
+	ours := client.MatchingLabels(builders.Labels(g.Name))
+	if err := from.List(ctx, &list, client.InNamespace(g.Namespace), ours); err != nil {
 		return nil, fmt.Errorf("listing the Jobs that fence: %w", err)
 	}
 	return slices.DeleteFunc(list.Items, func(j batchv1.Job) bool { return !isFencingJob(g, &j) }), nil
@@ -307,7 +307,8 @@ func (r *groupReconciler) dropFencing(
 // deleteJob deletes a Job with its pods, which the API server would leave.
 func (r *groupReconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
 	uid := job.UID
-	err := r.Delete(ctx, job, client.Preconditions{UID: &uid}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	err := r.Delete(ctx, job, client.Preconditions{UID: &uid},
+		client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting the Job %s: %w", job.Name, err)
 	}
