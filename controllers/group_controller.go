@@ -151,7 +151,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		if !controllerutil.ContainsFinalizer(s.group, understudyv1alpha1.Finalizer) {
 			return ctrl.Result{}, nil
 		}
-		return s.result(r.phases(ctx, s, r.collect, r.loadPlan, r.record, r.retire))
+		return s.result(r.phases(ctx, s, r.collect, r.loadPlan, r.record, r.fence, r.retire))
 	}
 	if ends, err := r.endsWithNamespace(ctx, s.group); ends || err != nil {
 		return result(0, err)
@@ -165,7 +165,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		return s.result(err)
 	}
 	return s.result(r.everyPhase(ctx, s,
-		r.record, r.makePlan, r.dropDeleted, r.access, r.service, r.tellAccepted,
+		r.record, r.fence, r.makePlan, r.dropDeleted, r.access, r.service, r.tellAccepted,
 		r.budget, r.hosts, r.upgrade, r.endRollout, r.markHosts, r.succession, r.releaseResources,
 		r.countNodes, r.report))
 }

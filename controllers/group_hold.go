@@ -176,6 +176,9 @@ func (r *groupReconciler) dropAccess(ctx context.Context, s *groupScope) error {
 // finalizer off the group, or its owner made the record again after the group was gone.
 // A record goes when it is not held or ran out, and what its owner needs goes after it.
 func (r *groupReconciler) leftovers(ctx context.Context, s *groupScope) error {
+	if err := r.dropFencing(ctx, r.Client, s.group); err != nil {
+		return err
+	}
 	lease := &coordinationv1.Lease{}
 	err := r.Get(ctx, s.leaseKey(), lease)
 	if client.IgnoreNotFound(err) != nil {

@@ -134,6 +134,9 @@ func (r *groupReconciler) deleteEverything(ctx context.Context, s *groupScope) e
 	if err := r.deleteOwn(ctx, s, builders.BudgetName(s.group.Name), &policyv1.PodDisruptionBudget{}); err != nil {
 		return err
 	}
+	if err := r.dropFencing(ctx, r.live, s.group); err != nil {
+		return err
+	}
 	revisions, err := r.revisions(ctx, s)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -69,6 +70,7 @@ func setupGroup(mgr ctrl.Manager, b base) error {
 		Watches(&coordinationv1.Lease{}, r.leases).
 		// A Service has no generation, and one without a selector no status.
 		Watches(&corev1.Service{}, byLabel).
+		Watches(&batchv1.Job{}, byLabel).
 		Watches(&rbacv1.Role{}, byLabel).
 		Watches(&rbacv1.RoleBinding{}, byLabel).
 		// Its status follows each pod.

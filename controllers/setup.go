@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -70,6 +71,7 @@ func CacheOptions() cache.Options {
 			&rbacv1.RoleBinding{}:           ours,
 			&discoveryv1.EndpointSlice{}:    ours,
 			&appsv1.ControllerRevision{}:    ours,
+			&batchv1.Job{}:                  ours,
 
 			&understudyv1alpha1.ControlCall{}: {Transform: stripCall},
 		},

@@ -27,6 +27,9 @@ const (
 	// AnnotationGroupUID, on host pods, is the UID of their group: an owner reference
 	// goes when somebody deletes the group with --cascade=orphan.
 	AnnotationGroupUID = GroupName + "/group-uid"
+	// AnnotationFences, on Jobs that fence, says whom, under which epoch, and since when
+	// its stop has failed: a Job counts for that alone.
+	AnnotationFences = GroupName + "/fences"
 	// LabelManagedBy marks what the manager may write: its policies look for it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"
 	// ManagedBy is the value of LabelManagedBy.
@@ -60,6 +63,18 @@ const (
 	UpdateRolling UpdateStrategyType = "RollingUpdate"
 	// UpdateOnDelete replaces those that somebody deletes.
 	UpdateOnDelete UpdateStrategyType = "OnDelete"
+)
+
+// StopFailurePolicy is what is done while a stop cannot be proven.
+//
+// +kubebuilder:validation:Enum=Block;Fence
+type StopFailurePolicy string
+
+const (
+	// StopFailureBlock keeps the lease until the stop is proven or a person fences.
+	StopFailureBlock StopFailurePolicy = "Block"
+	// StopFailureFence runs an agent that ends the owner's host.
+	StopFailureFence StopFailurePolicy = "Fence"
 )
 
 // ResourceState is CLUSTER_RESOURCE_STATE, RA section 3.5.
@@ -246,6 +261,20 @@ const (
 	// ConditionStopFailed (monitor of the owner): True while a stop could not be
 	// proven; the lease is kept so that nothing starts elsewhere.
 	ConditionStopFailed = "StopFailed"
+
+	// ConditionFencing (manager), with the policy Fence: True while the agent is at work;
+	// False, how that ended; absent if it never began, or the stop was proven after all.
+	ConditionFencing = "Fencing"
+	// ReasonFencingStarted says that the Job was created.
+	ReasonFencingStarted = "FencingStarted"
+	// ReasonFenced says that it completed, and that the Lease says so.
+	ReasonFenced = "Fenced"
+	// ReasonFencingFailed says that it failed.
+	ReasonFencingFailed = "FencingFailed"
+	// ReasonAgentMissing says that there is no CronJob of the name that the group gives.
+	ReasonAgentMissing = "AgentMissing"
+	// ReasonAgentRefused says that the API server takes no Job of it.
+	ReasonAgentRefused = "AgentRefused"
 
 	// ConditionOwnerLost (manager): True when the lease ran out and nobody took it.
 	ConditionOwnerLost = "OwnerLost"

@@ -20,6 +20,7 @@ import (
 
 // companions are fields without which a value within its bounds breaks another rule.
 var companions = map[string]string{
+	"ResourceGroup.spec.stopFailure.cronJobName":            `{stopFailure: {policy: Fence}}`,
 	"ClusterResource.spec.retryPeriodOnFailureMilliseconds": `{restartPeriodMilliseconds: 0}`,
 	"ControlCall.spec.resourceName":                         `{code: COUNT}`,
 	"ControlCall.spec.typeName":                             `{code: COUNT}`,

@@ -64,6 +64,10 @@ type ResourceGroupSpec struct {
 	// +optional
 	UpdateStrategy UpdateStrategy `json:"updateStrategy,omitzero"`
 
+	// stopFailure says what is done when a stop cannot be proven; default nothing.
+	// +optional
+	StopFailure *StopFailure `json:"stopFailure,omitempty"`
+
 	// template is the host pod. Containers that resources name run under the
 	// monitor; their command is replaced.
 	// What a rule cannot say, such as what only supervised containers may not
@@ -89,6 +93,28 @@ type UpdateStrategy struct {
 	// +optional
 	// +kubebuilder:default=RollingUpdate
 	Type UpdateStrategyType `json:"type,omitempty"`
+}
+
+// StopFailure says what is done while the condition StopFailed is True: something of
+// the group may still run on its owner, which therefore keeps the lease.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.policy) || self.policy != 'Fence' || has(self.cronJobName)",message="the policy Fence needs the name of the CronJob whose jobTemplate ends a host",fieldPath=".cronJobName"
+// +kubebuilder:validation:XValidation:rule="has(self.policy) && self.policy == 'Fence' || !has(self.cronJobName)",message="only the policy Fence runs an agent: set policy to Fence or remove the field",fieldPath=".cronJobName"
+type StopFailure struct {
+	// policy is Block (default): wait until the stop is proven or a person fences; or
+	// Fence: run an agent that ends the owner's host. To set it to Fence, or to name
+	// another agent, needs the verb fence on the group.
+	// +optional
+	// +kubebuilder:default=Block
+	Policy StopFailurePolicy `json:"policy,omitempty"`
+	// cronJobName is the CronJob of the namespace, usually a suspended one, whose
+	// jobTemplate is the agent: a Job of it that completes is the word that the host is
+	// stopped. Only with Fence.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=52
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`
+	CronJobName string `json:"cronJobName,omitempty"`
 }
 
 // GroupService describes the Service of a group.
@@ -129,7 +155,7 @@ type GroupServicePort struct {
 // ResourceGroupStatus is what became of a group.
 type ResourceGroupStatus struct {
 	// conditions are Accepted, HostsReady, ServiceReady, OwnerLost, GuardWeakened,
-	// Retiring (manager); Ready, StopFailed, Locked (monitor of the owner).
+	// Fencing, Retiring (manager); Ready, StopFailed, Locked (monitor of the owner).
 	// +optional
 	// +listType=map
 	// +listMapKey=type

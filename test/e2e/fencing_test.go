@@ -6,163 +6,158 @@
 package e2e
 
 import (
-	"context"
-	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/test/scene"
 )
 
-// TestPausedOwner plays examples/fencing: all that is on the owner's host stands still,
-// the guard as well, until another host has taken over and announced its epoch to the
-// store. Then the program goes on, and for a while it alone: nothing on its host can end
-// it. The store refuses what it writes.
-func TestPausedOwner(t *testing.T) {
-	must(t, cluster.LoadPostgres(t.Context()))
-	f := fencing{Group: scene.Group{Cluster: cluster, Namespace: stage(t), Name: "fencing"}}
-	_, err := cluster.Kubectl(t.Context(), "apply", "--namespace", f.Namespace, "-k", "examples/fencing")
-	must(t, err)
-	must(t, f.WaitReady(t.Context(), 3*time.Minute))
-	t.Run("EpochFile", f.epochFile)
-	t.Run("Refused", func(t *testing.T) {
-		stale := f.pauseOwner(t, func(old int64) (bool, string, error) {
-			log, err := cluster.Kubectl(t.Context(), "logs", "--namespace", f.Namespace, "deploy/fencing-store")
-			n := strings.Count(log, fmt.Sprintf("stale epoch %d:", old))
-			return n > 0, fmt.Sprintf("%d refusals", n), err
-		})
-		if stale != 0 {
-			t.Errorf("%d rows were written under a stale epoch", stale)
-		}
-		if twice := f.count(t, "SELECT count(*) - count(DISTINCT n) FROM entries"); twice != 0 {
-			t.Errorf("%d numbers stand there twice", twice)
-		}
-	})
-	// The same store without its check takes what a program writes that goes on: the
-	// above could have failed.
-	t.Run("NotRefused", func(t *testing.T) {
-		f.ask(t, `CREATE OR REPLACE FUNCTION check_epoch(mine bigint) RETURNS void LANGUAGE plpgsql AS 'BEGIN END'`)
-		before := f.count(t, "SELECT count(*) - count(DISTINCT n) FROM entries")
-		stale := f.pauseOwner(t, func(int64) (bool, string, error) {
-			twice := f.count(t, "SELECT count(*) - count(DISTINCT n) FROM entries")
-			return twice > before, fmt.Sprintf("%d numbers stand there twice", twice), nil
-		})
-		if stale == 0 {
-			t.Error("no row was written under a stale epoch")
-		}
-	})
+// powerSwitch is what ends nodes. It answers when a node is dead, and remembers which.
+type powerSwitch struct {
+	address string
+	mu      sync.Mutex
+	ended   []string
 }
 
-// fencing is examples/fencing in a namespace.
-type fencing struct{ scene.Group }
-
-// writer is its program.
-var writer = scene.Program{Command: "sh", Argument: "/fencing/writer.sh"}
-
-// ask asks the store.
-func (f fencing) ask(t *testing.T, statement string) string {
+func newPowerSwitch(t *testing.T) *powerSwitch {
 	t.Helper()
-	return ok(cluster.Kubectl(t.Context(), "exec", "--namespace", f.Namespace, "deploy/fencing-store", "--",
-		"psql", "--no-psqlrc", "--tuples-only", "--no-align", "--command", statement))(t)
-}
-
-func (f fencing) count(t *testing.T, statement string) int64 {
-	t.Helper()
-	return ok(strconv.ParseInt(strings.TrimSpace(f.ask(t, statement)), 10, 64))(t)
-}
-
-func (f fencing) written(t *testing.T, epoch int64) int64 {
-	t.Helper()
-	return f.count(t, fmt.Sprintf("SELECT count(*) FROM entries WHERE epoch = %d", epoch))
-}
-
-// epochFile checks that a command of kubectl exec finds the program's epoch.
-func (f fencing) epochFile(t *testing.T) {
-	owner := ok(f.Owner(t.Context()))(t)
-	const path = "/understudy/provider/epoch/writer"
-	text := ok(cluster.Exec(t.Context(), f.Namespace, owner.PodName, "writer", "cat", path))(t)
-	if text != fmt.Sprintln(owner.Epoch) {
-		t.Errorf("%s has %q, want %d", path, text, owner.Epoch)
-	}
-	standby, _, err := f.Standby(t.Context())
-	must(t, err)
-	if _, err := cluster.Exec(t.Context(), f.Namespace, standby, "writer", "cat", path); err == nil {
-		t.Error("the standby has such a file, too")
-	}
-}
-
-// pauseOwner has all of the owner stand still until another host writes, and then its
-// program go on, without anything that could end it until something is seen. It returns
-// how many rows were written under the stale epoch.
-func (f fencing) pauseOwner(t *testing.T, seen func(old int64) (bool, string, error)) int64 {
-	t.Helper()
-	must(t, f.WaitRight(t.Context(), 2*time.Minute))
-	old := ok(f.Owner(t.Context()))(t)
-	f.until(t, "rows of the owner", func() (bool, string, error) {
-		n := f.written(t, old.Epoch)
-		return n >= 5, fmt.Sprintf("%d rows", n), nil
-	})
-	program := ok(f.OwnerContainer(t.Context(), "writer"))(t)
-	monitor := ok(f.OwnerContainer(t.Context(), monitorContainer))(t)
-	resume := func() error {
-		for _, c := range []scene.Container{program, monitor} {
-			if err := c.Resume(func(scene.Process) bool { return true }); err != nil {
-				return err
-			}
+	// Where the API server is, nodes reach this machine.
+	api := ok(url.Parse(cluster.REST.Host))(t)
+	listener := ok(new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(api.Hostname(), "0")))(t)
+	s := &powerSwitch{address: listener.Addr().String()}
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /off/{node}", func(w http.ResponseWriter, r *http.Request) {
+		node := r.PathValue("node")
+		// Whoever asked may go: a node that is half dead helps nobody.
+		if err := cluster.Local.Kill(t.Context(), node); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
 		}
-		return nil
-	}
-	t.Cleanup(func() { // before the stage's
-		if err := resume(); err != nil {
-			t.Error(err)
-		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.ended = append(s.ended, node)
 	})
-	must(t, cluster.Pause(t.Context(), program, monitor))
-
-	f.until(t, "another host to write", func() (bool, string, error) {
-		owner, err := f.Owner(t.Context())
-		if err != nil {
-			return false, "", err
-		}
-		epoch := f.count(t, "SELECT epoch FROM fence")
-		n := f.written(t, owner.Epoch)
-		return owner.PodUID != old.PodUID && owner.State == understudyv1alpha1.GroupOnline && epoch == owner.Epoch && n >= 5,
-			fmt.Sprintf("%s on %s, epoch %d with %d rows, announced %d", owner.State, owner.PodName, owner.Epoch, n, epoch), nil
-	})
-	next := ok(f.Owner(t.Context()))(t)
-	if pids := ok(program.Find(writer))(t); len(pids) == 0 {
-		t.Fatal("the old program is dead, not stopped: this proves nothing")
-	}
-	before := f.written(t, old.Epoch)
-
-	must(t, program.Resume(func(p scene.Process) bool { return p.Command != "init" && p.Command != "provider" }))
-	f.until(t, "what the old program does", func() (bool, string, error) { return seen(old.Epoch) })
-	must(t, resume())
-	f.until(t, "the end of the old program", func() (bool, string, error) {
-		pids, err := program.Find(writer)
-		return len(pids) == 0, fmt.Sprint(pids), err
-	})
-
-	// The old host stands by, and is good for it: the group can go back there.
-	must(t, f.WaitRight(t.Context(), 2*time.Minute))
-	if now := ok(f.Owner(t.Context()))(t); now.PodUID != next.PodUID || now.Epoch != next.Epoch {
-		t.Errorf("the owner is %s, epoch %d; it was %s, %d", now.PodName, now.Epoch, next.PodName, next.Epoch)
-	}
-	stale := f.written(t, old.Epoch) - before
-	ok(f.Call(t.Context(), understudyv1alpha1.ControlCallSpec{Code: understudyv1alpha1.CodeMove}, time.Minute))(t)
-	must(t, f.WaitRight(t.Context(), 2*time.Minute))
-	if now := ok(f.Owner(t.Context()))(t); now.PodUID != old.PodUID {
-		t.Errorf("the owner is %s after the move, want %s", now.PodName, old.PodName)
-	}
-	t.Logf("epoch %d was paused, %d took over; %d stale rows", old.Epoch, next.Epoch, stale)
-	return stale
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	return s
 }
 
-// until waits for a condition.
-func (f fencing) until(t *testing.T, what string, check func() (bool, string, error)) {
-	t.Helper()
-	must(t, cluster.Wait(t.Context(), what, time.Minute, func(context.Context) (bool, string, error) { return check() }))
+func (s *powerSwitch) all() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.ended, ",")
+}
+
+// agent asks the switch, and is content only with its word that the node is dead.
+func (s *powerSwitch) agent(namespace string) *batchv1.CronJob {
+	host, port, _ := net.SplitHostPort(s.address)
+	script := "exec 3<>/dev/tcp/" + host + "/" + port + `
+		printf 'POST /off/%s HTTP/1.1\r\nHost: switch\r\nConnection: close\r\n\r\n' "$UNDERSTUDY_NODE" >&3
+		read -r _ code _ <&3
+		[ "$code" = 200 ]`
+	return &batchv1.CronJob{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "power-off"},
+		Spec: batchv1.CronJobSpec{
+			Schedule: "0 0 1 1 *", Suspend: ptr.To(true),
+			JobTemplate: batchv1.JobTemplateSpec{Spec: batchv1.JobSpec{
+				BackoffLimit: ptr.To[int32](2),
+				Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+					RestartPolicy: corev1.RestartPolicyNever,
+					SecurityContext: &corev1.PodSecurityContext{
+						RunAsNonRoot: ptr.To(true), RunAsUser: ptr.To[int64](10001),
+						SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
+					},
+					Containers: []corev1.Container{{
+						Name: "power-off", Image: "demo-redis:dev", Command: []string{"bash", "-c", script},
+						SecurityContext: &corev1.SecurityContext{
+							AllowPrivilegeEscalation: ptr.To(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}},
+						},
+					}},
+				}},
+			}},
+		},
+	}
+}
+
+// TestStopFailureIsFenced: a stop cannot be proven, and an agent switches the owner's
+// node off. Only then does the other host begin, at once.
+func TestStopFailureIsFenced(t *testing.T) {
+	namespace := stage(t)
+	power := newPowerSwitch(t)
+	must(t, cluster.Client.Create(t.Context(), power.agent(namespace)))
+	l := caught(t, namespace, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		// Longer than the agent takes: the lease of a dead owner would run out.
+		s.LeaseDurationSeconds = 15
+		s.StopFailure = &understudyv1alpha1.StopFailure{Policy: understudyv1alpha1.StopFailureFence, CronJobName: "power-off"}
+	})
+	began := time.Now()
+	entry := ok(l.WaitEntry(t.Context(), l.mark, 2*time.Minute))(t)
+	t.Logf("online %s after StopFailed: %s", time.Since(began), scene.DescribeEntry(entry))
+	if entry.Kind != scene.KindFailover || entry.Cause != "Fenced" || power.all() != l.owner.NodeName {
+		t.Errorf("%s; ended were %q; want that it was fenced, and the node %s alone ended",
+			scene.DescribeEntry(entry), power.all(), l.owner.NodeName)
+	}
+	if scene.Alive(l.pid) || scene.Alive(l.init) {
+		t.Error("what could not be stopped lives")
+	}
+	l.takenOver(t, time.Minute)
+	o := ok(l.Get(t.Context()))(t)
+	c := apimeta.FindStatusCondition(o.Status.Conditions, understudyv1alpha1.ConditionFencing)
+	if c == nil || c.Reason != understudyv1alpha1.ReasonFenced {
+		t.Errorf("the condition Fencing is %+v", c)
+	}
+}
+
+// TestBreakGlass: a person ends the host of a stop that cannot be proven, and says so.
+func TestBreakGlass(t *testing.T) {
+	namespace := stage(t)
+	for user, role := range map[string]string{"ada": "admin", "eve": "edit"} {
+		must(t, cluster.Client.Create(t.Context(), &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: user},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+		}))
+	}
+	l := caught(t, namespace, func(s *understudyv1alpha1.ResourceGroupSpec) { s.LeaseDurationSeconds = 15 })
+	fence := func(user string, epoch int64) error {
+		_, err := cluster.Kubectl(t.Context(), "--as", user, "--namespace", namespace, "annotate", "lease", leasev1.Name(l.Name),
+			leasev1.KeyFencedEpoch+"="+strconv.FormatInt(epoch, 10), leasev1.KeyFencedBy+"="+user)
+		return err
+	}
+	for _, one := range []struct {
+		user   string
+		epoch  int64
+		reason string
+	}{
+		{"eve", l.owner.Epoch, "needs the verb fence on the ResourceGroup liar"},
+		{"ada", l.owner.Epoch + 1, "a fence is for the present owner, whose epoch is " + strconv.FormatInt(l.owner.Epoch, 10)},
+		{"ada", l.owner.Epoch - 1, "a fence is for the present owner"},
+	} {
+		if err := fence(one.user, one.epoch); err == nil || !strings.Contains(err.Error(), one.reason) {
+			t.Errorf("%s fences the epoch %d: %v, want it refused with %q", one.user, one.epoch, err, one.reason)
+		}
+	}
+	l.lives(t)
+	must(t, cluster.Local.Kill(t.Context(), l.owner.NodeName))
+	must(t, fence("ada", l.owner.Epoch))
+	if entry := ok(l.WaitEntry(t.Context(), l.mark, time.Minute))(t); entry.Cause != "Fenced" {
+		t.Errorf("%s, want it for the fence", scene.DescribeEntry(entry))
+	}
+	l.takenOver(t, time.Minute)
 }

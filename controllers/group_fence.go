@@ -1,0 +1,316 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/controllers/plan"
+	"github.com/understudy-dev/understudy/internal/builders"
+)
+
+// The verb fence is what the policy of the record asks for, of people and of us alike.
+// +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=fence
+// +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=get
+// +kubebuilder:rbac:groups=batch,resources=jobs,verbs=get;list;watch;create;delete
+
+// failedStop is the stop for which the group's policy asks for an agent; nil if there
+// is none. The owner's word counts only under the epoch that the record has. The node
+// is that of the pod, whatever the owner says it is; an owner whose pod is gone has no
+// token any more, so that its lease runs out by itself.
+func failedStop(
+	g *understudyv1alpha1.ResourceGroup, record *leasev1.Record, pods []corev1.Pod,
+) *builders.FencingInput {
+	failed := apimeta.FindStatusCondition(g.Status.Conditions, understudyv1alpha1.ConditionStopFailed)
+	owner := g.Status.Owner
+	switch {
+	case !fences(g), failed == nil, failed.Status != metav1.ConditionTrue, owner == nil,
+		record == nil, !record.Held(), record.Fenced(), owner.Epoch != record.Epoch, owner.PodUID != record.HolderUID:
+		return nil
+	}
+	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return string(p.UID) == record.HolderUID })
+	if i < 0 || pods[i].Spec.NodeName == "" {
+		return nil
+	}
+	return &builders.FencingInput{
+		Group: g.Name, Host: &pods[i], Epoch: record.Epoch, Since: failed.LastTransitionTime,
+	}
+}
+
+func fences(g *understudyv1alpha1.ResourceGroup) bool {
+	return g.Spec.StopFailure != nil && g.Spec.StopFailure.Policy == understudyv1alpha1.StopFailureFence
+}
+
+// fencingStep is what is to be done about the Jobs of a group.
+type fencingStep struct {
+	// drop are Jobs for what is over: an agent that is late, or one that ended when
+	// the same host was to be fenced before, whose word would count once more.
+	drop []*batchv1.Job
+	// start says that the agent is to be run.
+	start bool
+	// job is the one for this very stop, and end how it ended; empty while it runs.
+	job *batchv1.Job
+	end batchv1.JobConditionType
+}
+
+// nextFencing judges the Jobs by the stop that failed. A finished one is kept for people
+// to read, until another is needed. A Job that somebody deletes is made again: to end
+// what has ended harms nobody.
+func nextFencing(failed *builders.FencingInput, jobs []batchv1.Job) fencingStep {
+	step := fencingStep{start: failed != nil}
+	for i := range jobs {
+		job := &jobs[i]
+		end, leaving := jobEnd(job), !job.DeletionTimestamp.IsZero()
+		if failed != nil && job.Name == failed.JobName() {
+			step.start = false // if it is not the right one, the name is free when it is gone
+		}
+		switch {
+		case leaving:
+		case failed != nil && job.Annotations[understudyv1alpha1.AnnotationFences] == failed.Mark():
+			step.job, step.end = job, end
+		case failed != nil || end == "":
+			step.drop = append(step.drop, job)
+		}
+	}
+	return step
+}
+
+// jobEnd is how a Job ended, once its pods have; empty before.
+func jobEnd(job *batchv1.Job) batchv1.JobConditionType {
+	for _, c := range job.Status.Conditions {
+		if c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) {
+			return c.Type
+		}
+	}
+	return ""
+}
+
+// fence ends the host of an owner whose stop failed, if the group's policy says so: an
+// agent does it, and its word is written into the record, for that epoch alone. Jobs
+// are all that is to be remembered, so that another manager goes on where one died.
+func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
+	jobs, err := fencingJobs(ctx, r.Client, s.group)
+	if err != nil {
+		return err
+	}
+	failed := failedStop(s.group, s.recorded, s.pods)
+	step := nextFencing(failed, jobs)
+	for _, job := range step.drop {
+		if err := r.deleteJob(ctx, job); err != nil {
+			return err
+		}
+	}
+	switch {
+	case failed == nil:
+		return r.tellFencingOver(ctx, s, jobs)
+	case step.start:
+		return r.startFencing(ctx, s, *failed)
+	case step.job == nil:
+		return nil
+	case step.end == batchv1.JobComplete:
+		return r.fenceRecord(ctx, s, *failed, step.job)
+	case step.end == batchv1.JobFailed:
+		return r.tellFencing(ctx, s, step.job, understudyv1alpha1.ReasonFencingFailed, fmt.Sprintf(
+			"The Job %s, which was to end the host %s on the node %s, failed: look at its pods, and delete the Job to try "+
+				"again, or, if the node is off for certain, fence the host by hand",
+			step.job.Name, failed.Host.Name, failed.Host.Spec.NodeName))
+	}
+	return r.tellStarted(ctx, s, *failed, step.job)
+}
+
+func (r *groupReconciler) tellStarted(
+	ctx context.Context, s *groupScope, failed builders.FencingInput, job *batchv1.Job,
+) error {
+	return r.tellFencing(ctx, s, job, understudyv1alpha1.ReasonFencingStarted, fmt.Sprintf(
+		"The Job %s is ending the host %s on the node %s, whose stop is not proven (epoch %d)",
+		job.Name, failed.Host.Name, failed.Host.Spec.NodeName, failed.Epoch))
+}
+
+// confirmFailed asks the API server itself for what was judged by the cache: a node is
+// ended for it, or a rival begins.
+func (r *groupReconciler) confirmFailed(
+	ctx context.Context, s *groupScope, failed builders.FencingInput,
+) (*coordinationv1.Lease, *leasev1.Record, error) {
+	g, lease := &understudyv1alpha1.ResourceGroup{}, &coordinationv1.Lease{}
+	if err := r.live.Get(ctx, client.ObjectKeyFromObject(s.group), g); err != nil {
+		return nil, nil, client.IgnoreNotFound(err)
+	}
+	if err := r.live.Get(ctx, s.leaseKey(), lease); err != nil {
+		return nil, nil, client.IgnoreNotFound(err)
+	}
+	if record, bad := leasev1.Decode(fromLease(lease)); bad == nil {
+		if now := failedStop(g, &record, s.pods); now != nil && now.Mark() == failed.Mark() {
+			return lease, &record, nil
+		}
+	}
+	s.again(conflictDelay)
+	return nil, nil, nil
+}
+
+// startFencing runs the agent.
+func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, failed builders.FencingInput) error {
+	if _, record, err := r.confirmFailed(ctx, s, failed); err != nil || record == nil {
+		return err
+	}
+	agent := &batchv1.CronJob{}
+	key := types.NamespacedName{Namespace: s.group.Namespace, Name: s.group.Spec.StopFailure.CronJobName}
+	switch err := r.live.Get(ctx, key, agent); {
+	case apierrors.IsNotFound(err):
+		s.again(refusedRetry) // nothing tells when it comes
+		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentMissing, fmt.Sprintf(
+			"The host %s is to be ended by the CronJob %s, which does not exist: create it, or correct "+
+				"spec.stopFailure.cronJobName", failed.Host.Name, key.Name))
+	case err != nil:
+		return fmt.Errorf("reading the CronJob %s: %w", key.Name, err)
+	}
+	job := builders.FencingJob(failed, agent)
+	err := r.Create(ctx, job, client.FieldOwner(fieldManager))
+	if apierrors.IsAlreadyExists(err) {
+		there := &batchv1.Job{}
+		if err := r.live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
+			return client.IgnoreNotFound(err)
+		}
+		if isFencingJob(s.group, there) {
+			s.again(conflictDelay) // the cache does not know it yet
+			return nil
+		}
+		err = fmt.Errorf("the Job %q exists and is not Understudy's: delete it", job.Name)
+	} else if err != nil && !refused(err) {
+		return fmt.Errorf("creating the Job %s: %w", job.Name, err)
+	}
+	if err != nil {
+		s.again(refusedRetry)
+		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentRefused, fmt.Sprintf(
+			"The host %s is to be ended by a Job of the CronJob %s, which cannot be created: %s",
+			failed.Host.Name, key.Name, err))
+	}
+	return r.tellStarted(ctx, s, failed, job)
+}
+
+// fenceRecord writes that the host is stopped, over the very version that says who it is.
+func (r *groupReconciler) fenceRecord(
+	ctx context.Context, s *groupScope, failed builders.FencingInput, job *batchv1.Job,
+) error {
+	lease, record, err := r.confirmFailed(ctx, s, failed)
+	if err != nil || record == nil {
+		return err
+	}
+	fenced, _ := leasev1.Fence(*record, fencedBy(job))
+	intoLease(leasev1.Encode(fenced, fromLease(lease)), lease)
+	if err := r.Update(ctx, lease, client.FieldOwner(fieldManager)); err != nil {
+		return fmt.Errorf("fencing the host %s: %w", failed.Host.Name, err)
+	}
+	s.lease, s.recorded, s.quiet = lease, &fenced, 0
+	return r.tellFencing(ctx, s, job, understudyv1alpha1.ReasonFenced, fencedMessage(job, record.HolderName))
+}
+
+// fencedBy is the author of a fence, as the record names it.
+func fencedBy(job *batchv1.Job) string { return "Job " + job.Namespace + "/" + job.Name }
+
+func fencedMessage(job *batchv1.Job, host string) string {
+	return fmt.Sprintf("The Job %s ended the host %s: another may take over", job.Name, host)
+}
+
+// tellFencingOver: what was said of a stop that is proven, or of an owner that is none
+// any more, means nothing now. That a host was fenced stays said.
+func (r *groupReconciler) tellFencingOver(ctx context.Context, s *groupScope, jobs []batchv1.Job) error {
+	said := apimeta.FindStatusCondition(s.group.Status.Conditions, understudyv1alpha1.ConditionFencing)
+	if said == nil || said.Reason == understudyv1alpha1.ReasonFenced && fences(s.group) {
+		return nil
+	}
+	if s.recorded != nil && s.recorded.Fenced() {
+		// A manager wrote it and died before it could say so.
+		for i := range jobs {
+			if fencedBy(&jobs[i]) == s.recorded.FencedBy {
+				return r.tellFencing(ctx, s, &jobs[i], understudyv1alpha1.ReasonFenced,
+					fencedMessage(&jobs[i], s.recorded.HolderName))
+			}
+		}
+	}
+	_, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		apimeta.RemoveStatusCondition(&g.Status.Conditions, understudyv1alpha1.ConditionFencing)
+	})
+	return client.IgnoreNotFound(err)
+}
+
+// tellFencing writes the condition, and an Event each time that it changes.
+func (r *groupReconciler) tellFencing(
+	ctx context.Context, s *groupScope, job *batchv1.Job, reason, message string,
+) error {
+	c := metav1.Condition{
+		Type: understudyv1alpha1.ConditionFencing, Status: metav1.ConditionFalse, Reason: reason, Message: plan.Clip(message),
+	}
+	if reason == understudyv1alpha1.ReasonFencingStarted {
+		c.Status = metav1.ConditionTrue
+	}
+	changed, err := patchStatus(ctx, r.Client, s.group, func(g *understudyv1alpha1.ResourceGroup) {
+		setCondition(&g.Status.Conditions, c, g.Generation)
+	})
+	if err != nil {
+		return fmt.Errorf("reporting on fencing: %w", err)
+	}
+	if changed {
+		var related client.Object
+		if job != nil {
+			related = job
+		}
+		r.event(s.group, related, true, reason, "Fence", "%s", c.Message)
+	}
+	return nil
+}
+
+// fencingJobs are the Jobs of the group that fence.
+func fencingJobs(
+	ctx context.Context, from client.Reader, g *understudyv1alpha1.ResourceGroup,
+) ([]batchv1.Job, error) {
+	var list batchv1.JobList
+	ours := client.MatchingLabels(builders.Labels(g.Name))
+	if err := from.List(ctx, &list, client.InNamespace(g.Namespace), ours); err != nil {
+		return nil, fmt.Errorf("listing the Jobs that fence: %w", err)
+	}
+	return slices.DeleteFunc(list.Items, func(j batchv1.Job) bool { return !isFencingJob(g, &j) }), nil
+}
+
+// isFencingJob knows a Job by its mark, which a policy lets nobody but us set.
+func isFencingJob(g *understudyv1alpha1.ResourceGroup, job *batchv1.Job) bool {
+	_, marked := job.Annotations[understudyv1alpha1.AnnotationFences]
+	return marked && job.Labels[understudyv1alpha1.LabelGroup] == g.Name
+}
+
+// dropFencing deletes all Jobs of a group that is gone.
+func (r *groupReconciler) dropFencing(
+	ctx context.Context, from client.Reader, g *understudyv1alpha1.ResourceGroup,
+) error {
+	jobs, err := fencingJobs(ctx, from, g)
+	for i := range jobs {
+		if err == nil {
+			err = r.deleteJob(ctx, &jobs[i])
+		}
+	}
+	return err
+}
+
+// deleteJob deletes a Job with its pods, which the API server would leave.
+func (r *groupReconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
+	uid := job.UID
+	err := r.Delete(ctx, job, client.Preconditions{UID: &uid},
+		client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("deleting the Job %s: %w", job.Name, err)
+	}
+	return nil
+}

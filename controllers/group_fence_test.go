@@ -1,0 +1,153 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/internal/builders"
+)
+
+// stuck is a group under the policy Fence whose owner could not stop.
+func stuck() (*understudyv1alpha1.ResourceGroup, *leasev1.Record, []corev1.Pod) {
+	g := &understudyv1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}}
+	g.Spec.StopFailure = &understudyv1alpha1.StopFailure{Policy: understudyv1alpha1.StopFailureFence, CronJobName: "off"}
+	g.Status.Owner = &understudyv1alpha1.GroupOwnerStatus{Epoch: 7, PodUID: "a", NodeName: "another, as it says"}
+	g.Status.Conditions = []metav1.Condition{{
+		Type: understudyv1alpha1.ConditionStopFailed, Status: metav1.ConditionTrue,
+		LastTransitionTime: metav1.NewTime(time.Unix(1_700_000_000, 0)),
+	}}
+	pod := func(name, uid, node string) corev1.Pod {
+		return corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(uid)}, Spec: corev1.PodSpec{NodeName: node},
+		}
+	}
+	return g, &leasev1.Record{Epoch: 7, HolderUID: "a", HolderName: "db-0"},
+		[]corev1.Pod{pod("db-1", "b", "two"), pod("db-0", "a", "one")}
+}
+
+// A node is ended for the word of the present owner alone, and it is the owner's own.
+func TestFailedStop(t *testing.T) {
+	for what, change := range map[string]func(*understudyv1alpha1.ResourceGroup, *leasev1.Record, []corev1.Pod){
+		"":          nil,
+		"no policy": func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record, _ []corev1.Pod) { g.Spec.StopFailure = nil },
+		"Block": func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record, _ []corev1.Pod) {
+			g.Spec.StopFailure.Policy = understudyv1alpha1.StopFailureBlock
+		},
+		"nothing said": func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record, _ []corev1.Pod) {
+			g.Status.Conditions = nil
+		},
+		"proven": func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record, _ []corev1.Pod) {
+			g.Status.Conditions[0].Status = metav1.ConditionFalse
+		},
+		"no owner":               func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record, _ []corev1.Pod) { g.Status.Owner = nil },
+		"said by the one before": func(_ *understudyv1alpha1.ResourceGroup, r *leasev1.Record, _ []corev1.Pod) { r.Epoch = 8 },
+		"said by another":        func(_ *understudyv1alpha1.ResourceGroup, r *leasev1.Record, _ []corev1.Pod) { r.HolderUID = "b" },
+		"free": func(_ *understudyv1alpha1.ResourceGroup, r *leasev1.Record, _ []corev1.Pod) {
+			r.HolderUID, r.ReleasedEpoch = "", 7
+		},
+		"fenced":    func(_ *understudyv1alpha1.ResourceGroup, r *leasev1.Record, _ []corev1.Pod) { r.FencedEpoch = 7 },
+		"pod gone":  func(_ *understudyv1alpha1.ResourceGroup, _ *leasev1.Record, p []corev1.Pod) { p[1].UID = "c" },
+		"no record": nil,
+	} {
+		t.Run(what, func(t *testing.T) {
+			g, record, pods := stuck()
+			if what == "no record" {
+				record = nil
+			}
+			if change != nil {
+				change(g, record, pods)
+			}
+			f := failedStop(g, record, pods)
+			if what != "" {
+				if f != nil {
+					t.Errorf("%+v is to be fenced", f)
+				}
+				return
+			}
+			if f == nil || f.Group != "db" || f.Epoch != 7 || f.Host.Name != "db-0" || f.Host.Spec.NodeName != "one" ||
+				f.Mark() != "db-0/a epoch 7 since 2023-11-14T22:13:20Z" {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+// A Job counts for the stop that it was made for. What was left by another is in the way.
+func TestNextFencing(t *testing.T) {
+	failed := func(change func(*builders.FencingInput)) *builders.FencingInput {
+		f := failedStop(stuck())
+		change(f)
+		return f
+	}
+	now := failed(func(*builders.FencingInput) {})
+	later := failed(func(f *builders.FencingInput) { f.Since = metav1.NewTime(f.Since.Add(time.Second)) })
+	before := failed(func(f *builders.FencingInput) { f.Epoch = 6 })
+	job := func(f *builders.FencingInput, ends ...batchv1.JobConditionType) batchv1.Job {
+		j := batchv1.Job{ObjectMeta: metav1.ObjectMeta{
+			Name: f.JobName(), Annotations: map[string]string{understudyv1alpha1.AnnotationFences: f.Mark()},
+		}}
+		for _, end := range ends {
+			j.Status.Conditions = append(j.Status.Conditions, batchv1.JobCondition{Type: end, Status: corev1.ConditionTrue})
+		}
+		return j
+	}
+	leaving := func(j batchv1.Job) batchv1.Job {
+		j.DeletionTimestamp = &metav1.Time{Time: time.Unix(1_700_000_000, 0)}
+		return j
+	}
+	notYet := job(now, batchv1.JobComplete)
+	notYet.Status.Conditions[0].Status = corev1.ConditionFalse
+	for what, test := range map[string]struct {
+		failed *builders.FencingInput
+		jobs   []batchv1.Job
+		want   string
+	}{
+		"nothing to do":                       {nil, nil, ""},
+		"begins":                              {now, nil, "start"},
+		"runs":                                {now, []batchv1.Job{job(now)}, "runs db-fence-7"},
+		"its pods are still ending":           {now, []batchv1.Job{job(now, batchv1.JobSuccessCriteriaMet)}, "runs db-fence-7"},
+		"is not complete":                     {now, []batchv1.Job{notYet}, "runs db-fence-7"},
+		"completed":                           {now, []batchv1.Job{job(now, batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)}, "Complete db-fence-7"},
+		"failed":                              {now, []batchv1.Job{job(now, batchv1.JobFailureTarget, batchv1.JobFailed)}, "Failed db-fence-7"},
+		"deleted by hand, gone":               {now, nil, "start"},
+		"deleted by hand, leaving":            {now, []batchv1.Job{leaving(job(now, batchv1.JobComplete))}, ""},
+		"the stop was proven":                 {nil, []batchv1.Job{job(now)}, "drop db-fence-7"},
+		"the stop was proven, after it ended": {nil, []batchv1.Job{job(now, batchv1.JobComplete)}, ""},
+		"another stop of the same owner":      {later, []batchv1.Job{job(now, batchv1.JobComplete)}, "drop db-fence-7"},
+		"another owner":                       {now, []batchv1.Job{job(before, batchv1.JobComplete)}, "drop db-fence-6, start"},
+		"another owner, and it still runs":    {now, []batchv1.Job{job(before), job(now)}, "drop db-fence-6, runs db-fence-7"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			step := nextFencing(test.failed, test.jobs)
+			var have []string
+			for _, j := range step.drop {
+				have = append(have, "drop "+j.Name)
+			}
+			slices.Sort(have)
+			if step.start {
+				have = append(have, "start")
+			}
+			switch {
+			case step.job != nil && step.end == "":
+				have = append(have, "runs "+step.job.Name)
+			case step.job != nil:
+				have = append(have, string(step.end)+" "+step.job.Name)
+			}
+			if have := strings.Join(have, ", "); have != test.want {
+				t.Errorf("%q, want %q", have, test.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,138 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package builders
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+const (
+	// longestJobName is that of the label by which the pods of a Job are found.
+	longestJobName = 63
+	// leastTTL keeps a finished Job until the manager has seen how it ended.
+	leastTTL int32 = 60
+)
+
+// FencingInput is one stop that failed: all that an agent needs to know.
+type FencingInput struct {
+	Group string
+	// Host is the pod of the owner, on the node that is to be ended.
+	Host  *corev1.Pod
+	Epoch int64
+	// Since is when the stop failed: one that fails later under the same epoch needs
+	// an agent of its own.
+	Since metav1.Time
+}
+
+// Mark is the annotation of the Job: what it is for, and nothing else.
+func (in FencingInput) Mark() string {
+	return fmt.Sprintf("%s/%s epoch %d since %s", in.Host.Name, in.Host.UID, in.Epoch, in.Since.UTC().Format(time.RFC3339))
+}
+
+// JobName is one for each epoch, so that two managers make one Job.
+func (in FencingInput) JobName() string {
+	end := "-fence-" + strconv.FormatInt(in.Epoch, 10)
+	return in.Group[:min(len(in.Group), longestJobName-len(end))] + end
+}
+
+// FencingJob is the Job that `kubectl create job --from` makes of a CronJob, told whom
+// to end, and kept off that node.
+func FencingJob(in FencingInput, agent *batchv1.CronJob) *batchv1.Job {
+	template := agent.Spec.JobTemplate.DeepCopy()
+	job := &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: in.Host.Namespace, Name: in.JobName(),
+			Labels: notOurs(template.Labels), Annotations: notOurs(template.Annotations),
+		},
+		Spec: template.Spec,
+	}
+	maps.Copy(job.Labels, Labels(in.Group))
+	job.Annotations[understudyv1alpha1.AnnotationFences] = in.Mark()
+	if ttl := job.Spec.TTLSecondsAfterFinished; ttl != nil {
+		job.Spec.TTLSecondsAfterFinished = ptr.To(max(*ttl, leastTTL))
+	}
+	// No selector shall take the agent for a host.
+	pod := &job.Spec.Template
+	pod.Labels, pod.Annotations = notOurs(pod.Labels), notOurs(pod.Annotations)
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			tellAgent(&list[i], in)
+		}
+	}
+	avoidNode(&pod.Spec, in.Host.Spec.NodeName)
+	return job
+}
+
+// tellAgent puts what is known first, so that the template's own variables may refer to it.
+func tellAgent(c *corev1.Container, in FencingInput) {
+	env := []corev1.EnvVar{
+		{Name: "UNDERSTUDY_GROUP", Value: in.Group},
+		{Name: "UNDERSTUDY_NAMESPACE", Value: in.Host.Namespace},
+		{Name: "UNDERSTUDY_NODE", Value: in.Host.Spec.NodeName},
+		{Name: "UNDERSTUDY_POD", Value: in.Host.Name},
+		{Name: "UNDERSTUDY_POD_UID", Value: string(in.Host.UID)},
+		{Name: "UNDERSTUDY_EPOCH", Value: strconv.FormatInt(in.Epoch, 10)},
+	}
+	told := map[string]bool{}
+	for _, v := range env {
+		told[v.Name] = true
+	}
+	for _, v := range c.Env {
+		if !told[v.Name] {
+			env = append(env, v)
+		}
+	}
+	c.Env = env
+}
+
+// avoidNode keeps a pod off a node. The terms of a selector are alternatives, and one
+// that is empty selects nothing.
+func avoidNode(spec *corev1.PodSpec, node string) {
+	if spec.NodeName == node {
+		spec.NodeName = ""
+	}
+	if spec.Affinity == nil {
+		spec.Affinity = &corev1.Affinity{}
+	}
+	if spec.Affinity.NodeAffinity == nil {
+		spec.Affinity.NodeAffinity = &corev1.NodeAffinity{}
+	}
+	required := &spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	elsewhere := corev1.NodeSelectorRequirement{
+		Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpNotIn, Values: []string{node},
+	}
+	if *required == nil {
+		*required = &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchFields: []corev1.NodeSelectorRequirement{elsewhere},
+		}}}
+		return
+	}
+	for i := range (*required).NodeSelectorTerms {
+		if t := &(*required).NodeSelectorTerms[i]; len(t.MatchExpressions)+len(t.MatchFields) > 0 {
+			t.MatchFields = append(t.MatchFields, elsewhere)
+		}
+	}
+}
+
+// notOurs are the labels or annotations that mean nothing to us.
+func notOurs(in map[string]string) map[string]string {
+	out := map[string]string{}
+	for k, v := range in {
+		if !strings.HasPrefix(k, understudyv1alpha1.GroupName+"/") {
+			out[k] = v
+		}
+	}
+	return out
+}
