@@ -125,7 +125,7 @@ func TestTry(t *testing.T) {
 			if test.report != "" {
 				script += "echo '" + test.report + "' > \"$4\"\n"
 			}
-			if err := os.WriteFile(program, []byte(script+"exit "+test.status+"\n"), 0o700); err != nil { //nolint:gosec // a program
+			if err := os.WriteFile(program, []byte(script+"exit "+test.status+"\n"), 0o700); err != nil {
 				t.Fatal(err)
 			}
 			var r result
