@@ -186,7 +186,11 @@ func TestSelfStopThatIsNotProven(t *testing.T) {
 		r.pass(10 * time.Millisecond)
 	}
 	r.pass(600 * time.Millisecond) // longer than a kill takes, and before the guard
-	a.cut = false
+	a.cut, mark = false, a.mark()
+	r.pass(700 * time.Millisecond)
+	if count(a.since(mark), isPut) == 0 {
+		t.Fatal("the lease is left to run out")
+	}
 	r.pass(time.Minute)
 	if holder := *r.lease.HolderIdentity; holder != "a/uid-a" || r.host("b").isOnline() {
 		t.Fatalf("the lease is held by %q", holder)
