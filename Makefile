@@ -121,7 +121,7 @@ chart-lint: ## Lint the chart and render it with each set of values.
 	HELM="$(HELM)" hack/verify-chart $(CHART)
 
 .PHONY: verify
-verify: ## All checks: generated files, headers, format, vet, arm64, lint, protocol, chart, modules.
+verify: ## All checks: generated files, headers, format, vet, arm64, lint, protocol, chart, modules, mutants.
 	@MAKE="$(MAKE)" hack/verify
 
 ##@ Test
@@ -134,6 +134,10 @@ test-unit: ## Unit tests with the race detector.
 	go test -race -short ./...
 	go test -run 'Schedules|Random' ./internal/simulation ./monitor/core ./monitor/engine ./cmd/init/machine
 	go test -run 'Conformance|EachBreakIsCaught|Wrong' ./provider/conformance ./provider/application
+
+.PHONY: simulate-mutants
+simulate-mutants: ## Break one rule after the other: the simulation must catch each; results in dist/mutants.json.
+	go run ./hack/mutants
 
 .PHONY: conformance
 conformance: ## Judge every provider that we ship against the protocol; results in dist/conformance.

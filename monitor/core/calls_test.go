@@ -130,6 +130,20 @@ func TestControlCalls(t *testing.T) {
 			t.Errorf("%+v", f)
 		}
 	})
+	t.Run("claimed by somebody else", func(t *testing.T) {
+		r, a := up(t, "a", "b")
+		a.outcome = func(w core.Write) core.WriteOutcome {
+			if w.Call != nil {
+				return core.WriteSuperseded
+			}
+			return ""
+		}
+		r.ask(backup)
+		r.pass(time.Second)
+		if count(a.effects, begun) != 0 || r.finish["k"] != nil {
+			t.Errorf("begun %d times, %+v", count(a.effects, begun), r.finish["k"])
+		}
+	})
 	t.Run("ends later", func(t *testing.T) {
 		r, a := up(t, "a", "b")
 		a.async = true

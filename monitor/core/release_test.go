@@ -177,6 +177,31 @@ func TestStopThatIsNotProven(t *testing.T) {
 	}
 }
 
+// A self-stop that is not proven keeps the lease, as soon as the API server answers again.
+func TestSelfStopThatIsNotProven(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.cut, a.hold["kill"] = true, true
+	mark := a.mark()
+	for count(a.since(mark), func(e core.Effect) bool { return e.Kill != nil }) == 0 {
+		r.pass(10 * time.Millisecond)
+	}
+	r.pass(600 * time.Millisecond) // longer than a kill takes, and before the guard
+	a.cut, mark = false, a.mark()
+	r.pass(700 * time.Millisecond)
+	if count(a.since(mark), isPut) == 0 {
+		t.Fatal("the lease is left to run out")
+	}
+	r.pass(time.Minute)
+	if holder := *r.lease.HolderIdentity; holder != "a/uid-a" || r.host("b").isOnline() {
+		t.Fatalf("the lease is held by %q", holder)
+	}
+	a.release("kill")
+	r.pass(3 * time.Second)
+	if !a.isOnline() {
+		t.Error("not online again, although the stop is proven")
+	}
+}
+
 // A group that is being deleted goes offline whoever is left to say so: its namespace may
 // take no other plan, and kubelet may be dead.
 func TestDeletedGroupGoesOffline(t *testing.T) {
