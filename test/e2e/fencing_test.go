@@ -16,11 +16,13 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
@@ -101,7 +103,10 @@ func TestStopFailureIsFenced(t *testing.T) {
 	namespace := stage(t)
 	power := newPowerSwitch(t)
 	must(t, cluster.Client.Create(t.Context(), power.agent(namespace)))
+	leader := leadingManager(t)
 	l := caught(t, namespace, func(s *understudyv1alpha1.ResourceGroupSpec) {
+		// Who fences must not go with the node: else it waits until another manager leads.
+		s.Template.Spec.Affinity = notOn(leader)
 		// Longer than the agent takes: the lease of a dead owner would run out.
 		s.LeaseDurationSeconds = 15
 		s.StopFailure = &understudyv1alpha1.StopFailure{Policy: understudyv1alpha1.StopFailureFence, CronJobName: "power-off"}
@@ -122,6 +127,30 @@ func TestStopFailureIsFenced(t *testing.T) {
 	if c == nil || c.Reason != understudyv1alpha1.ReasonFenced {
 		t.Errorf("the condition Fencing is %+v", c)
 	}
+}
+
+// leadingManager is the node of the manager that leads.
+func leadingManager(t *testing.T) string {
+	t.Helper()
+	lease := &coordinationv1.Lease{}
+	must(t, cluster.Client.Get(t.Context(), client.ObjectKey{
+		Namespace: scene.SystemNamespace, Name: "manager.understudy.dev",
+	}, lease))
+	name, _, _ := strings.Cut(ptr.Deref(lease.Spec.HolderIdentity, ""), "_")
+	pod := &corev1.Pod{}
+	must(t, cluster.Client.Get(t.Context(), client.ObjectKey{Namespace: scene.SystemNamespace, Name: name}, pod))
+	return pod.Spec.NodeName
+}
+
+// notOn keeps pods off a node.
+func notOn(node string) *corev1.Affinity {
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{
+		RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{{
+			MatchFields: []corev1.NodeSelectorRequirement{{
+				Key: "metadata.name", Operator: corev1.NodeSelectorOpNotIn, Values: []string{node},
+			}},
+		}}},
+	}}
 }
 
 // TestBreakGlass: a person ends the host of a stop that cannot be proven, and says so.
