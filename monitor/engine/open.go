@@ -133,6 +133,7 @@ func (e *Engine) foundActive(r *resource, s State, checkPoint uint32) {
 // adopt goes on with what was found as if the monitor had never been away.
 func (e *Engine) adopt(r *resource, s State, checkPoint uint32) {
 	was := r.state
+	r.doomed = false // if it still is, that follows
 	e.setState(r, s, ReasonAdopted)
 	switch {
 	case s == Online && was == Online:

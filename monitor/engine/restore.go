@@ -187,6 +187,8 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	// Whatever it is, it was started under the epoch of the journal: nothing is
 	// brought online under an epoch while something of an older one runs.
 	r.run = true
+	// Until it is known what became of a stop, nothing is brought online under it.
+	r.doomed, r.doomedAt = r.state == OfflinePending, r.since.Boot
 	if held {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending

@@ -346,3 +346,23 @@ func TestContextsOutliveALostJournal(t *testing.T) {
 	g.claim("2", true)
 	g.want(g.call(OpBeginResourceControl, "a").Control.Context > first, "a context is used twice")
 }
+
+// A dependent was going down when the monitor died: what it stands on does not come up
+// under it before it is known what became of that.
+func TestMonitorRestartWhileADependentGoesDown(t *testing.T) {
+	h := online(t, res("a"), res("b", "a"))
+	h.signal("a", true)
+	h.ok(OpTerminate, "a")
+	h.flying("Offline b")
+	g := restored(t, h)
+	g.grant(1)
+	g.guard("c", 1)
+	g.up("c", "c1")
+	g.answer(OpOpen, "a", Returned{State: ReportedOffline})
+	g.pass(sec)
+	g.want(g.call(OpOnline, "a") == nil, "a is brought online under b: %v", g.inFlight())
+	g.answer(OpOpen, "b", Returned{State: ReportedOnline})
+	g.flying("Offline b")
+	g.ok(OpOffline, "b")
+	g.flying("Online a")
+}
