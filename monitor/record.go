@@ -14,16 +14,6 @@ import (
 	"github.com/understudy-dev/understudy/monitor/instant"
 )
 
-// Line is one line of a recording: the first has Config and State, each later one
-// a step.
-type Line struct {
-	Config  *core.Config     `json:"config,omitempty"`
-	State   *core.State      `json:"state,omitempty"`
-	At      *instant.Instant `json:"at,omitempty"`
-	Input   *core.Input      `json:"input,omitempty"`
-	Effects []core.Effect    `json:"effects,omitempty"`
-}
-
 // The lines of a recording that may wait to be written.
 const (
 	recordLines = 8192
@@ -54,14 +44,14 @@ func newRecorder(out io.Writer, told func(reason string)) *recorder {
 }
 
 func (r *recorder) start(config core.Config, state *core.State) {
-	r.line(Line{Config: &config, State: state})
+	r.line(core.Line{Config: &config, State: state})
 }
 
 func (r *recorder) step(at instant.Instant, in core.Input, effects []core.Effect) {
-	r.line(Line{At: &at, Input: &in, Effects: effects})
+	r.line(core.Line{At: &at, Input: &in, Effects: effects})
 }
 
-func (r *recorder) line(l Line) {
+func (r *recorder) line(l core.Line) {
 	if r.over.Load() {
 		return
 	}
@@ -93,7 +83,7 @@ func Replay(in io.Reader, show io.Writer) (steps int, err error) {
 	var c *core.Core
 	lines := json.NewDecoder(in)
 	for {
-		var l Line
+		var l core.Line
 		if err := lines.Decode(&l); err == io.EOF {
 			return steps, nil
 		} else if err != nil {

@@ -91,6 +91,8 @@ func (c *Core) callOutcomes() {
 		owner, named := k.seen.Owner, k.seen.HostName != ""
 		switch {
 		case k.given || k.finish != nil:
+		case c.plan == nil:
+			// What it is about is not known yet.
 		case named && owner == nil:
 			c.hostCall(id, k)
 		case named && owner.PodUID == c.config.PodUID, owning && owner == nil:
@@ -131,6 +133,11 @@ func (c *Core) giveCall(id string, k *call) {
 		if r.Spec.Name == k.seen.ResourceName && !r.Removed {
 			resource = r.Spec.UID
 		}
+	}
+	if resource == "" && k.seen.ResourceName != "" && k.seen.Owner != nil {
+		c.endCall(id, v1alpha1.ReasonOutcomeUnknown, engine.CodeOperationAborted, "the resource "+k.seen.ResourceName+
+			" is not there any more, and an earlier life of this monitor had begun the call; it is not run again")
+		return
 	}
 	if resource == "" && k.seen.ResourceName != "" {
 		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeResourceNotFound,
@@ -262,10 +269,15 @@ func (c *Core) callWritten(id string, w Written) {
 	}
 }
 
-// dropCall: it is another host's, as far as we know. The watch brings it again.
+// dropCall: it is another host's, as far as we know. The watch brings it again, unless it
+// was faster than the answer.
 func (c *Core) dropCall(id string) {
+	k := c.calls[id]
 	delete(c.calls, id)
 	delete(c.documents, callKey(id))
+	if o := k.seen.Owner; o != nil && o.PodUID != c.config.PodUID {
+		c.calls[id] = &call{seen: k.seen}
+	}
 }
 
 // finish is the engine's word on a call.
@@ -307,6 +319,7 @@ func (c *Core) endCall(id, reason string, code engine.Code, message string) {
 // storeEnd has the outcome written, and kept for the group if it is the group's.
 func (c *Core) storeEnd(id string, k *call) {
 	k.given = true
+	c.tellAnew()
 	if k.epoch == 0 {
 		k.epoch = c.callEpoch(k)
 	}

@@ -10,6 +10,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
@@ -64,17 +65,25 @@ type Core struct {
 	reported     string // the revision that was last answered for
 	group        *Group
 
-	wish       string // what ownership was last told, as JSON
+	wish       *ownership.Wish // what ownership was last told
 	succession string
+	succeeding bool // the group, and so maybe the succession, is new
 	need       *engine.Need
 	release    *ownership.Release // as it was last wished
 	wished     *call              // the move that it is for
 	stopFailed bool
 	proven     bool // the engine said so; a container is unsure
 
-	snapshot  engine.Snapshot
-	changed   bool // snapshot is out of date
-	quiet     bool // this step so far: nothing but the progress of a pending operation
+	snapshot engine.Snapshot
+	changed  bool // snapshot is out of date
+	quiet    bool // this step so far: nothing but the progress of a pending operation
+	news     bool // this step so far: something that a document may tell
+	// groupNews: of the group, too, beside what the watch brings of it.
+	groupNews bool
+	// retell are the resources of which there may be something new to tell, by UID; all,
+	// if retellAll.
+	retell    map[string]bool
+	retellAll bool
 	story     story
 	documents documents
 	// types is what is known to be stored in the group's status.types; how often that
@@ -124,7 +133,7 @@ type machineEvent struct {
 func New(config Config, state *State) *Core {
 	c := &Core{
 		config: config, containers: map[string]*container{}, calls: map[string]*call{}, finishes: map[string]engine.Finish{},
-		documents: documents{},
+		documents: documents{}, retell: map[string]bool{}, retellAll: true,
 	}
 	for _, name := range config.Containers {
 		c.containers[name] = &container{}
@@ -145,7 +154,8 @@ func New(config Config, state *State) *Core {
 // Step takes one input at one instant and returns what to do about it, in order.
 func (c *Core) Step(now instant.Instant, in Input) []Effect {
 	c.now, c.out = now, nil
-	c.quiet = in.Callback != nil
+	c.quiet, c.news = in.Callback != nil, !routine(in)
+	c.groupNews = c.groupNews || c.news && in.Group == nil
 	c.take(in)
 	c.drainQueue()
 	// A provider may call thousands of times a second. What it told of its progress
@@ -159,6 +169,9 @@ func (c *Core) Step(now instant.Instant, in Input) []Effect {
 	c.arm()
 	return c.out
 }
+
+// Ownership is a view of the ownership machine, for whoever watches a core from outside.
+func (c *Core) Ownership() ownership.Snapshot { return c.owner.Snapshot() }
 
 func (c *Core) emit(e Effect) { c.out = append(c.out, e) }
 
@@ -191,7 +204,21 @@ func quiet(a engine.Action) bool {
 	return a.Reply != nil || a.Note != nil || a.Arm != nil || a.Status != nil && !a.Status.Urgent && !a.Status.Group
 }
 
+// tellAnew: there may be something new to tell of the group.
+func (c *Core) tellAnew() { c.news, c.groupNews = true, true }
+
+// routine tells whether an input is of those that come with every renewal and poll. What
+// documents tell changes by them only if a machine says so.
+func routine(in Input) bool {
+	return in.Timer != nil || in.Tick != nil || in.Guarded != nil || in.Observed != nil || in.Wrote != nil ||
+		in.Persisted != nil || in.Returned != nil ||
+		in.Written != nil && in.Written.Outcome == WriteDone && !strings.HasPrefix(in.Written.Key, callKey(""))
+}
+
 func (c *Core) engineAction(a engine.Action) {
+	if a.Call == nil && a.Reply == nil && a.Arm == nil && a.Tock == nil {
+		c.tellAnew()
+	}
 	switch {
 	case a.Call != nil:
 		c.emit(Effect{Call: a.Call})
@@ -217,6 +244,7 @@ func (c *Core) engineAction(a engine.Action) {
 		c.changed = true
 		for _, uid := range a.Status.Resources {
 			c.documents.outdate(resourceKey(uid))
+			c.retell[uid] = true
 		}
 	case a.Journal != nil:
 		c.changed = true // also what concerns no resource yet
@@ -231,6 +259,9 @@ func (c *Core) engineAction(a engine.Action) {
 }
 
 func (c *Core) ownerAction(a ownership.Action) {
+	if a.Grant != nil || a.Revoke != nil || a.Fact != nil {
+		c.tellAnew()
+	}
 	switch {
 	case a.Put != nil:
 		c.emit(Effect{Put: a.Put})
@@ -260,7 +291,7 @@ func (c *Core) ownerAction(a ownership.Action) {
 
 func (c *Core) granted(g ownership.Grant) {
 	c.story.granted(c.now, g, c.config, c.group)
-	c.changed = true
+	c.changed, c.retellAll = true, true
 	c.toEngine(engine.Event{Granted: c.startFor(g)})
 }
 
@@ -269,7 +300,7 @@ func (c *Core) revoked(r ownership.Revoke) {
 	c.stopFailed, c.proven = false, false
 	c.story.revoked(c.now, r)
 	c.documents.lastWords()
-	c.changed = true
+	c.changed, c.retellAll = true, true
 	c.toEngine(engine.Event{Revoked: c.stopFor(r)})
 }
 

@@ -30,7 +30,9 @@ func (c *Core) revision() string {
 			return c.reported
 		}
 	}
-	c.reported = c.snapshot.PlanRevision
+	if c.reported != c.snapshot.PlanRevision {
+		c.reported, c.retellAll = c.snapshot.PlanRevision, true
+	}
 	return c.reported
 }
 
@@ -49,11 +51,17 @@ func (c *Core) describe() {
 		return
 	}
 	for _, r := range c.snapshot.Resources {
-		if !r.Removed || r.Held { // its object is there as long as it runs
+		// The object of one that is removed is there as long as it runs.
+		if (c.retellAll || c.retell[r.Spec.UID]) && (!r.Removed || r.Held) {
 			c.describeResource(r)
 		}
 	}
-	c.describeGroup()
+	clear(c.retell)
+	c.retellAll = false
+	if c.groupNews || c.need != nil {
+		c.describeGroup()
+		c.groupNews = false
+	}
 	c.describeEndpoint()
 }
 
@@ -67,7 +75,9 @@ func (c *Core) describeHost() {
 		h.Message = c.absentProviders()
 	}
 	c.documents.set(hostKey, Write{Host: &HostDocument{GroupUID: c.group.UID, Name: c.config.PodName, Host: h}}, urgent)
-	if _, ok := c.group.Status.Hosts[c.config.PodName]; !ok {
+	// A write that was given up may be stored after all, over a newer one: others would go
+	// by it for ever.
+	if stored := c.group.Status.Hosts[c.config.PodName]; !same.DeepEqual(stored, h) {
 		c.documents.again(hostKey)
 	}
 }

@@ -5,6 +5,7 @@ package core
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -68,7 +69,8 @@ func (d documents) set(key string, w Write, mark any) {
 		doc = &document{}
 		d[key] = doc
 	}
-	if !doc.dropped && same.DeepEqual(w, doc.want) {
+	// What is nothing new is nearly always the same to the byte, which is found out faster.
+	if !doc.dropped && (reflect.DeepEqual(w, doc.want) || same.DeepEqual(w, doc.want)) {
 		return
 	}
 	if mark == urgent || !same.DeepEqual(mark, doc.mark) {
@@ -92,6 +94,16 @@ func (d documents) outdate(key string) {
 func (d documents) outdated(now int64) bool {
 	for _, doc := range d {
 		if doc.old && doc.due() != 0 && doc.due() <= now {
+			return true
+		}
+	}
+	return false
+}
+
+// anyDue tells whether one may be written now.
+func (d documents) anyDue(now int64) bool {
+	for _, doc := range d {
+		if t := doc.due(); t != 0 && t <= now {
 			return true
 		}
 	}
@@ -181,10 +193,18 @@ func (d documents) next() int64 {
 }
 
 func (c *Core) writeDocuments() {
-	c.describe()
+	// While a failover is needed, why there is none may change with anything.
+	if c.news || c.need != nil || c.documents.outdated(c.now.Boot) {
+		c.describe()
+		for _, doc := range c.documents {
+			doc.old = false // what is to be told is told
+		}
+	}
+	if !c.documents.anyDue(c.now.Boot) {
+		return
+	}
 	for _, key := range sortedKeys(c.documents) {
 		doc := c.documents[key]
-		doc.old = false // describe has told what is to be told
 		if t := doc.due(); t == 0 || t > c.now.Boot {
 			continue
 		}
@@ -218,6 +238,7 @@ func (c *Core) written(w Written) {
 		c.storedTypes(doc.sent.Group.Types)
 	}
 	if w.Key == endpointKey && w.Outcome == WriteDone {
+		c.tellAnew()
 		c.story.endpointWritten(c.now, doc.want.Endpoint)
 		c.emit(Effect{Journal: &Journal{}}) // when that was is told once
 	}

@@ -96,6 +96,7 @@ func (c *Core) queueMove(id string, k *call) {
 	}
 	if q := queuedFor(locked); q != k.queued {
 		k.queued = q
+		c.tellAnew()
 		c.documents.set(callKey(id), Write{Call: c.callDocument(k)}, callClaimed)
 	}
 }

@@ -169,7 +169,7 @@ func (h *host) start() {
 	h.inbox, h.arm, h.done = nil, 0, false
 	h.held, h.flying = map[string][]core.Input{}, map[string]int{}
 	h.lives = append(h.lives, &bytes.Buffer{})
-	h.record(monitor.Line{Config: &config, State: state})
+	h.record(core.Line{Config: &config, State: state})
 	h.post(core.Input{Started: &core.Started{}})
 	h.connect()
 	h.seeAll()
@@ -179,7 +179,7 @@ func (h *host) start() {
 // stop ends the monitor as kill -9 does.
 func (h *host) stop() { h.core, h.connected, h.inbox = nil, false, nil }
 
-func (h *host) record(l monitor.Line) {
+func (h *host) record(l core.Line) {
 	must(h.rig.t, json.NewEncoder(h.lives[len(h.lives)-1]).Encode(l))
 }
 
@@ -265,7 +265,10 @@ func (h *host) step() {
 	r := h.rig
 	r.now = r.now.Add(time.Microsecond)
 	effects := h.core.Step(r.now, in)
-	h.record(monitor.Line{At: &r.now, Input: &in, Effects: effects})
+	if untold := core.Untold(h.core); len(untold) > 0 {
+		r.t.Errorf("host %s: %s changed with %s, and was not told", h.name, untold, asJSON(r.t, in))
+	}
+	h.record(core.Line{At: &r.now, Input: &in, Effects: effects})
 	h.effects = append(h.effects, effects...)
 	if slices.ContainsFunc(effects, func(e core.Effect) bool { return e.Journal != nil }) {
 		// The journal holds the state after the whole step.

@@ -73,10 +73,13 @@ func (c *Core) takeGroup(g Group) {
 	if c.group != nil && c.group.UID != g.UID {
 		c.types, c.typesVersion = nil, c.typesVersion+1 // another group of that name
 	}
-	c.group = &g
+	c.group, c.succeeding = &g, true
 	c.seenTypes(g.Status.Types)
 	c.story.heard(g.Status.Owner)
-	c.changed = true
+	// Its own words are no news to an owner.
+	if o := g.Status.Owner; g.Gone || g.Deleting || o == nil || o.Epoch != c.story.Epoch {
+		c.tellAnew()
+	}
 	switch revision := g.Status.PlanRevision; revision {
 	case c.planRevision:
 		if c.wanted != "" { // taken back before it was here
@@ -128,7 +131,7 @@ func (c *Core) refuse(p planv1.Plan) string {
 
 func (c *Core) acceptPlan(revision string, p *planv1.Plan) {
 	c.plan, c.planRevision = p, revision
-	c.changed = true
+	c.changed, c.retellAll = true, true
 	c.toEngine(engine.Event{PlanChanged: &engine.PlanChanged{Plan: enginePlan(revision, c.timing().K, *p)}})
 }
 

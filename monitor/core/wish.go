@@ -4,6 +4,7 @@
 package core
 
 import (
+	"reflect"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 func (c *Core) settle() bool {
 	if c.changed {
 		c.changed = false
+		c.tellAnew()
 		c.snapshot = c.engine.Snapshot(c.now)
 		c.story.seen(c.now, c.snapshot, c.resourceName)
 		c.tellStuck()
@@ -28,15 +30,16 @@ func (c *Core) settle() bool {
 	c.moves()
 	c.callOutcomes()
 	c.leave()
-	if c.group != nil {
+	if c.group != nil && c.succeeding {
+		c.succeeding = false
 		s := c.successionOf(*c.group)
 		if text := asJSON(s); text != c.succession {
 			c.succession = text
 			c.toOwner(ownership.Event{Succession: &s})
 		}
 	}
-	if w := c.wishNow(); asJSON(w) != c.wish {
-		c.wish = asJSON(w)
+	if w := c.wishNow(); c.wish == nil || !reflect.DeepEqual(*c.wish, w) {
+		c.wish = &w
 		c.toOwner(ownership.Event{Wish: &w})
 	}
 	if c.proven && !c.anyUnsure() {
