@@ -20,7 +20,7 @@ import (
 
 const (
 	buildDeadline = 10 * time.Minute
-	runDeadline   = 30 * time.Minute
+	runDeadline   = 10 * time.Minute
 )
 
 // workshop is where mutants are made: copies of what they change, in a temporary folder.
@@ -80,7 +80,7 @@ func (w workshop) build(ctx context.Context, m mutant) (string, error) {
 func (w workshop) try(ctx context.Context, program string, schedules int, r *result) error {
 	report := program + ".json"
 	simulate := tool.Command{
-		Args: []string{program, "--schedules", strconv.Itoa(schedules), "--json", report}, Deadline: runDeadline,
+		Args: []string{program, "--schedules", strconv.Itoa(schedules), "--json", report, "--no-shrink", "--quiet"}, Deadline: runDeadline,
 	}
 	began := time.Now()
 	_, err := simulate.Run(ctx)

@@ -4,223 +4,299 @@
 package simulation
 
 import (
-	"encoding/json"
-	"fmt"
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/instant"
 	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
-// checker holds what is promised against what happens. The first violation ends
-// the schedule.
+// checker holds what is promised of a group against what happens.
 type checker struct {
-	violation string
-	epochs    map[int64]string // who was granted it
-	largest   int64
-	deleted   bool // the Lease was, since the largest epoch was granted
-	deletedAt time.Duration
-	record    leasev1.Record
-	changed   time.Duration // when the record last changed
+	group *group
+
+	epochs  map[int64]string // who was granted it
+	largest int64
+	granted time.Duration // when
+	deleted bool          // the Lease was, since the largest epoch was granted
+	torn    time.Duration // when
+	// rewinds counts how often the store went back: what it knew is not what happened.
+	rewinds int
+	record  leasev1.Record
+	changed time.Duration // when the record last changed
+
+	// announced is the largest epoch that a store which compares them has seen.
+	announced int64
 	// arbitrated is who won in each epoch; lostBy, who lost it since the last win.
 	arbitrated map[int64]*host
 	lostBy     *host
+
+	statusTruth
+	calls map[string]*callTruth
 }
 
-func (k *checker) fail(w *World, format string, args ...any) {
-	if k.violation == "" {
-		k.violation = fmt.Sprintf(format, args...)
-		w.log("VIOLATION: %s", k.violation)
+func newChecker(g *group) *checker {
+	return &checker{
+		group: g, epochs: map[int64]string{}, arbitrated: map[int64]*host{}, calls: map[string]*callTruth{},
+		statusTruth: statusTruth{runs: map[run]int{}, restarts: map[run]int{}},
 	}
 }
 
-// started: a resource came to life. I1: nowhere else does one live. And it must
-// be under a guard of its epoch.
-func (k *checker) started(w *World, c *container, epoch int64) {
-	for _, h := range w.hosts {
-		if h != c.host && h.alive() {
-			k.fail(w, "I1: %s starts in epoch %d while %s is alive", c.host.name, epoch, h.name)
+func (k *checker) fail(promise, format string, args ...any) {
+	k.group.world.fail(promise, format, args...)
+}
+
+// outside reports whether an assumption may be broken, so that I1 need not hold.
+func (k *checker) outside() bool { return k.group.world.options.Outside }
+
+// strict reports whether the drift is that of A1.
+func (k *checker) strict() bool { return k.group.world.options.Drift <= A1 && !k.outside() }
+
+func (k *checker) rewound() {
+	k.rewinds++
+	k.deleted, k.torn = true, k.group.world.now
+	k.record = leasev1.Record{}
+}
+
+// started: a resource came to life. I1: nowhere else does one live. I2: a store that compares
+// epochs takes its writes. And it must be under a guard of its epoch.
+func (k *checker) started(h *host, p *provider, i *instance) {
+	for _, other := range k.group.hosts {
+		if other == h || !other.alive() {
+			continue
 		}
+		if k.outside() {
+			k.group.world.Coverage.TwoOwners++
+			continue
+		}
+		k.fail("I1", "%s of %s starts in epoch %d while %s is alive", i.uid, h.name, i.epoch, other.name)
 	}
-	if c.guard.G2 == 0 || c.guard.Epoch != epoch {
-		k.fail(w, "%s: %s starts in epoch %d under guard %+v", c.host.name, c.name, epoch, c.guard)
+	k.announce(h, i.epoch)
+	k.runs[run{i.uid, h.uid, i.epoch}]++
+	if p.c.guard.G2 == 0 || p.c.guard.Epoch != i.epoch {
+		k.fail("guard", "%s of %s starts in epoch %d under the guard of epoch %d until %d", i.uid, h.name, i.epoch,
+			p.c.guard.Epoch, p.c.guard.G2)
 	}
-	if w.style.quorum && k.arbitrated[epoch] != c.host {
-		k.fail(w, "%s: %s starts in epoch %d without arbitration", c.host.name, c.name, epoch)
+	if k.group.policy.quorum && k.arbitrated[i.epoch] != h {
+		k.fail("arbitration", "%s of %s starts in epoch %d without arbitration", i.uid, h.name, i.epoch)
 	}
-	k.guarded(w, c)
+	k.guarded(p.c)
+}
+
+// announce is what a program does first, with a store that compares epochs. The store
+// refuses a smaller one; an epoch that two hosts have is the end of that.
+func (k *checker) announce(h *host, epoch int64) {
+	switch by := k.epochs[epoch]; {
+	case by != h.uid:
+		k.fail("I2", "%s announces epoch %d, which is that of %q", h.name, epoch, by)
+	case epoch < k.announced && !k.outside() && k.group.world.Coverage.EpochLost == 0:
+		k.fail("I2", "%s announces epoch %d, and %d was announced before", h.name, epoch, k.announced)
+	}
+	k.announced = max(k.announced, epoch)
 }
 
 // guarded: nothing lives longer than K beyond its guard.
-func (k *checker) guarded(w *World, c *container) {
-	if !c.alive || c.guard.G2 == 0 {
+func (k *checker) guarded(c *container) {
+	if c.provider == nil || !c.provider.alive() || c.guard.G2 == 0 || k.outside() {
 		return
 	}
-	over := c.host.clock.read(w.now).Boot - c.due
-	if over > int64(w.timing.K)+int64(5*time.Millisecond) {
-		k.fail(w, "%s: %s is alive %v after its guard", c.host.name, c.name, time.Duration(over))
+	over := c.boot() - c.guard.G2
+	if over > int64(k.group.timing.K)+int64(5*time.Millisecond) {
+		k.fail("guard", "%s of %s is alive %v after its guard", c.name, c.host.name, time.Duration(over))
 	}
 }
 
 // committed: epochs of the record only grow, and a free record means that
 // nothing lives.
-func (k *checker) committed(w *World, l *leasev1.Lease) {
+func (k *checker) committed(l *leasev1.Lease) {
+	w := k.group.world
 	if l == nil {
-		w.log("store: Lease deleted")
-		k.deleted, k.deletedAt = true, w.now
+		w.log(k.group.name, "store: Lease deleted")
+		k.deleted, k.torn = true, w.now
 		return
 	}
 	r, err := leasev1.Decode(*l)
 	if err != nil {
-		w.log("store: %v", err)
+		w.log(k.group.name, "store: %v", err)
 		return
 	}
-	k.silent(w, r)
-	w.log("store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName, r.Epoch,
-		r.Inc, r.Seq, r.ReleasedEpoch)
-	for _, h := range w.hosts {
-		if r.Free() && h.alive() {
-			k.fail(w, "the record of epoch %d is free while %s is alive", r.Epoch, h.name)
+	if old := k.record; old.HolderUID != r.HolderUID || old.Epoch != r.Epoch || old.Inc != r.Inc || old.ReleasedEpoch != r.ReleasedEpoch {
+		w.log(k.group.name, "store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName,
+			r.Epoch, r.Inc, r.Seq, r.ReleasedEpoch)
+	}
+	k.taken(r)
+	for _, h := range k.group.hosts {
+		if r.Free() && h.draining && !h.gone && h.monitor != nil && h.monitor.owner.Epoch == r.Epoch {
+			w.Coverage.Drain++
+		}
+		if r.Free() && h.alive() && !k.outside() {
+			k.fail("release", "the record of epoch %d is free while %s is alive", r.Epoch, h.name)
 		}
 	}
 }
 
-// silent: nobody takes a record of a silent owner before that one is dead, on
-// the slowest clock.
-func (k *checker) silent(w *World, r leasev1.Record) {
+// taken: nobody takes a record of a silent owner before that one is dead, on
+// the slowest clock; and nobody takes one that was not given up at all.
+func (k *checker) taken(r leasev1.Record) {
+	w := k.group.world
 	old, since := k.record, w.now-k.changed
 	k.record, k.changed = r, w.now
-	if old.UID != r.UID || old.Free() || old.Fenced() || !r.Held() || r.HolderUID == old.HolderUID {
+	if old.UID != r.UID || !r.Held() || r.HolderUID == old.HolderUID {
 		return
 	}
-	if least := time.Duration(float64(w.timing.D) / (1 - A1)); since < least && w.options.Drift <= A1 {
-		k.fail(w, "%s takes the record of %s after %v", r.HolderName, old.HolderName, since)
+	switch {
+	case old.Free():
+		w.Coverage.Released++
+		return
+	case old.Fenced():
+		w.Coverage.Fenced++
+		return
+	}
+	w.Coverage.Silent++
+	if least := time.Duration(float64(k.group.timing.D) / (1 - A1)); since < least && k.strict() {
+		k.fail("silence", "%s takes the record of %q after %v", r.HolderName, old.HolderName, since)
 	}
 }
 
-// stepped looks at what a machine made of an event.
-func (k *checker) stepped(w *World, m *monitor, now instant.Instant, before ownership.Snapshot, e ownership.Event,
-	actions []ownership.Action) {
-	after := m.node.Snapshot()
+// stepped looks at what a core made of an input.
+func (k *checker) stepped(m *monitor, now instant.Instant, before ownership.Snapshot, in core.Input, effects []core.Effect) {
+	after, timing := m.owner, k.group.timing
 	// ValidUntil is an estimate on one of two clocks that need not agree, so that
 	// it wanders a little.
-	wander := int64(w.timing.D) / 20
+	wander := int64(timing.D) / 20
 	if before.Epoch == after.Epoch && before.ValidUntil != 0 && before.ValidUntil < now.Boot &&
-		after.ValidUntil > before.ValidUntil+wander {
-		k.fail(w, "%s: epoch %d is revived after it had run out, by %s: before %+v, after %+v", m.host.name,
-			after.Epoch, text(e), text(before), text(after))
+		after.ValidUntil > before.ValidUntil+wander && k.strict() {
+		k.fail("no revival", "%s: epoch %d is revived after it had run out", m.host.name, after.Epoch)
 	}
-	stop := after.ValidUntil - int64(w.timing.D-w.timing.N)
+	stop := after.ValidUntil - int64(timing.D-timing.N)
 	if after.Granted && after.ValidUntil != 0 && now.Boot > stop+wander {
-		k.fail(w, "%s: still granted %v after its stop was due", m.host.name, time.Duration(now.Boot-stop))
+		k.fail("self-stop", "%s: still granted %v after its stop was due", m.host.name, time.Duration(now.Boot-stop))
 	}
-	killed, guard := false, ownership.Guard{G2: now.Boot + 1}
-	for _, a := range actions {
+	if after.Granted && (!before.Granted || before.Epoch != after.Epoch) {
+		k.grant(m, effects)
+	}
+	for _, e := range effects {
 		switch {
-		case a.KillAll != nil:
-			killed = true
-		case a.Guard != nil:
-			guard = *a.Guard
-		case a.Grant != nil:
-			k.grant(w, m, a.Grant)
-		case a.Put != nil:
-			k.put(w, m, a.Put)
-		case a.Fact != nil && a.Fact.Kind == ownership.FactSelfStop && !m.excused():
-			k.fail(w, "%s: stops itself although nothing was in its way", m.host.name)
-		case a.Fact != nil && a.Fact.Kind == ownership.FactLost:
-			k.lost(w, m, a.Fact)
-		case a.Revoke != nil && a.Revoke.Mode == ownership.Kill && a.Revoke.Reason != ownership.RevokeNotOwner:
-			if !killed || guard.G2 > now.Boot {
-				k.fail(w, "%s: %s without a kill and a guard in the past", m.host.name, a.Revoke.Reason)
-			}
+		case e.Put != nil:
+			k.put(m, before, e.Put)
+		case e.Log != nil && e.Log.Component == "OWN":
+			k.fact(m, now, before, ownership.FactKind(e.Log.Reason), effects)
 		}
 	}
-	if w.options.Record != nil {
-		w.options.Record(Step{Host: m.host.name, Inc: m.inc, Now: now, Event: e, Actions: actions})
-	}
 	for _, c := range m.host.containers {
-		k.guarded(w, c)
+		k.guarded(c)
+	}
+}
+
+func (k *checker) fact(m *monitor, now instant.Instant, before ownership.Snapshot, f ownership.FactKind, effects []core.Effect) {
+	switch f {
+	case ownership.FactSelfStop:
+		if !m.excused() && k.strict() {
+			k.fail("self-stop", "%s: stops itself although nothing was in its way", m.host.name)
+		}
+	case ownership.FactLost:
+		k.lost(m, before)
+		if before.Granted {
+			k.killed(m, now, effects)
+		}
+	}
+}
+
+// killed: who has lost kills at once what it can reach, and takes the guard back.
+func (k *checker) killed(m *monitor, now instant.Instant, effects []core.Effect) {
+	for _, c := range m.host.containers {
+		if c.session != m || !c.accepted {
+			continue
+		}
+		kill, guard := false, false
+		for _, e := range effects {
+			kill = kill || e.Kill != nil && e.Kill.Container == c.name
+			guard = guard || e.Guard != nil && e.Guard.Container == c.name && e.Guard.G2 <= now.Boot
+		}
+		if !kill || !guard {
+			k.fail("lost", "%s: has lost, and does not kill %s (%v) and end its guard (%v)", m.host.name, c.name, kill, guard)
+		}
 	}
 }
 
 // grant: an epoch belongs to one host, and new ones only grow.
-func (k *checker) grant(w *World, m *monitor, g *ownership.Grant) {
-	w.log("%s: granted epoch %d (%s)", m.host.name, g.Epoch, g.Cause.Reason)
-	w.Coverage.grant(g)
-	if m.host.clock.read(w.now).HolderElapsed(g.ValidFrom) >= w.timing.D {
-		k.fail(w, "%s: granted epoch %d after it had run out", m.host.name, g.Epoch)
+func (k *checker) grant(m *monitor, effects []core.Effect) {
+	w, epoch, uid := k.group.world, m.owner.Epoch, m.host.uid
+	again := false
+	for _, e := range effects {
+		if e.Log != nil && e.Log.Component == "OWN" {
+			f := ownership.FactKind(e.Log.Reason)
+			again = again || f == ownership.FactResumed || f == ownership.FactReadopted
+		}
 	}
-	switch by := k.epochs[g.Epoch]; {
-	case by == m.host.uid && (g.Cause.Reason == ownership.GrantResumed || g.Cause.Reason == ownership.GrantReadopted):
-	case k.deleted && g.Epoch <= k.largest:
+	w.log(m.host.name, "granted epoch %d", epoch)
+	w.Coverage.Grants++
+	switch by := k.epochs[epoch]; {
+	case by == uid && again:
+	case k.deleted && epoch <= k.largest && (by == "" || by == uid || !k.outside()):
 		// Whoever takes a Lease that was deleted knows the epochs that it saw and
 		// those in the group's status; one that was too short to get there can be
-		// lost with it.
+		// lost with it, if the wall clock is wrong besides.
 		w.Coverage.EpochLost++
 	case by != "":
-		k.fail(w, "%s: granted epoch %d, which %s had", m.host.name, g.Epoch, by)
-	case g.Epoch <= k.largest:
-		k.fail(w, "%s: granted epoch %d after epoch %d", m.host.name, g.Epoch, k.largest)
+		k.fail("I2", "%s: granted epoch %d, which %s had", m.host.name, epoch, by)
+	case epoch <= k.largest:
+		k.fail("epoch", "%s: granted epoch %d after epoch %d", m.host.name, epoch, k.largest)
 	}
-	k.epochs[g.Epoch] = m.host.uid
-	if g.Epoch > k.largest {
-		k.largest, k.deleted = g.Epoch, false
+	if epoch != m.series {
+		m.series = epoch
+		k.replanned(m)
+		m.changed = false
+	}
+	k.epochs[epoch] = uid
+	if epoch > k.largest {
+		k.largest, k.deleted = epoch, false
 	}
 }
 
 // excused reports whether anything was in the way of the last renewals.
 func (m *monitor) excused() bool {
-	h, w := m.host, m.host.world
-	last := max(h.link.cutIn, h.link.cutOut, h.link.slow, h.link.lost, w.manager.apiDown, m.paused, m.engine.hung,
-		h.diskFull)
-	return w.now-last < w.timing.D
+	h, w := m.host, m.world()
+	l := h.node.link
+	last := max(l.cutIn, l.cutOut, l.slow, l.lost, w.api.down, m.paused, m.hung, h.diskFull, h.node.frozen)
+	return w.now-last < h.group.timing.D
 }
 
-// put: nothing is written while an emergency stop is under way. An engine that hangs must not keep a lease alive.
-// Its last tick allows one
-// more series of writes.
-func (k *checker) put(w *World, m *monitor, p *ownership.Put) {
-	if s := m.node.Snapshot(); s.Role == ownership.SelfStopping && !s.StopFailed {
-		k.fail(w, "%s: writes although its stop is not proven", m.host.name)
+// put: nothing is written while an emergency stop is under way. An executor that hangs must
+// not keep a lease alive; its last tick allows one more series of writes.
+func (k *checker) put(m *monitor, before ownership.Snapshot, p *ownership.Put) {
+	w, s := k.group.world, m.owner
+	if s.Role == ownership.SelfStopping && before.Role == ownership.SelfStopping && !s.StopFailed && p.Record.Held() {
+		k.fail("self-stop", "%s: writes although its stop is not proven", m.host.name)
 	}
-	if since := w.now - m.engine.hungSince; p.Record.Held() && p.Record.Epoch == m.node.Snapshot().Epoch &&
-		w.now < m.engine.hung && m.node.Snapshot().Granted && since > m.host.clock.stretch(w.timing.N+w.timing.R) {
-		k.fail(w, "%s: renews although its engine hangs for %v", m.host.name, since)
+	bound := m.host.node.clock.stretch(k.group.timing.N + k.group.timing.R)
+	if since := w.now - m.hungSince; p.Record.Held() && p.Record.Epoch == s.Epoch && w.now < m.hung && s.Granted && since > bound && k.strict() {
+		k.fail("tick", "%s: renews although its executor hangs for %v", m.host.name, since)
 	}
 }
 
 // lost: whoever says so has seen the proof. (A Lease that was created again by
 // an older write of the same owner is another one too.)
-func (k *checker) lost(w *World, m *monitor, f *ownership.Fact) {
-	l := w.store.lease
-	if l == nil || k.deletedAt != 0 && w.now-k.deletedAt < 2*w.timing.D {
+func (k *checker) lost(m *monitor, before ownership.Snapshot) {
+	l := k.group.store.lease
+	if l == nil || k.torn != 0 && k.group.world.now-k.torn < 2*k.group.timing.D {
 		return
 	}
 	if r, err := leasev1.Decode(*l); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc &&
-		r.Epoch == f.Epoch && !r.Fenced() {
-		k.fail(w, "%s: gives epoch %d up for lost although the record is still its own", m.host.name, f.Epoch)
+		r.Epoch == before.Epoch && !r.Fenced() && !k.outside() {
+		k.fail("lost", "%s: gives epoch %d up for lost although the record is still its own", m.host.name, before.Epoch)
 	}
 }
 
-// online is the host on which everything is alive under a grant, if there is one.
-func (w *World) online() *host {
-	for _, h := range w.hosts {
-		if h.monitor == nil || !h.monitor.node.Snapshot().Granted {
-			continue
-		}
-		all := true
-		for _, c := range h.containers {
-			all = all && c.alive
-		}
-		if all {
-			return h
+// won: nothing is online anywhere after a loss, until somebody has won anew.
+func (k *checker) won(h *host, epoch int64) {
+	k.group.world.log(h.name, "the arbitration is won in epoch %d", epoch)
+	k.arbitrated[epoch] = h
+	for _, other := range k.group.hosts {
+		if epoch == k.largest && (k.lostBy != nil || other != h) && other.alive() && !k.outside() {
+			k.fail("arbitration", "%s wins the arbitration of epoch %d while %s is alive", h.name, epoch, other.name)
 		}
 	}
-	return nil
-}
-
-func text(v any) string {
-	b, _ := json.Marshal(v)
-	return string(b)
+	k.lostBy = nil
 }

@@ -4,263 +4,272 @@
 package simulation
 
 import (
-	"strconv"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/understudy-dev/understudy/monitor/ownership"
+	guardv1 "github.com/understudy-dev/understudy/api/guard/v1"
+	"github.com/understudy-dev/understudy/cmd/init/machine"
+	"github.com/understudy-dev/understudy/monitor/core"
 )
 
-// container is one supervised container: init with its guard (Ownership section
-// 8), and one resource below it.
+// container is one supervised container: the real machine of init (Ownership section 8),
+// and the provider below it.
 type container struct {
-	host  *host
-	name  string
-	up    bool
-	lives int
-	nonce string
-	alive bool // the resource runs
+	host     *host
+	name     string
+	up       bool
+	lives    int // of init
+	nonces   int
+	init     *machine.Guard
+	timers   int
+	starts   int       // of the child; more when it died
+	provider *provider // nil while none runs
 
-	starting bool // it is about to
-	starts   int  // counts the orders to
+	// killing: init is at it, and reads nothing until it is done.
+	killing bool
+	waiting []machine.Event
 
-	guard    ownership.Guard
-	maxEpoch int64
-	guards   int           // counts the guards set, so that old timers are void
-	due      int64         // when init kills: G2, or when it heard of one in the past
-	dying    time.Duration // when what lives is dead at the latest, 0 if nobody kills it
+	// guard is what init says is in force, due when it must have killed.
+	guard guardv1.Message
 
-	connected bool
-	link      int           // counts the connections
-	last      time.Duration // when the last message arrives: they keep their order
-	broken    time.Duration // until when no connection is made
-	hang      time.Duration // until when the resource does not stop by itself
-	lost      bool          // the quorum resource was, and the monitor may not have heard
+	// The connection to the monitor, which counts when it was accepted.
+	session  *monitor
+	accepted bool
+	link     int
+	lastUp   time.Duration // messages keep their order
+	lastDown time.Duration
+
+	stuck    bool          // kubelet sees that the monitor waits for its end
+	broken   time.Duration // until when no connection is made
+	deafKill time.Duration // until when no order to kill arrives
 }
 
-func newContainer(h *host, name string) *container {
-	c := &container{host: h, name: name}
-	c.begin()
-	return c
-}
+func (c *container) world() *World { return c.host.group.world }
+
+func (c *container) nonce() string { return fmt.Sprintf("%s-%s-%d", c.host.name, c.name, c.nonces) }
+
+func (c *container) boot() int64 { return c.host.node.read().Boot }
 
 func (c *container) begin() {
-	c.up, c.guard, c.maxEpoch = true, ownership.Guard{}, 0
-	c.emptied()
-	c.connect()
+	if c.up || !c.host.up {
+		return
+	}
+	c.up, c.killing, c.waiting = true, false, nil
+	c.lives++
+	c.nonces++
+	c.guard = guardv1.Message{}
+	c.init = machine.NewGuard(c.boot(), c.host.node.bootID(), c.nonce())
+	c.step(machine.Event{Kind: machine.Tick})
 }
 
 // end is the end of init, and with it of the whole PID namespace.
 func (c *container) end() {
-	c.disconnect()
-	c.up, c.guards = false, c.guards+1
-	c.letGo()
+	if !c.up {
+		return
+	}
+	c.world().log(c.host.name, "container %s ends", c.name)
+	c.up = false
+	c.timers++
 	c.die("its container ends")
+	c.guard = guardv1.Message{}
+	c.lose(false)
+	if h := c.host; h.up && !h.draining { // kubelet starts it again
+		h.node.after(c.world().pick([2]time.Duration{500 * time.Millisecond, 3 * time.Second}), c.begin)
+	}
 }
 
-// emptied begins a new nonce: nothing lives, no guard is set.
-func (c *container) emptied() {
-	c.lives++
-	c.nonce = c.host.name + "-" + c.name + "-" + strconv.Itoa(c.lives)
-	c.guard = ownership.Guard{}
-	c.guards++
-	c.dying = 0
-	c.letGo()
-}
-
-func (c *container) connect() {
-	w := c.host.world
-	w.after(w.pick(w.style.local), func() {
-		m := c.host.monitor
-		if m == nil || !c.up || c.connected {
-			return
-		}
-		if w.now < c.broken {
-			w.queue.push(c.broken, c.connect)
-			return
-		}
-		c.connected, c.link, c.last = true, c.link+1, w.now
-		c.hello()
-	})
-}
-
-func (c *container) disconnect() {
-	if !c.connected {
+// step gives the machine an event, unless init is killing.
+func (c *container) step(e machine.Event) {
+	if !c.up {
 		return
 	}
-	c.connected = false
-	if m := c.host.monitor; m != nil {
-		m.post(ownership.Event{GuardDown: &ownership.GuardDown{Container: c.name}})
-	}
-}
-
-// hello tells the monitor which nonce and guard there is. The monitor's edge
-// answers with the guard that is in force, but one of the past only if there is
-// something that it must end.
-func (c *container) hello() {
-	up := &ownership.GuardUp{Container: c.name, Nonce: c.nonce, Epoch: c.guard.Epoch, G1: c.guard.G1, G2: c.guard.G2}
-	c.tell(func(m *monitor) {
-		m.post(ownership.Event{GuardUp: up})
-		if g := m.guard; g != nil && (up.G2 != 0 || g.G2 > m.host.clock.read(m.host.world.now).Boot) {
-			c.send(func() { c.setGuard(*g) })
+	if c.killing {
+		if e.Kind != machine.Tick {
+			c.waiting = append(c.waiting, e)
 		}
-		m.engine.hello(c)
-		c.sayLost()
-	})
-}
-
-// send brings a message of the monitor to init, if the connection lasts.
-func (c *container) send(f func()) {
-	w, link := c.host.world, c.link
-	if !c.connected {
 		return
 	}
-	c.last = max(c.last, w.now+w.pick(w.style.local))
-	w.queue.push(c.last, func() {
-		if c.link == link && c.up {
-			f()
+	life := c.lives
+	for _, a := range slices.Clone(c.init.Step(c.boot(), e)) {
+		if c.lives == life && c.up {
+			c.act(a)
 		}
-	})
-}
-
-// tell brings a message of init or provider to the monitor.
-func (c *container) tell(f func(*monitor)) {
-	w, link, m := c.host.world, c.link, c.host.monitor
-	if !c.connected || m == nil {
-		return
 	}
-	w.after(w.pick(w.style.local), func() {
-		if c.connected && c.link == link && !m.dead {
-			f(m)
-		}
-	})
-}
-
-// setGuard applies a guard and acknowledges it.
-func (c *container) setGuard(g ownership.Guard) {
-	w := c.host.world
-	if g.Epoch < c.maxEpoch {
-		return
-	}
-	c.maxEpoch, c.guard = g.Epoch, g
-	c.due = max(g.G2, c.host.clock.read(w.now).Boot)
 	c.arm()
-	if g.G2 == 0 {
-		return
-	}
-	nonce := c.nonce
-	c.tell(func(m *monitor) { m.engine.guarded(c, nonce, g) })
 }
 
-// arm sets the timers of the guard.
-func (c *container) arm() {
-	w, g := c.host.world, c.guard
-	c.guards++
-	n := c.guards
-	if g.G2 == 0 {
-		return
+func (c *container) act(a machine.Action) {
+	if a.Kind != machine.Log && a.Kind != machine.Dial {
 	}
-	w.after(c.host.clock.until(w.now, g.G1), func() {
-		if c.guards == n && c.alive {
-			c.terminate(w.pick(w.style.stop), w.now < c.hang)
+	w := c.world()
+	switch a.Kind {
+	case machine.KillAll:
+		c.kill()
+	case machine.SignalChild:
+		if p := c.provider; p != nil {
+			p.sigterm()
+		} else { // it has no handler yet
+			c.host.node.after(0, func() { c.step(machine.Event{Kind: machine.ChildDied, Text: "ended by SIGTERM"}) })
 		}
-	})
-	w.after(c.host.clock.until(w.now, g.G2), func() {
-		if c.guards == n {
-			if c.alive {
-				w.Coverage.GuardKill++
-				w.log("%s: guard of %s kills", c.host.name, c.name)
+	case machine.Start:
+		c.starts++
+		n := c.starts
+		c.host.node.after(w.pick([2]time.Duration{2 * time.Millisecond, 40 * time.Millisecond}), func() {
+			if c.up && c.starts == n && !c.killing {
+				c.provider = newProvider(c)
+				c.provider.came()
 			}
-			c.kill()
+		})
+	case machine.Dial:
+		c.dial()
+	case machine.Hangup:
+		c.lose(false)
+	case machine.Send:
+		if a.Message.Type == guardv1.Guarded {
+			c.guard = a.Message
 		}
-	})
+		c.tell(a.Message)
+	case machine.Log:
+		w.log(c.host.name, "%s: %s", c.name, a.Text)
+		if strings.HasPrefix(a.Text, "hard guard") && c.provider != nil && c.provider.alive() {
+			w.Coverage.GuardKill++
+		}
+	case machine.Exit:
+		c.end()
+	case machine.Dump:
+	}
 }
 
 // kill is the kill of all but init, which takes up to K.
 func (c *container) kill() {
-	w, n := c.host.world, c.lives
-	if !c.up || c.dying != 0 {
-		return
+	w := c.world()
+	d := w.upTo(c.host.group.timing.K)
+	if w.style.extreme && w.chance(0.3) {
+		d = c.host.group.timing.K
 	}
-	d := w.upTo(w.timing.K)
-	if w.style.extreme && w.chance(0.7) {
-		d = w.timing.K
-	}
-	d = c.host.clock.stretch(d)
-	c.dying = w.now + d
-	w.after(d, func() {
-		if c.lives == n && c.up {
-			c.die("killed")
-			c.emptied()
-			c.hello()
-		}
-	})
-}
-
-// terminate is the provider's own stop. It ends a start under way at once.
-func (c *container) terminate(d time.Duration, hangs bool) {
-	n := c.lives
-	c.starting = false
-	if hangs || !c.alive {
-		c.changed()
-		return
-	}
-	c.host.world.after(d, func() {
-		if c.lives == n && c.alive {
-			c.die("terminated")
-			c.changed()
-		}
-	})
-}
-
-func (c *container) die(how string) {
-	c.starting = false
-	if c.alive {
-		c.host.world.log("%s: %s is dead (%s)", c.host.name, c.name, how)
-		c.alive = false
-	}
-}
-
-// start is what Online does: it comes over a connection to the provider of that
-// nonce, or not at all.
-func (c *container) start(nonce string, epoch int64) {
-	w, n := c.host.world, c.lives
-	if c.nonce != nonce || c.alive || c.dying != 0 {
-		return
-	}
-	c.starts++
-	c.starting = true
-	nth := c.starts
-	w.after(w.pick(w.style.start), func() {
-		if !c.starting || c.starts != nth || c.lives != n || c.dying != 0 {
+	c.killing = true
+	life := c.lives
+	c.host.node.after(c.host.node.clock.stretch(d), func() {
+		if c.lives != life || !c.up {
 			return
 		}
-		c.starting, c.alive = false, true
-		w.log("%s: %s is alive, epoch %d", c.host.name, c.name, epoch)
-		w.check.started(w, c, epoch)
-		c.changed()
+		c.die("killed")
+		c.killing, c.guard = false, guardv1.Message{}
+		c.nonces++
+		c.step(machine.Event{Kind: machine.Emptied, Proven: true, Nonce: c.nonce()})
+		for len(c.waiting) > 0 && !c.killing && c.up {
+			e := c.waiting[0]
+			c.waiting = c.waiting[1:]
+			c.step(e)
+		}
 	})
 }
 
-// crash ends the resource by itself.
-func (c *container) crash() {
-	if c.alive {
-		c.die("crashed")
-		c.changed()
+// die ends the provider and what it started.
+func (c *container) die(how string) {
+	c.starts++
+	if p := c.provider; p != nil {
+		c.provider = nil
+		p.die(how)
 	}
 }
 
-// changed reports the state without being asked.
-func (c *container) changed() { c.report(-1) }
-
-// report tells the engine what there is. Asked is the number of the question.
-func (c *container) report(asked int) {
-	nonce, busy := c.nonce, c.alive || c.starting
-	c.tell(func(m *monitor) { m.engine.reported(c, nonce, busy, asked) })
+// childDies is the end of the provider by itself.
+func (c *container) childDies(how string) {
+	p := c.provider
+	if p == nil || p.dead {
+		return
+	}
+	// What it started lives until init has killed it.
+	p.stop(how)
+	c.step(machine.Event{Kind: machine.ChildDied, Text: how})
 }
 
-// letGo ends what its process defended.
-func (c *container) letGo() {
-	if c.lost = false; c.host.world.arbiter == c {
-		c.host.world.arbiter = nil
+// arm sets the timer of the machine.
+func (c *container) arm() {
+	c.timers++
+	if !c.up || c.killing {
+		return
 	}
+	n, at := c.timers, c.init.Deadline()
+	if at == 0 {
+		return
+	}
+	if d := c.host.node.clock.until(c.world().now, at); d < never {
+		c.host.node.after(d, func() {
+			if c.timers == n {
+				c.step(machine.Event{Kind: machine.Tick})
+			}
+		})
+	}
+}
+
+// dial connects to the monitor, if there is one.
+func (c *container) dial() {
+	w, life := c.world(), c.lives
+	c.host.node.after(w.pick(w.style.local), func() {
+		switch m := c.host.monitor; {
+		case c.lives != life || !c.up:
+		case m == nil || w.now < c.broken:
+			c.step(machine.Event{Kind: machine.DialFailed, Text: "connection refused"})
+		default:
+			c.session, c.accepted, c.lastUp, c.lastDown = m, false, w.now, w.now
+			c.link++
+			c.step(machine.Event{Kind: machine.Connected})
+		}
+	})
+}
+
+// lose ends the connection. Cut: the monitor's side did.
+func (c *container) lose(cut bool) {
+	m, accepted := c.session, c.accepted
+	c.session, c.accepted = nil, false
+	c.link++
+	if m != nil && accepted && !m.dead {
+		m.post(core.Input{InitGone: &core.InitGone{Container: c.name, Cut: cut}})
+	}
+}
+
+// hangup is the end of a connection that init did not bring about.
+func (c *container) hangup(m *monitor) {
+	if c.session == nil || m != nil && c.session != m {
+		return
+	}
+	c.lose(true)
+	life := c.lives
+	c.host.node.after(c.world().pick(c.world().style.local), func() {
+		if c.lives == life {
+			c.step(machine.Event{Kind: machine.Disconnected, Text: "the connection was reset"})
+		}
+	})
+}
+
+// tell brings a message of init to the monitor.
+func (c *container) tell(message guardv1.Message) {
+	w, m, link := c.world(), c.session, c.link
+	if m == nil {
+		return
+	}
+	c.lastUp = max(c.lastUp, w.now+w.pick(w.style.local))
+	c.host.node.at(c.lastUp, func() {
+		if c.link == link && !m.dead {
+			m.heard(c, message)
+		}
+	})
+}
+
+// order brings a message of the monitor to init.
+func (c *container) order(message guardv1.Message) {
+	w, link := c.world(), c.link
+	if c.session == nil || message.Type == guardv1.Kill && w.now < c.deafKill {
+		return
+	}
+	c.lastDown = max(c.lastDown, w.now+w.pick(w.style.local))
+	c.host.node.at(c.lastDown, func() {
+		if c.link == link && c.up {
+			c.step(machine.Event{Kind: machine.Received, Message: message})
+		}
+	})
 }

@@ -4,190 +4,258 @@
 package simulation
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
-	"github.com/understudy-dev/understudy/monitor/ownership"
+	"github.com/understudy-dev/understudy/cmd/init/machine"
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
 )
 
 // fault is something bad, or just something that happens, to a host.
 type fault struct {
 	weight int
+	name   string
 	strike func(w *World, h *host)
 }
 
 // until is a time as far in the future as a fault may last.
-func (w *World) until() time.Duration {
+func (w *World) until(g *group) time.Duration {
 	if w.chance(0.5) {
-		return w.now + w.upTo(w.timing.D)
+		return w.now + w.upTo(g.timing.D)
 	}
-	return w.now + w.upTo(3*w.timing.D)
+	return w.now + w.upTo(3*g.timing.D)
 }
 
-// cut cuts the host off from the API server: both ways or one.
+// cut cuts the host's node off from the API server: both ways or one.
 func (w *World) cut(h *host) {
-	t := w.until()
+	if w.quiet {
+		return
+	}
+	t, l := w.until(h.group), &h.node.link
 	way := w.rng.IntN(3)
 	if way != 1 {
-		h.link.cutOut = max(h.link.cutOut, t)
+		l.cutOut = max(l.cutOut, t)
 	}
 	if way != 2 {
-		h.link.cutIn = max(h.link.cutIn, t)
+		l.cutIn = max(l.cutIn, t)
 	}
-	w.log("%s: cut (%s) until %.4f", h.name, []string{"both", "in", "out"}[way], t.Seconds())
+	w.log(h.node.name, "cut (%s) until %.4f", []string{"both", "in", "out"}[way], t.Seconds())
 }
 
-var faults = []fault{
-	{10, (*World).cut},
-	{6, func(w *World, h *host) { // the cut follows right upon the next commit
-		h.link.strike = func() { w.cut(h) }
+// some returns a container, provider and instance of the host; nil if there is none.
+func (w *World) some(h *host) (*container, *provider, *instance) {
+	c := h.containers[w.rng.IntN(len(h.containers))]
+	if c.provider == nil || len(c.provider.instances) == 0 {
+		return c, c.provider, nil
+	}
+	var all []*instance
+	c.provider.each(func(i *instance) { all = append(all, i) })
+	return c, c.provider, all[w.rng.IntN(len(all))]
+}
+
+// inside are the faults that the assumptions allow.
+var inside = []fault{
+	{10, "cut", (*World).cut},
+	{6, "cut at the next commit", func(w *World, h *host) {
+		h.node.link.strike = func() { w.cut(h) }
 	}},
-	{6, func(w *World, h *host) { // an answer is lost, and soon after all others are
-		h.link.loseAnswer = 1 + w.rng.IntN(2)
-		d := w.upTo(w.timing.R + 2*w.timing.A)
-		h.link.strike = func() { w.after(d, func() { w.cut(h) }) }
+	{6, "answer lost, then a cut", func(w *World, h *host) {
+		h.node.link.loseAnswer = 1 + w.rng.IntN(2)
+		d := w.upTo(h.group.timing.R + 2*h.group.timing.A)
+		h.node.link.strike = func() { w.after(d, func() { w.cut(h) }) }
 	}},
-	{4, func(w *World, h *host) { h.link.slow = w.until(); w.log("%s: slow link", h.name) }},
-	{3, func(w *World, _ *host) {
-		w.manager.apiDown, w.manager.apiErrors = w.until(), w.chance(0.5)
-		w.log("API server: down until %.4f", w.manager.apiDown.Seconds())
-	}},
-	{8, func(w *World, h *host) {
-		erased := w.chance(0.1)
-		h.stopMonitor()
-		if erased {
-			h.disk = ownership.Disk{}
+	{4, "slow link", func(w *World, h *host) { h.node.link.slow = w.until(h.group) }},
+	{3, "API server down", func(w *World, h *host) {
+		w.api.down, w.api.errors = w.until(h.group), w.chance(0.5)
+		if w.chance(0.1) {
+			w.api.down += w.upTo(6 * h.group.timing.D)
 		}
-		pause := w.upTo(w.timing.D)
+	}},
+	{8, "monitor killed", func(w *World, h *host) {
+		if w.chance(0.1) {
+			h.journal = nil
+		}
+		pause := w.upTo(h.group.timing.D)
 		if w.chance(0.7) {
 			pause = w.upTo(500 * time.Millisecond)
 		}
-		w.after(pause, h.startMonitor)
+		h.restartMonitor(pause)
 	}},
-	{4, func(w *World, h *host) {
+	{5, "monitor killed between two effects", func(w *World, h *host) {
 		if h.monitor != nil {
-			h.monitor.pause(w.upTo(2 * w.timing.D))
+			h.monitor.killAt = 1 + w.rng.IntN(30)
 		}
 	}},
-	{4, func(w *World, h *host) {
+	{2, "monitor replaced", func(_ *World, h *host) { h.post(core.Input{End: &core.End{Reason: "SIGTERM"}}) }},
+	{4, "monitor paused", func(w *World, h *host) {
+		if h.monitor != nil {
+			h.monitor.pause(w.upTo(2 * h.group.timing.D))
+		}
+	}},
+	{4, "monitor paused between two effects", func(w *World, h *host) {
 		if h.monitor != nil {
 			h.monitor.pauseAt = 1 + w.rng.IntN(20)
 		}
 	}},
-	{4, func(w *World, h *host) {
-		h.crash()
-		w.after(w.upTo(4*w.timing.D), h.boot)
+	{4, "node crashes", func(w *World, h *host) {
+		h.node.crash()
+		w.after(w.upTo(4*h.group.timing.D), h.node.boot)
 	}},
-	{2, func(w *World, h *host) { // a person declares a host stopped, which is true
-		h.crash()
-		w.after(w.timing.D+w.upTo(4*w.timing.D), h.boot)
-		w.after(w.upTo(w.timing.D/2), func() { w.fence(h) })
+	{2, "node crashes, a person says so", func(w *World, h *host) {
+		h.node.crash()
+		w.after(h.group.timing.D+w.upTo(4*h.group.timing.D), h.node.boot)
+		w.after(w.upTo(h.group.timing.D/2), func() { w.fence(h) })
 	}},
-	{3, func(w *World, h *host) {
-		c := h.containers[w.rng.IntN(len(h.containers))]
-		if c.up && h.up {
-			w.log("%s: container %s ends", h.name, c.name)
-			c.end()
-			w.after(w.upTo(time.Second), func() {
-				if h.up && !c.up {
-					c.begin()
-				}
-			})
-		}
+	{3, "container ends", func(w *World, h *host) { h.containers[w.rng.IntN(2)].end() }},
+	{3, "connection to init breaks", func(w *World, h *host) {
+		c := h.containers[w.rng.IntN(2)]
+		c.hangup(nil)
+		c.broken = w.now + w.upTo(h.group.timing.D)
 	}},
-	{3, func(w *World, h *host) {
-		c := h.containers[w.rng.IntN(len(h.containers))]
-		c.disconnect()
-		c.broken = w.now + w.upTo(w.timing.D)
-		c.connect()
-	}},
-	{3, func(w *World, _ *host) { w.store.remove() }},
-	{2, func(w *World, _ *host) {
-		w.store.edit(func(l *leasev1.Lease) {
+	{3, "Lease deleted", func(_ *World, h *host) { h.group.store.remove() }},
+	{2, "Lease mistyped", func(w *World, h *host) {
+		h.group.store.edit(func(l *leasev1.Lease) {
 			key := []string{leasev1.KeyEpoch, leasev1.KeySeq, leasev1.KeyMembers}[w.rng.IntN(3)]
 			l.Annotations[key] = "mistyped, by hand"
 		})
-		w.after(w.upTo(5*w.timing.D), w.mend)
+		w.after(w.upTo(5*h.group.timing.D), h.group.mend)
 	}},
-	{2, func(w *World, _ *host) { // an edit that means nothing, but makes a version
-		w.store.edit(func(l *leasev1.Lease) { l.Annotations["example.com/note"] = "hello" })
+	{2, "Lease annotated", func(_ *World, h *host) { // which means nothing, but makes a version
+		h.group.store.edit(func(l *leasev1.Lease) { l.Annotations["example.com/note"] = "hello" })
 	}},
-	{4, func(w *World, h *host) {
-		if h.monitor != nil && w.now >= h.monitor.engine.hung {
-			h.monitor.engine.hungSince, h.monitor.engine.hung = w.now, w.until()
-			w.log("%s: engine hangs until %.4f", h.name, h.monitor.engine.hung.Seconds())
+	{4, "executor hangs", func(w *World, h *host) {
+		if m := h.monitor; m != nil && w.now >= m.hung {
+			m.hungSince, m.hung = w.now, w.until(h.group)
 		}
 	}},
-	{5, func(w *World, h *host) { h.containers[w.rng.IntN(len(h.containers))].crash() }},
-	{6, func(w *World, h *host) {
-		c := h.containers[w.rng.IntN(len(h.containers))]
-		c.hang = w.now + w.upTo(4*w.timing.D)
-		w.log("%s: %s does not stop until %.4f", h.name, c.name, c.hang.Seconds())
-	}},
-	{4, func(w *World, h *host) {
-		if h.monitor != nil {
-			h.release = &ownership.Release{Cause: leasev1.CauseMove, Reason: leasev1.Reason{Reason: "Move"}}
-			h.monitor.postWish()
+	{6, "resource crashes", func(w *World, h *host) {
+		if _, p, i := w.some(h); i != nil {
+			p.crash(i)
 		}
 	}},
-	{2, func(w *World, h *host) {
-		if !h.draining && !h.gone && h.up {
-			h.draining = true
-			w.log("%s: drains", h.name)
-			if h.monitor != nil {
-				h.monitor.post(ownership.Event{Drain: &ownership.Drain{Reason: leasev1.Reason{Reason: "Drain"}}})
+	{3, "provider dies", func(w *World, h *host) {
+		c, _, _ := w.some(h)
+		c.childDies("signal: segmentation fault")
+	}},
+	{3, "provider hangs", func(w *World, h *host) {
+		if _, p, _ := w.some(h); p != nil {
+			p.hung = w.until(h.group)
+		}
+	}},
+	{4, "nothing can be stopped", func(w *World, h *host) {
+		c, p, _ := w.some(h)
+		until := w.now + w.upTo(4*h.group.timing.D)
+		if c.deafKill = until; p != nil {
+			p.stubborn = until
+		}
+	}},
+	{3, "provider lies", func(w *World, h *host) {
+		if _, p, _ := w.some(h); p != nil {
+			p.lying = w.until(h.group)
+		}
+	}},
+	{2, "provider's connection breaks", func(w *World, h *host) {
+		if _, p, _ := w.some(h); p != nil && h.monitor != nil {
+			h.monitor.lostProvider(p, "the connection was lost")
+			h.node.after(w.upTo(500*time.Millisecond), p.came)
+		}
+	}},
+	{2, "false alarm", func(w *World, h *host) {
+		if _, p, i := w.some(h); i != nil {
+			p.report(engine.Callback{Handle: i.uid, SignalFailure: &engine.SignalFailure{Message: "looks bad"}}, nil)
+		}
+	}},
+	{4, "move", func(w *World, h *host) { h.group.ask(w, core.ControlCall{Code: "MOVE"}) }},
+	{4, "call that writes", func(w *World, h *host) {
+		h.group.ask(w, core.ControlCall{Code: codeBackup, ResourceName: []string{db, app, extra}[w.rng.IntN(3)]})
+	}},
+	{2, "call that reads, on a host", func(w *World, h *host) {
+		h.group.ask(w, core.ControlCall{Code: codePeek, ResourceName: db, HostName: h.name, Read: true})
+	}},
+	{1, "call deleted", func(w *World, h *host) {
+		for name, k := range h.group.store.sortedCalls() {
+			if !k.Finished {
+				w.log(h.group.name, "call %s is deleted", name)
+				h.group.store.removeCall(name)
+				return
 			}
 		}
 	}},
-	{4, func(w *World, _ *host) {
-		if w.arbiter != nil {
-			w.arbiter.loseQuorum()
+	{2, "pod deleted", func(_ *World, h *host) { h.delete() }},
+	{4, "quorum resource lost", func(_ *World, h *host) {
+		if p := h.group.arbiter; p != nil {
+			p.loseQuorum()
 		}
 	}},
-	{2, func(w *World, h *host) { h.diskFull = w.until() }},
-	{3, func(w *World, h *host) { h.watch.lose() }},
-	{3, func(w *World, h *host) { w.drift(h) }},
-	{1, func(w *World, h *host) { h.clock.wall += int64(w.upTo(2*time.Hour) - time.Hour) }},
-	{2, func(w *World, _ *host) { w.manager.down = w.now + w.upTo(5*w.timing.D) }},
-	{2, func(w *World, h *host) { h.barred = !h.barred }},
-	{2, func(w *World, _ *host) {
-		w.setOnline(!w.wantOnline)
-		w.after(w.upTo(2*w.timing.D), func() { w.setOnline(true) })
+	{2, "disk full", func(w *World, h *host) { h.diskFull = w.until(h.group) }},
+	{3, "watches break", func(w *World, h *host) {
+		h.leases.lose()
+		h.kinds.lose()
+	}},
+	{3, "clocks drift", func(_ *World, h *host) { h.node.drift() }},
+	{1, "wall clock jumps", func(w *World, h *host) {
+		if !w.options.Outside {
+			h.node.clock.wall += int64(w.upTo(2*time.Hour) - time.Hour)
+		}
+	}},
+	{2, "manager down", func(w *World, h *host) { h.group.manager.down = w.now + w.upTo(5*h.group.timing.D) }},
+	{2, "host barred", func(_ *World, h *host) { h.barred = !h.barred }},
+	{2, "group wanted offline", func(w *World, h *host) {
+		g := h.group
+		g.change(func() { g.wantOnline = false })
+		w.after(w.upTo(2*g.timing.D), func() { g.change(func() { g.wantOnline = true }) })
+	}},
+	{3, "spec changed", func(w *World, h *host) {
+		g := h.group
+		g.change(func() {
+			if w.chance(0.5) {
+				g.extra = !g.extra
+			}
+		})
 	}},
 }
 
-// mend is the person again, who deletes a record that nobody could mend.
-func (w *World) mend() {
-	if l := w.store.lease; l != nil {
+// outside are those that break an assumption: A1, A2 or A3.
+var outside = []fault{
+	{10, "virtual machine paused", func(w *World, h *host) { h.node.freeze(w.upTo(4 * h.group.timing.D)) }},
+	{10, "clocks stopped", func(w *World, h *host) { h.node.stopClocks(w.upTo(4 * h.group.timing.D)) }},
+	{10, "store rewound", func(_ *World, h *host) { h.group.store.rewind() }},
+}
+
+// ask makes a ControlCall.
+func (g *group) ask(w *World, k core.ControlCall) {
+	g.asked++
+	k.Name = fmt.Sprintf("call-%03d", g.asked)
+	k.UID, k.TimeoutMilliseconds = "uid-"+k.Name, 5000
+	if k.ResourceName != "" {
+		k.Input = []byte(`{"call":"` + k.Name + `"}`)
+	}
+	w.log(g.name, "%s: %s of %q on %q", k.Name, k.Code, k.ResourceName, k.HostName)
+	g.store.setCall(&k)
+}
+
+// mend is a person who deletes a record that nobody could mend.
+func (g *group) mend() {
+	if l := g.store.lease; l != nil {
 		if _, err := leasev1.Decode(*l); err != nil {
-			w.store.remove()
+			g.store.remove()
 		}
 	}
 }
 
 // fence declares the holder's host stopped if that is the one that crashed.
 func (w *World) fence(h *host) {
-	if w.store.lease == nil || h.up {
+	s := h.group.store
+	if s.lease == nil || h.node.up {
 		return
 	}
-	if r, err := leasev1.Decode(*w.store.lease); err == nil && r.HolderUID == h.uid {
+	if r, err := leasev1.Decode(*s.lease); err == nil && r.HolderUID == h.uid {
 		if f, ok := leasev1.Fence(r, "someone"); ok {
-			w.log("%s: declared stopped", h.name)
-			w.store.put(f)
-		}
-	}
-}
-
-func (w *World) setOnline(want bool) {
-	w.wantOnline = want
-	w.log("spec: online %v", want)
-	for _, h := range w.hosts {
-		if h.monitor != nil {
-			w.after(h.link.delay(), func() {
-				if h.monitor != nil {
-					h.monitor.postWish()
-				}
-			})
+			w.log(h.name, "declared stopped")
+			s.put(f)
 		}
 	}
 }
@@ -198,12 +266,27 @@ func (w *World) trouble() {
 		return
 	}
 	w.after(w.upTo(2*w.style.faults), w.trouble)
-	h := w.hosts[w.rng.IntN(len(w.hosts))]
-	if owner := w.online(); owner != nil && w.chance(0.6) {
+	g := w.groups[w.rng.IntN(len(w.groups))]
+	live := slices.DeleteFunc(slices.Clone(g.hosts), func(h *host) bool { return h.gone })
+	h := live[w.rng.IntN(len(live))]
+	if owner := g.online(); owner != nil && w.chance(0.6) {
 		h = owner
 	}
-	if h.gone {
+	f := w.draw()
+	n := w.struck
+	w.struck++
+	if w.options.spares(n) {
 		return
+	}
+	w.Coverage.Faults++
+	w.log(h.name, "fault %d: %s", n, f.name)
+	f.strike(w, h)
+}
+
+func (w *World) draw() fault {
+	faults := inside
+	if w.options.Outside && w.chance(0.15) {
+		faults = outside
 	}
 	sum := 0
 	for _, f := range faults {
@@ -212,9 +295,49 @@ func (w *World) trouble() {
 	n := w.rng.IntN(sum)
 	for _, f := range faults {
 		if n -= f.weight; n < 0 {
-			w.Coverage.Faults++
-			f.strike(w, h)
-			return
+			return f
+		}
+	}
+	panic("unreachable")
+}
+
+// calm ends all faults.
+func (w *World) calm() {
+	w.log("", "calm from here on")
+	w.quiet = true
+	ends := func(until ...*time.Duration) {
+		for _, t := range until {
+			*t = min(*t, w.now)
+		}
+	}
+	ends(&w.api.down)
+	for _, n := range w.nodes {
+		ends(&n.link.cutIn, &n.link.cutOut, &n.link.slow)
+		n.link.loseAnswer, n.link.strike = 0, nil
+		n.boot()
+	}
+	for _, g := range w.groups {
+		ends(&g.manager.down, &g.outside)
+		if !g.wantOnline {
+			g.change(func() { g.wantOnline = true })
+		}
+		g.mend()
+		for _, h := range g.hosts {
+			ends(&h.diskFull)
+			h.barred = false
+			for _, c := range h.containers {
+				ends(&c.broken, &c.deafKill)
+				if p := c.provider; p != nil {
+					ends(&p.hung, &p.stubborn, &p.lying)
+				}
+				c.step(machine.Event{Kind: machine.Tick})
+			}
+			if m := h.monitor; m != nil {
+				ends(&m.paused, &m.hung)
+				m.pauseAt, m.killAt = 0, 0
+				m.run()
+			}
+			h.startMonitor()
 		}
 	}
 }

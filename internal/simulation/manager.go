@@ -4,102 +4,116 @@
 package simulation
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
-	"github.com/understudy-dev/understudy/monitor/ownership"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
 )
 
-// manager stands in for the real one: it creates the record, publishes the
+// manager stands in for the real one: it creates the record, publishes plan and
 // succession, late or not at all, and puts new pods in the place of lost ones.
-// The API server's health is kept here too.
 type manager struct {
-	world      *World
-	succession *ownership.Succession
-	down       time.Duration // until when
-	apiDown    time.Duration // until when the API server does not answer
-	apiErrors  bool          // or answers with errors
-	seen       string        // the version that it watches before the first release
-	seenAt     time.Duration
-	released   bool
+	group    *group
+	down     time.Duration // until when
+	seen     string        // the version that it watches before the first release
+	seenAt   time.Duration
+	released bool
 }
 
 // run is one round of the manager, and orders the next.
-func (g *manager) run() {
-	w := g.world
-	w.after(300*time.Millisecond+w.upTo(700*time.Millisecond), g.run)
-	if w.now < g.down || w.now < g.apiDown {
+func (m *manager) run() {
+	g, w := m.group, m.group.world
+	w.after(300*time.Millisecond+w.upTo(700*time.Millisecond), m.run)
+	g.store.remember()
+	if w.now < m.down || w.now < w.api.down {
 		return
 	}
-	g.record()
-	g.publish()
-	for _, h := range w.hosts {
-		// A pod that has drained is deleted, and another takes its place.
-		if h.draining && !h.gone && !h.alive() && (h.monitor == nil || h.monitor.node.Snapshot().Role == ownership.Observer) {
-			h.crash()
-			h.gone = true
-			w.log("%s: pod is gone", h.name)
-			n := w.addHost(h.name + "'")
-			n.startMonitor()
-		}
-	}
+	m.record()
+	m.publish()
+	m.replace()
 }
 
 // record creates the record at once, and releases it after it was watched for W
 // (GROUP CREATED).
-func (g *manager) record() {
-	w := g.world
-	if g.released {
+func (m *manager) record() {
+	s, w := m.group.store, m.group.world
+	if m.released {
 		return
 	}
-	l := w.store.lease
-	if l == nil {
-		if g.seen == "" {
-			w.store.create(leasev1.Unheld(0, w.timing.D))
+	if s.lease == nil {
+		if m.seen == "" {
+			s.create(leasev1.Unheld(0, m.group.timing.D))
 		}
 		return
 	}
-	r, err := leasev1.Decode(*l)
+	r, err := leasev1.Decode(*s.lease)
 	if err != nil || r.Held() {
-		g.released = true
+		m.released = true
 		return
 	}
-	if g.seen != r.ResourceVersion {
-		g.seen, g.seenAt = r.ResourceVersion, w.now
+	if m.seen != r.ResourceVersion {
+		m.seen, m.seenAt = r.ResourceVersion, w.now
 		return
 	}
-	if w.now-g.seenAt >= leasev1.W(w.timing.D)+w.timing.D/50 {
+	if w.now-m.seenAt >= leasev1.W(m.group.timing.D)+m.group.timing.D/50 {
 		if free, ok := leasev1.ReleaseInitial(r); ok {
-			w.store.put(free)
+			s.put(free)
 		}
-		g.released = true
+		m.released = true
 	}
 }
 
-// publish computes the succession and sends it to every monitor.
-func (g *manager) publish() {
-	w := g.world
-	s := &ownership.Succession{Barred: map[string]string{}, OwnerEpoch: w.ownerEpoch}
-	for _, h := range w.hosts {
-		if h.gone {
-			continue
-		}
-		if w.chance(0.1) && !w.quiet {
-			s.Reserve = append(s.Reserve, h.uid)
-		} else {
-			s.Line = append(s.Line, h.uid)
-		}
-		if h.barred {
-			s.Barred[h.uid] = "NodeNotReady"
-		}
-		if h.up && h.monitor != nil && !h.draining {
-			s.Ready = append(s.Ready, h.uid)
+// publish points to the newest plan, and says who may take over.
+func (m *manager) publish() {
+	g, w := m.group, m.group.world
+	revision, _ := g.plan()
+	next := &v1alpha1.Succession{}
+	for _, h := range g.hosts {
+		switch {
+		case h.gone:
+		case h.barred:
+			next.Barred = append(next.Barred, v1alpha1.BarredHost{PodUID: h.uid, PodName: h.name, Reason: "NodeNotReady"})
+		case !w.quiet && w.chance(0.05):
+			next.Reserve = append(next.Reserve, successor(h))
+		default:
+			next.Line = append(next.Line, successor(h))
 		}
 	}
-	g.succession = s
-	for _, h := range w.hosts {
-		if m := h.monitor; m != nil && w.now >= max(h.link.cutIn, h.link.cutOut) {
-			w.after(h.link.delay(), func() { m.post(ownership.Event{Succession: s}) })
+	old := g.store.status
+	if old.PlanRevision == revision && old.Succession != nil && same(*old.Succession, *next) {
+		return
+	}
+	g.store.setStatus(func(s *v1alpha1.ResourceGroupStatus) { s.PlanRevision, s.Succession = revision, next })
+}
+
+func successor(h *host) v1alpha1.Successor {
+	return v1alpha1.Successor{PodUID: h.uid, PodName: h.name, NodeName: h.node.name}
+}
+
+func same(a, b v1alpha1.Succession) bool {
+	return slices.Equal(a.Line, b.Line) && slices.Equal(a.Reserve, b.Reserve) && slices.Equal(a.Barred, b.Barred)
+}
+
+// replace makes a new pod for each that is gone, and ends what that had claimed.
+func (m *manager) replace() {
+	g := m.group
+	for _, h := range slices.Clone(g.hosts) {
+		if h.gone || !h.deleted() {
+			continue
 		}
+		h.end()
+		h.gone = true
+		g.world.log(h.name, "pod is gone")
+		g.store.setStatus(func(s *v1alpha1.ResourceGroupStatus) { delete(s.Hosts, h.name) })
+		for _, name := range slices.Sorted(maps.Keys(g.store.calls)) {
+			k := *g.store.calls[name]
+			if !k.Finished && k.HostName == h.name {
+				k.Finished = true
+				g.store.setCall(&k)
+			}
+		}
+		g.addHost(h.node)
 	}
 }

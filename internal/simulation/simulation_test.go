@@ -4,161 +4,86 @@
 package simulation
 
 import (
-	"encoding/json"
+	"bytes"
 	"os"
-	"reflect"
-	"runtime"
-	"strconv"
-	"strings"
-	"sync"
-	"sync/atomic"
+	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
-	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
-	"github.com/understudy-dev/understudy/monitor/ownership"
+	replay "github.com/understudy-dev/understudy/monitor"
 )
 
-// schedules runs n schedules, or the one of the environment variable SEED, and
-// returns their coverage and the first violation, by seed.
-func schedules(t *testing.T, o Options, n int) (Coverage, map[string]int, *Result) {
-	t.Helper()
-	first := uint64(1)
-	if s := os.Getenv("SEED"); s != "" {
-		seed, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("SEED: %v", err)
-		}
-		first, n = seed, 1
-	}
-	if s := os.Getenv("SCHEDULES"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
-	var (
-		next    atomic.Uint64
-		mu      sync.Mutex
-		wg      sync.WaitGroup
-		sum     Coverage
-		reached = map[string]int{}
-		bad     *Result
-	)
-	next.Store(first)
-	for range runtime.GOMAXPROCS(0) {
-		wg.Go(func() {
-			for {
-				seed := next.Add(1) - 1
-				mu.Lock()
-				stop := seed >= first+uint64(n) || bad != nil && seed > bad.Seed
-				mu.Unlock()
-				if stop {
-					return
-				}
-				r := Run(seed, o)
-				mu.Lock()
-				add(&sum, reached, r.Coverage)
-				if r.Violation != "" && (bad == nil || seed < bad.Seed) {
-					bad = &r
-				}
-				mu.Unlock()
-			}
-		})
-	}
-	wg.Wait()
-	return sum, reached, bad
-}
-
-// add sums the counters, and counts the schedules that reached each.
-func add(sum *Coverage, reached map[string]int, c Coverage) {
-	s, v := reflect.ValueOf(sum).Elem(), reflect.ValueOf(c)
-	for i := range v.NumField() {
-		n := v.Field(i).Int()
-		s.Field(i).SetInt(s.Field(i).Int() + n)
-		if n > 0 {
-			reached[v.Type().Field(i).Name]++
-		}
-	}
-}
-
-// TestSchedules: whatever the adversary does within A1 to A3, the promises hold.
-// SEED replays one schedule, SCHEDULES sets how many.
+// TestSchedules: whatever the adversary does within A1 to A3, the promises hold, and outside
+// of them I2 does. `make simulate` runs many more.
 func TestSchedules(t *testing.T) {
-	n := 1000
+	n := 300
 	if testing.Short() { // with the race detector; make test runs them all without
-		n = 50
+		n = 10
 	}
-	sum, reached, bad := schedules(t, Default(), n)
-	if bad != nil {
-		o := Default()
-		o.Trace = true
-		t.Fatalf("\n%s\nreplay with SEED=%d", Run(bad.Seed, o), bad.Seed)
+	r := Campaign{First: 1, Schedules: n}.Run(t.Context())
+	if r.Violation != nil {
+		seed := r.Violation.Seed
+		t.Fatalf("\n%s\nagain: go run ./hack/simulate --seed %d",
+			Shrink(seed, Class(seed), r.Violation.Violation.Promise, 20*time.Second), seed)
 	}
-	v := reflect.ValueOf(sum)
-	for i := range v.NumField() {
-		name := v.Type().Field(i).Name
-		t.Logf("%-14s %8d in %5d schedules", name, v.Field(i).Int(), reached[name])
-		if os.Getenv("SEED") == "" && reached[name] == 0 && name != "EpochLost" {
-			t.Errorf("no schedule reached %s", name)
-		}
+	if r.LeastFaults < 20 && !testing.Short() {
+		t.Errorf("a schedule had %d faults, want 20 at least", r.LeastFaults)
 	}
 }
 
 // TestPositiveControl: the adversary can win. With clocks that drift further than
 // A1 allows, two hosts run the group.
 func TestPositiveControl(t *testing.T) {
-	if os.Getenv("SEED") != "" {
-		t.Skip("one schedule is replayed")
-	}
-	o := Default()
-	o.Drift = 0.06
-	for seed := range uint64(300) {
-		if r := Run(seed, o); strings.HasPrefix(r.Violation, "I1") {
-			t.Logf("seed %d: %s", seed, r.Violation)
+	drifting := Default()
+	drifting.Drift = 0.06
+	for first := uint64(1); first <= 1000; first += 20 {
+		r := Campaign{First: first, Schedules: 20, Options: func(uint64) Options { return drifting }}.Run(t.Context())
+		if r.Violation != nil && r.Violation.Violation.Promise == "I1" {
+			t.Logf("seed %d: %s", r.Violation.Seed, r.Violation.Violation.Message)
 			return
 		}
 	}
 	t.Error("no schedule violates I1 although A1 does not hold")
 }
 
-// TestReplay: a run that was recorded as JSON lines is the same when it is read
-// back and replayed, and so is a schedule that is run again.
-func TestReplay(t *testing.T) {
-	for seed := range uint64(20) {
-		var lines [][]byte
-		o := Default()
-		o.Durations = 20
-		o.Record = func(s Step) {
-			b, err := json.Marshal(s)
+// TestRunsAreReproducible: a seed is a schedule, and what its monitors were given replays.
+func TestRunsAreReproducible(t *testing.T) {
+	for seed := range uint64(5) {
+		o := Class(seed)
+		o.Durations, o.Trace, o.Record = 20, true, true
+		first := Run(seed, o)
+		if again := Run(seed, o); again.Timeline != first.Timeline || again.Coverage != first.Coverage {
+			t.Fatalf("seed %d: run twice, it differs", seed)
+		}
+		dir := t.TempDir()
+		if err := WriteRecordings(first, dir); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "*.jsonl"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("recordings: %v, %v", files, err)
+		}
+		for _, f := range files {
+			text, err := os.ReadFile(f)
 			if err != nil {
 				t.Fatal(err)
 			}
-			lines = append(lines, b)
-		}
-		disks, timing := map[string]ownership.Disk{}, leasev1.Timing{}
-		o.New = func(c ownership.Config, d ownership.Disk) Node {
-			disks[c.Inc], timing = d, c.Timing
-			return ownership.New(c, d)
-		}
-		first := Run(seed, o)
-		recorded := lines
-		lines = nil
-		if again := Run(seed, o); again != first || !reflect.DeepEqual(lines, recorded) {
-			t.Fatalf("seed %d: run twice, it differs: %+v, %+v", seed, first, again)
-		}
-		machines := map[string]Node{}
-		for i, line := range recorded {
-			var s Step
-			if err := json.Unmarshal(line, &s); err != nil {
-				t.Fatal(err)
-			}
-			m := machines[s.Inc]
-			if m == nil {
-				podUID, _, _ := strings.Cut(s.Inc, "-inc-")
-				m = o.New(ownership.Config{PodName: s.Host, PodUID: podUID, Inc: s.Inc, Timing: timing}, disks[s.Inc])
-				machines[s.Inc] = m
-			}
-			want, _ := json.Marshal(s.Actions)
-			if got, _ := json.Marshal(m.Step(s.Now, s.Event)); string(got) != string(want) && len(s.Actions) > 0 {
-				t.Fatalf("seed %d, line %d:\n got %s\nwant %s", seed, i, got, want)
+			if _, err := replay.Replay(bytes.NewReader(text), nil); err != nil {
+				t.Errorf("seed %d: %s does not replay: %v", seed, filepath.Base(f), err)
 			}
 		}
+	}
+}
+
+// TestShrinkFindsTheFewest: what a broken promise needs is kept, and nothing else.
+func TestShrinkFindsTheFewest(t *testing.T) {
+	list := make([]int, 100)
+	for i := range list {
+		list[i] = i
+	}
+	got := fewer(list, func(only []int) bool { return slices.Contains(only, 17) && slices.Contains(only, 83) })
+	if !slices.Equal(got, []int{17, 83}) {
+		t.Errorf("left are %v, want 17 and 83", got)
 	}
 }

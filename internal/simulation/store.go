@@ -5,59 +5,78 @@ package simulation
 
 import (
 	"maps"
+	"slices"
 	"strconv"
-	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
+	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
-// store is the API server's store: one Lease, linearizable.
+// store is what the API server holds of one group, linearizable. Objects are never
+// changed in place.
 type store struct {
-	world   *World
-	lease   *leasev1.Lease // never changed in place
-	older   []*leasev1.Lease
+	group *group
+	objects
+	older []*leasev1.Lease
+	past  []objects
+	uids  int
+}
+
+type objects struct {
+	version   int
+	lease     *leasev1.Lease
+	status    *v1alpha1.ResourceGroupStatus
+	changed   int // the version of the status
+	resources map[string]storedResource
+	calls     map[string]*core.ControlCall
+	endpoint  *core.EndpointDocument
+}
+
+type storedResource struct {
 	version int
-	uids    int
+	core.ResourceDocument
 }
 
-// answer is what a request got.
-type answer struct {
-	outcome ownership.Outcome
-	lease   *leasev1.Lease
+func newStore(g *group) *store {
+	return &store{group: g, objects: objects{
+		version: 100, status: &v1alpha1.ResourceGroupStatus{}, resources: map[string]storedResource{},
+		calls: map[string]*core.ControlCall{},
+	}}
 }
 
-func (s *store) put(r leasev1.Record) answer {
+// The Lease.
+
+func (s *store) put(r leasev1.Record) (ownership.Outcome, *leasev1.Lease) {
 	switch {
 	case s.lease == nil:
-		return answer{outcome: ownership.NotFound}
+		return ownership.NotFound, nil
 	case s.lease.UID != r.UID || s.lease.ResourceVersion != r.ResourceVersion:
-		return answer{outcome: ownership.Conflict}
+		return ownership.Conflict, nil
 	}
-	return s.commit(leasev1.Encode(r, *s.lease), s.lease.UID)
+	return ownership.Committed, s.commit(leasev1.Encode(r, *s.lease), s.lease.UID)
 }
 
-func (s *store) create(r leasev1.Record) answer {
+func (s *store) create(r leasev1.Record) (ownership.Outcome, *leasev1.Lease) {
 	if s.lease != nil {
-		return answer{outcome: ownership.Conflict}
+		return ownership.Conflict, nil
 	}
 	s.uids++
-	return s.commit(leasev1.Encode(r, leasev1.Lease{}), "lease-"+strconv.Itoa(s.uids))
+	return ownership.Committed, s.commit(leasev1.Encode(r, leasev1.Lease{}), "lease-"+strconv.Itoa(s.uids))
 }
 
-func (s *store) get() answer { return answer{outcome: ownership.Committed, lease: s.lease} }
-
-func (s *store) commit(l leasev1.Lease, uid string) answer {
+func (s *store) commit(l leasev1.Lease, uid string) *leasev1.Lease {
 	s.version++
 	l.UID, l.ResourceVersion = uid, strconv.Itoa(s.version)
-	s.set(&l)
-	return answer{outcome: ownership.Committed, lease: &l}
+	s.setLease(&l)
+	return &l
 }
 
 func (s *store) remove() {
 	if s.lease != nil {
 		s.version++
-		s.set(nil)
+		s.setLease(nil)
 	}
 }
 
@@ -67,127 +86,188 @@ func (s *store) edit(change func(*leasev1.Lease)) {
 		return
 	}
 	l := *s.lease
-	l.Annotations = map[string]string{}
-	maps.Copy(l.Annotations, s.lease.Annotations)
+	l.Annotations = maps.Clone(s.lease.Annotations)
 	change(&l)
 	s.commit(l, l.UID)
 }
 
-func (s *store) set(l *leasev1.Lease) {
+func (s *store) setLease(l *leasev1.Lease) {
 	if len(s.older) > 8 {
 		s.older = s.older[1:]
 	}
 	s.older = append(s.older, s.lease)
 	s.lease = l
-	s.world.check.committed(s.world, l)
-	for _, h := range s.world.hosts {
-		h.watch.changed(l)
+	s.group.check.committed(l)
+	for _, h := range s.group.hosts {
+		h.leases.changed(core.Input{Observed: &ownership.Observed{Lease: l}})
 	}
 }
 
-// link is the way between one host and the API server.
-type link struct {
-	world         *World
-	cutOut, cutIn time.Duration // until when requests, answers are lost
-	slow          time.Duration // until when everything takes up to three attempts
-	lost          time.Duration // when an answer last was
-	loseAnswer    int           // the answers to that many next writes are lost
-	strike        func()        // called at the next commit
+func (s *store) listLease(stale bool) []core.Input {
+	l := s.lease
+	if n := len(s.older); stale && n > 0 {
+		l = s.older[s.group.world.rng.IntN(n)]
+	}
+	return []core.Input{{Observed: &ownership.Observed{Lease: l}}}
 }
 
-func (l *link) delay() time.Duration {
-	w := l.world
-	if w.now < l.slow && w.chance(0.5) {
-		return w.upTo(3 * w.timing.A)
+// The group, its resources, calls and endpoint.
+
+// setStatus replaces the status of the group by what change makes of it.
+func (s *store) setStatus(change func(*v1alpha1.ResourceGroupStatus)) {
+	next := *s.status
+	next.Hosts = maps.Clone(s.status.Hosts)
+	change(&next)
+	s.version++
+	s.status, s.changed = &next, s.version
+	in := s.groupInput()
+	for _, h := range s.group.hosts {
+		h.kinds.changed(in)
 	}
-	return w.pick(w.style.latency)
 }
 
-// call carries a request to the store and the answer back; the answer may never
-// come. A write that was thought lost may still arrive long after.
-func (l *link) call(write bool, execute func() answer, deliver func(answer)) {
-	w := l.world
-	d := l.delay()
-	if w.now < l.cutOut || w.now < w.manager.apiDown {
-		if !write || !w.chance(0.3) {
-			return
-		}
-		d += w.upTo(2 * w.timing.D)
+func (s *store) groupInput() core.Input {
+	return core.Input{Group: &core.Group{
+		UID: s.group.uid(), ResourceVersion: strconv.Itoa(s.changed), Status: *s.status,
+	}}
+}
+
+func (s *store) listKinds(bool) []core.Input {
+	in := []core.Input{s.groupInput()}
+	for _, name := range slices.Sorted(maps.Keys(s.calls)) {
+		in = append(in, core.Input{ControlCall: s.calls[name]})
 	}
-	w.after(d, func() {
-		if w.now < w.manager.apiDown {
-			if w.manager.apiErrors {
-				w.after(l.delay(), func() { l.back(answer{outcome: ownership.Unknown}, deliver) })
+	if s.endpoint != nil {
+		in = append(in, core.Input{Endpoint: s.endpoint})
+	}
+	return in
+}
+
+func (s *store) setCall(k *core.ControlCall) {
+	s.version++
+	s.calls[k.Name] = k
+	for _, h := range s.group.hosts {
+		h.kinds.changed(core.Input{ControlCall: k})
+	}
+}
+
+// removeCall is the deletion of a call by a person.
+func (s *store) removeCall(name string) {
+	k := *s.calls[name]
+	s.version++
+	delete(s.calls, name)
+	k.Gone = true
+	for _, h := range s.group.hosts {
+		h.kinds.changed(core.Input{ControlCall: &k})
+	}
+}
+
+// write stores what a monitor says, made from version base of the object, by the rules
+// of the kinds and policies: the API server is the fence.
+func (s *store) write(h *host, w core.Write, base int) core.WriteOutcome {
+	s.group.check.written(h, w)
+	switch {
+	case w.Host != nil:
+		s.setStatus(func(g *v1alpha1.ResourceGroupStatus) {
+			if g.Hosts == nil {
+				g.Hosts = map[string]v1alpha1.HostStatus{}
 			}
-			return
+			g.Hosts[w.Host.Name] = w.Host.Host
+		})
+	case w.Group != nil:
+		if o := s.status.Owner; o != nil && o.Epoch > w.Group.Owner.Epoch {
+			return core.WriteSuperseded
 		}
-		a := execute()
-		if write && a.outcome == ownership.Committed {
-			if l.loseAnswer > 0 {
-				l.loseAnswer--
-				l.lost = w.now
-				w.Coverage.UnknownCommit++
-				return
-			}
-			if f := l.strike; f != nil {
-				l.strike = nil
-				f()
-			}
+		if base != s.changed || !core.Continues(s.status.Types, w.Group.Types) {
+			return core.WriteStale
 		}
-		w.after(l.delay(), func() { l.back(a, deliver) })
-	})
+		s.group.check.owner(h, w.Group)
+		s.setStatus(func(g *v1alpha1.ResourceGroupStatus) { g.Owner, g.Types = w.Group.Owner.DeepCopy(), w.Group.Types })
+		h.seen = s.changed // its answer, if that arrives; else a conflict follows
+	case w.Resource != nil:
+		old := s.resources[w.Resource.Name]
+		if old.Owner.Epoch > w.Resource.Owner.Epoch {
+			return core.WriteSuperseded
+		}
+		if base != old.version {
+			return core.WriteStale
+		}
+		s.group.check.resource(h, *w.Resource)
+		s.version++
+		s.resources[w.Resource.Name] = storedResource{s.version, *w.Resource}
+	case w.Endpoint != nil:
+		if s.endpoint != nil && s.endpoint.Epoch > w.Endpoint.Epoch {
+			return core.WriteSuperseded
+		}
+		s.version++
+		s.endpoint = w.Endpoint
+		for _, h := range s.group.hosts {
+			h.kinds.changed(core.Input{Endpoint: w.Endpoint})
+		}
+	case w.Call != nil:
+		return s.writeCall(h, *w.Call)
+	}
+	return core.WriteDone
 }
 
-func (l *link) back(a answer, deliver func(answer)) {
-	if l.world.now >= l.cutIn {
-		deliver(a)
+// base is the version of the object that a write will replace: of the group the last that
+// the host has seen.
+func (s *store) base(h *host, w core.Write) int {
+	switch {
+	case w.Group != nil:
+		return h.seen
+	case w.Resource != nil:
+		return s.resources[w.Resource.Name].version
+	}
+	return 0
+}
+
+func (s *store) writeCall(h *host, d core.CallDocument) core.WriteOutcome {
+	old := s.calls[d.Name]
+	if old == nil || old.Finished {
+		return core.WriteSuperseded
+	}
+	mine := old.Owner != nil && old.Owner.PodUID == d.Owner.PodUID && old.Owner.Epoch == d.Owner.Epoch
+	if d.Finish == nil && old.Owner != nil && !mine || old.Owner != nil && old.Owner.Epoch > d.Owner.Epoch {
+		return core.WriteSuperseded
+	}
+	if old.Owner != nil && old.Owner.PodUID != d.Owner.PodUID && d.Finish != nil && old.Code != "MOVE" &&
+		d.Finish.Reason != v1alpha1.ReasonOutcomeUnknown {
+		return core.WriteFailed // the policy refuses it
+	}
+	k := *old
+	if k.Owner == nil {
+		k.Owner, k.Start = &d.Owner, d.Start
+	}
+	if d.Finish != nil {
+		k.Finished = true
+		s.group.check.finished(h, &k, d.Finish)
+	}
+	s.setCall(&k)
+	return core.WriteDone
+}
+
+// remember keeps what is stored now for a restore.
+func (s *store) remember() {
+	o := s.objects
+	o.resources, o.calls = maps.Clone(s.resources), maps.Clone(s.calls)
+	if s.past = append(s.past, o); len(s.past) > 32 {
+		s.past = s.past[1:]
 	}
 }
 
-// watching is the watch of one host: in order, but late, and now and then broken.
-type watching struct {
-	host   *host
-	last   time.Duration
-	broken bool
-}
-
-func (t *watching) changed(l *leasev1.Lease) {
-	w, h := t.host.world, t.host
-	if t.broken {
+// rewind puts back what was stored some time ago, as a restored etcd does: versions that
+// were used are used again. Outside of A3.
+func (s *store) rewind() {
+	if len(s.past) == 0 {
 		return
 	}
-	if w.chance(0.01) {
-		t.lose()
-		return
+	o := s.past[s.group.world.rng.IntN(len(s.past))]
+	o.resources, o.calls = maps.Clone(o.resources), maps.Clone(o.calls)
+	s.objects, s.past, s.older = o, nil, nil
+	s.group.check.rewound()
+	for _, h := range s.group.hosts {
+		h.leases.lose()
+		h.kinds.lose()
 	}
-	t.last = max(t.last, w.now+h.link.delay())
-	w.queue.push(t.last, func() {
-		switch {
-		case t.broken:
-		case w.now < h.link.cutIn || w.now < w.manager.apiDown:
-			t.lose()
-		default:
-			h.observed(l)
-		}
-	})
-}
-
-// lose breaks the watch and lists again when that is possible. A list may come
-// from a cache that lags.
-func (t *watching) lose() {
-	w, h := t.host.world, t.host
-	t.broken = true
-	w.after(200*time.Millisecond+w.upTo(time.Second), func() {
-		if w.now < max(h.link.cutIn, h.link.cutOut, w.manager.apiDown) {
-			t.lose()
-			return
-		}
-		l := w.store.lease
-		if n := len(w.store.older); n > 0 && !w.quiet && w.chance(0.3) {
-			l = w.store.older[w.rng.IntN(n)]
-			w.after(w.upTo(time.Second), func() { t.changed(w.store.lease) }) // it catches up
-		}
-		t.broken, t.last = false, w.now
-		h.observed(l)
-	})
 }

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 )
 
 // World is one schedule under way.
@@ -18,22 +16,18 @@ type World struct {
 	now     time.Duration // true time since the beginning
 	queue   queue
 	style   style
-	timing  leasev1.Timing
 
-	store   *store
-	hosts   []*host
-	manager *manager
-	// arbiter is what holds the quorum resource, unless outside until that time.
-	arbiter *container
-	outside time.Duration
+	api    apiServer
+	nodes  []*node
+	groups []*group
 
-	wantOnline bool
-	quiet      bool // the faults are over, progress is due
-	ownerEpoch int64
-
-	check    checker
-	Coverage Coverage
-	trace    []string
+	quiet  bool // the faults are over, progress is due
+	struck int  // faults so far
+	// violation is the first broken promise, which ends the schedule.
+	violation *Violation
+	Coverage  Coverage
+	trace     []string
+	lives     []*life // what every monitor was given and did, with Options.Record
 }
 
 // style is what the schedule finds normal.
@@ -42,8 +36,8 @@ type style struct {
 	local       [2]time.Duration // between monitor, init and provider
 	start, stop [2]time.Duration // of a resource
 	extreme     bool             // clocks drift as far as they may, kills take as long
+	pending     bool             // providers answer at once, and report later
 	faults      time.Duration    // mean time between faults
-	quorum      bool             // the group must arbitrate
 }
 
 // pick returns a duration within the range.
@@ -64,9 +58,9 @@ func (w *World) chance(p float64) bool { return w.rng.Float64() < p }
 func (w *World) after(d time.Duration, f func()) { w.queue.push(w.now+max(d, 0), f) }
 
 // log adds a line to the timeline, if there is one.
-func (w *World) log(format string, args ...any) {
+func (w *World) log(who, format string, args ...any) {
 	if w.options.Trace {
-		w.trace = append(w.trace, fmt.Sprintf("%10.4f  ", w.now.Seconds())+fmt.Sprintf(format, args...))
+		w.trace = append(w.trace, fmt.Sprintf("%10.4f  %-8s %s", w.now.Seconds(), who, fmt.Sprintf(format, args...)))
 	}
 }
 
