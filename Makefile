@@ -135,6 +135,13 @@ test-unit: ## Unit tests with the race detector.
 	go test -run 'Schedules|Random' ./internal/simulation ./monitor/core ./monitor/engine ./cmd/init/machine
 	go test -run 'Conformance|EachBreakIsCaught|Wrong' ./provider/conformance ./provider/application
 
+# Schedules of make simulate: SCHEDULES=1000000 makes a million.
+SCHEDULES ?= 10000
+
+.PHONY: simulate
+simulate: ## Let an adversary try to break the promises, in virtual time; results in dist/simulate.json (SCHEDULES).
+	go run ./hack/simulate --schedules $(SCHEDULES) --json dist/simulate.json
+
 .PHONY: simulate-mutants
 simulate-mutants: ## Break one rule after the other: the simulation must catch each; results in dist/mutants.json.
 	go run ./hack/mutants
