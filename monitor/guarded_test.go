@@ -115,7 +115,7 @@ func (h *guardedHost) startMonitor() *process {
 func (h *guardedHost) provider() int {
 	// A thread's children, and init starts its own from its main one.
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", h.init.Process.Pid))
-	for _, field := range strings.Fields(string(text)) {
+	for field := range strings.FieldsSeq(string(text)) {
 		pid, _ := strconv.Atoi(field)
 		return pid
 	}

@@ -15,7 +15,7 @@ import (
 func engineCallback(cb engine.Callback) core.Input { return core.Input{Callback: &cb} }
 
 // arbitrate takes nothing away from a process that holds it.
-func (p *provider) arbitrate(i *instance, epoch int64, answer func(engine.Returned)) {
+func (p *provider) arbitrate(epoch int64, answer func(engine.Returned)) {
 	w, h := p.world(), p.c.host
 	p.later(w.pick(w.style.start), func() {
 		g := h.group

@@ -71,6 +71,7 @@ func (m *monitor) hungUp(container string) {
 // call carries out a call into a provider, until its deadline.
 func (m *monitor) call(c engine.Call) {
 	w, p := m.world(), m.talks[c.Container]
+	m.host.group.check.sent(m, c)
 	m.calls[c.ID] = &pendingCall{call: c, to: p}
 	if p == nil || p.nonce != c.Nonce {
 		m.returned(engine.Returned{Call: c.ID, Outcome: engine.Unavailable})

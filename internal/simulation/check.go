@@ -18,7 +18,6 @@ type checker struct {
 
 	epochs  map[int64]string // who was granted it
 	largest int64
-	granted time.Duration // when
 	deleted bool          // the Lease was, since the largest epoch was granted
 	torn    time.Duration // when
 	// rewinds counts how often the store went back: what it knew is not what happened.
@@ -121,7 +120,8 @@ func (k *checker) committed(l *leasev1.Lease) {
 		w.log(k.group.name, "store: %v", err)
 		return
 	}
-	if old := k.record; old.HolderUID != r.HolderUID || old.Epoch != r.Epoch || old.Inc != r.Inc || old.ReleasedEpoch != r.ReleasedEpoch {
+	old := k.record
+	if old.HolderUID != r.HolderUID || old.Epoch != r.Epoch || old.Inc != r.Inc || old.ReleasedEpoch != r.ReleasedEpoch {
 		w.log(k.group.name, "store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName,
 			r.Epoch, r.Inc, r.Seq, r.ReleasedEpoch)
 	}
@@ -160,7 +160,7 @@ func (k *checker) taken(r leasev1.Record) {
 }
 
 // stepped looks at what a core made of an input.
-func (k *checker) stepped(m *monitor, now instant.Instant, before ownership.Snapshot, in core.Input, effects []core.Effect) {
+func (k *checker) stepped(m *monitor, now instant.Instant, before ownership.Snapshot, effects []core.Effect) {
 	after, timing := m.owner, k.group.timing
 	// ValidUntil is an estimate on one of two clocks that need not agree, so that
 	// it wanders a little.
@@ -189,7 +189,9 @@ func (k *checker) stepped(m *monitor, now instant.Instant, before ownership.Snap
 	}
 }
 
-func (k *checker) fact(m *monitor, now instant.Instant, before ownership.Snapshot, f ownership.FactKind, effects []core.Effect) {
+func (k *checker) fact(
+	m *monitor, now instant.Instant, before ownership.Snapshot, f ownership.FactKind, effects []core.Effect,
+) {
 	switch f {
 	case ownership.FactSelfStop:
 		if !m.excused() && k.strict() {
@@ -241,7 +243,7 @@ func (k *checker) grant(m *monitor, effects []core.Effect) {
 		w.Coverage.EpochLost++
 	case by != "":
 		k.fail("I2", "%s: granted epoch %d, which %s had", m.host.name, epoch, by)
-	case epoch <= k.largest:
+	case epoch <= k.largest && !k.outside():
 		k.fail("epoch", "%s: granted epoch %d after epoch %d", m.host.name, epoch, k.largest)
 	}
 	if epoch != m.series {
@@ -271,7 +273,8 @@ func (k *checker) put(m *monitor, before ownership.Snapshot, p *ownership.Put) {
 		k.fail("self-stop", "%s: writes although its stop is not proven", m.host.name)
 	}
 	bound := m.host.node.clock.stretch(k.group.timing.N + k.group.timing.R)
-	if since := w.now - m.hungSince; p.Record.Held() && p.Record.Epoch == s.Epoch && w.now < m.hung && s.Granted && since > bound && k.strict() {
+	since := w.now - m.hungSince
+	if p.Record.Held() && p.Record.Epoch == s.Epoch && w.now < m.hung && s.Granted && since > bound && k.strict() {
 		k.fail("tick", "%s: renews although its executor hangs for %v", m.host.name, since)
 	}
 }

@@ -33,6 +33,9 @@ func (k *checker) restored(m *monitor, was *core.State) {
 	if was == nil || was.BootID != m.host.node.bootID() {
 		return
 	}
+	if now := m.core.State(m.host.node.read()).PlanRevision; now != was.PlanRevision {
+		k.fail("restored", "%s ran plan %q before the monitor's restart, and runs %q", m.host.name, was.PlanRevision, now)
+	}
 	m.series = was.Engine.Epoch
 	is := map[string]engine.ResourceSnapshot{}
 	for _, r := range m.core.State(m.host.node.read()).Engine.Resources {
@@ -40,13 +43,39 @@ func (k *checker) restored(m *monitor, was *core.State) {
 	}
 	for _, r := range was.Engine.Resources {
 		now := is[r.Spec.UID]
-		if len(now.Failures) != len(r.Failures) || now.TotalFailures != r.TotalFailures || (now.LastFailure == nil) != (r.LastFailure == nil) {
+		if len(now.Failures) != len(r.Failures) || now.TotalFailures != r.TotalFailures ||
+			(now.LastFailure == nil) != (r.LastFailure == nil) {
 			k.fail("restored", "%s on %s had %d failures before the monitor's restart, and has %d", r.Spec.Name, m.host.name,
 				len(r.Failures), len(now.Failures))
 		}
 		if n := len(r.Failures); n <= int(k.group.policy.threshold) {
 			k.restarts[run{name: r.Spec.Name, host: m.inc}] = n
 		}
+	}
+}
+
+// emptied: what init has killed is not taken for online any more.
+func (k *checker) emptied(m *monitor, container string) {
+	for _, r := range m.core.State(m.host.node.read()).Engine.Resources {
+		if r.Spec.Container == container && r.State == engine.Online {
+			k.fail("status", "%s on %s is online although its container is empty", r.Spec.Name, m.host.name)
+		}
+	}
+}
+
+// sent is a call that leaves the monitor: what must not be forgotten is in the journal.
+func (k *checker) sent(m *monitor, c engine.Call) {
+	begun := func(r engine.ResourceSnapshot) bool { return r.Spec.UID == c.Resource && r.StartedEpoch >= c.Epoch }
+	asked := func(s engine.ControlSnapshot) bool { return s.Context == c.Control.Context }
+	known := true
+	switch j := m.host.journal; {
+	case c.Op == engine.OpOnline:
+		known = j != nil && slices.ContainsFunc(j.state.Engine.Resources, begun)
+	case c.Control != nil && c.Control.Name != setProperties:
+		known = j != nil && slices.ContainsFunc(j.state.Engine.Controls, asked)
+	}
+	if !known {
+		k.fail("journal", "%s of %s is called on %s, and its journal does not know", c.Op, c.Resource, m.host.name)
 	}
 }
 
@@ -200,12 +229,13 @@ func (k *checker) told() bool { return k.rewinds > 0 || k.tells() == "" }
 func (k *checker) tells() string {
 	g := k.group
 	h, o := g.online(), g.store.status.Owner
-	revision, _ := g.plan()
+	revision := g.plan()
 	switch {
 	case h == nil || o == nil:
 		return "there is no owner"
 	case o.PodUID != h.uid || o.Epoch != h.monitor.owner.Epoch:
-		return fmt.Sprintf("the owner is %s in epoch %d, not %s in epoch %d", h.name, h.monitor.owner.Epoch, o.PodName, o.Epoch)
+		return fmt.Sprintf("the owner is %s in epoch %d, not %s in epoch %d", h.name, h.monitor.owner.Epoch, o.PodName,
+			o.Epoch)
 	case o.PlanRevision != revision:
 		return fmt.Sprintf("the owner says that it runs %s, not %s", o.PlanRevision, revision)
 	case o.State != v1alpha1.GroupOnline && (g.extra || o.State == v1alpha1.GroupPending):

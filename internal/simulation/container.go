@@ -101,8 +101,6 @@ func (c *container) step(e machine.Event) {
 }
 
 func (c *container) act(a machine.Action) {
-	if a.Kind != machine.Log && a.Kind != machine.Dial {
-	}
 	w := c.world()
 	switch a.Kind {
 	case machine.KillAll:
@@ -138,7 +136,6 @@ func (c *container) act(a machine.Action) {
 		}
 	case machine.Exit:
 		c.end()
-	case machine.Dump:
 	}
 }
 

@@ -40,7 +40,8 @@ type Coverage struct {
 // required is what a campaign must reach in at least one schedule of a hundred: an adversary
 // that never gets there proves nothing.
 var required = []string{
-	"Expired", "UnknownCommit", "Readopted", "GuardKill", "Deleted", "StopFailed", "Drain", "Threshold", "SelfStop", "Lost",
+	"Expired", "UnknownCommit", "Readopted", "GuardKill", "Deleted", "StopFailed", "Drain", "Threshold", "SelfStop",
+	"Lost",
 	"Silent", "Released", "Fenced", "DiskFailed", "EngineSilent", "Arbitrated", "QuorumLost", "Restarts", "CallsRun",
 	"CallsUnknown", "TwoOwners",
 }

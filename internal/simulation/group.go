@@ -45,7 +45,7 @@ type policy struct {
 	delay, retry, pendingAfter time.Duration
 }
 
-func (w *World) addGroup(name string) *group {
+func (w *World) addGroup(name string) {
 	d := []time.Duration{6, 6, 2, 15}[w.rng.IntN(4)] * time.Second
 	timing, _ := leasev1.TimingFor(d)
 	g := &group{
@@ -60,7 +60,6 @@ func (w *World) addGroup(name string) *group {
 	}
 	g.store, g.check, g.manager = newStore(g), newChecker(g), &manager{group: g}
 	w.groups = append(w.groups, g)
-	return g
 }
 
 func (g *group) uid() string { return "uid-" + g.name }
@@ -82,10 +81,10 @@ const (
 )
 
 // plan is what the manager makes of the spec as it is now.
-func (g *group) plan() (string, *planv1.Plan) {
+func (g *group) plan() string {
 	name := g.name + "-" + strconv.Itoa(g.revision)
-	if p := g.plans[name]; p != nil {
-		return name, p
+	if g.plans[name] != nil {
+		return name
 	}
 	controls := []planv1.Control{{Name: codeBackup, Code: 0x0140000a, Write: true}, {Name: codePeek, Code: 0x01800005}}
 	p := &planv1.Plan{
@@ -117,7 +116,7 @@ func (g *group) plan() (string, *planv1.Plan) {
 	add(db, "c0", true)
 	add(extra, "c1", g.extra)
 	g.plans[name] = p
-	return name, p
+	return name
 }
 
 // change changes the spec.
@@ -157,7 +156,7 @@ func (g *group) online() *host {
 }
 
 // addHost makes a host pod on a node.
-func (g *group) addHost(n *node) *host {
+func (g *group) addHost(n *node) {
 	g.pods++
 	g.world.Coverage.Hosts++
 	h := &host{
@@ -173,5 +172,4 @@ func (g *group) addHost(n *node) *host {
 	if n.up {
 		n.after(g.world.upTo(time.Second), h.begin)
 	}
-	return h
 }

@@ -9,6 +9,8 @@ import "time"
 type apiServer struct {
 	down   time.Duration // until when it does not answer
 	errors bool          // or answers with errors
+	// restores counts how often its store was put back: no request outlives that.
+	restores int
 }
 
 // link is the way between one node and the API server.
@@ -55,7 +57,11 @@ func (l *link) call(r request) {
 		}
 		d += w.upTo(12 * time.Second)
 	}
+	restores := w.api.restores
 	w.after(d, func() {
+		if w.api.restores != restores {
+			return
+		}
 		if w.now < w.api.down {
 			if w.api.errors {
 				l.node.after(l.delay(), func() { l.back(r.failed) })

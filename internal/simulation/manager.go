@@ -68,7 +68,7 @@ func (m *manager) record() {
 // publish points to the newest plan, and says who may take over.
 func (m *manager) publish() {
 	g, w := m.group, m.group.world
-	revision, _ := g.plan()
+	revision := g.plan()
 	next := &v1alpha1.Succession{}
 	for _, h := range g.hosts {
 		switch {

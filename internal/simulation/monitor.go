@@ -154,7 +154,10 @@ func (m *monitor) step(in core.Input) {
 	if m.life != nil {
 		m.life.lines = append(m.life.lines, core.Line{At: &now, Input: &in, Effects: slices.Clone(m.effects)})
 	}
-	m.host.group.check.stepped(m, now, before, in, m.effects)
+	if in.Emptied != nil {
+		m.host.group.check.emptied(m, in.Emptied.Container)
+	}
+	m.host.group.check.stepped(m, now, before, m.effects)
 }
 
 // struck carries out what is to happen between two effects.

@@ -99,6 +99,15 @@ func (n *node) drift() {
 	if raw = boot; w.chance(0.4) {
 		raw = rate()
 	}
+	// One of both may be further off: a holder goes by the faster, an observer by the slower,
+	// and no guard may be late.
+	far := 4 * w.options.Drift
+	switch w.rng.IntN(10) {
+	case 0:
+		boot = 1 + far
+	case 1:
+		raw = 1 + []float64{far, -far}[w.rng.IntN(2)]
+	}
 	n.rates(boot, raw)
 }
 

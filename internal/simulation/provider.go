@@ -168,7 +168,7 @@ func (p *provider) entry(c engine.Call, answer func(engine.Returned)) {
 	case engine.OpLooksAlive, engine.OpIsAlive:
 		answer(engine.Returned{Alive: i.alive})
 	case engine.OpArbitrate:
-		p.arbitrate(i, c.Epoch, answer)
+		p.arbitrate(c.Epoch, answer)
 	case engine.OpRelease:
 		p.letGo()
 		answer(engine.Returned{})
@@ -280,7 +280,8 @@ func (p *provider) crash(i *instance) {
 	i.state = failed
 	p.ended(i, "crashed")
 	if i.watched {
-		p.report(engine.Callback{Handle: i.uid, SignalFailure: &engine.SignalFailure{Exited: true, Message: "exit status 1"}}, nil)
+		exited := &engine.SignalFailure{Exited: true, Message: "exit status 1"}
+		p.report(engine.Callback{Handle: i.uid, SignalFailure: exited}, nil)
 	}
 }
 
@@ -339,6 +340,9 @@ func (p *provider) sendNext() {
 	})
 }
 
+// setProperties is the engine's own code, which no journal needs to know of.
+const setProperties = "SET_PRIVATE_PROPERTIES"
+
 // control is a control call that runs.
 type control struct{ cancel func() }
 
@@ -349,7 +353,7 @@ type backup struct {
 
 func (p *provider) control(i *instance, c engine.Call, answer func(engine.Returned)) {
 	w, k := p.world(), c.Control
-	if k.Name == "SET_PRIVATE_PROPERTIES" {
+	if k.Name == setProperties {
 		answer(engine.Returned{Status: engine.CodePropertiesStored})
 		return
 	}

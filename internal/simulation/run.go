@@ -179,7 +179,8 @@ func (w *World) unsettled() {
 		case !g.check.told():
 			w.fail("progress", "the status of %s is wrong %v after the last fault: %s", g.name, w.patience(), g.check.tells())
 		case len(g.check.waiting()) > 0:
-			w.fail("progress", "calls of %s have no outcome %v after the last fault: %v", g.name, w.patience(), g.check.waiting())
+			w.fail("progress", "calls of %s have no outcome %v after the last fault: %v", g.name, w.patience(),
+				g.check.waiting())
 		}
 	}
 }

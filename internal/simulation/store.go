@@ -266,6 +266,7 @@ func (s *store) rewind() {
 	o.resources, o.calls = maps.Clone(o.resources), maps.Clone(o.calls)
 	s.objects, s.past, s.older = o, nil, nil
 	s.group.check.rewound()
+	s.group.world.api.restores++
 	for _, h := range s.group.hosts {
 		h.leases.lose()
 		h.kinds.lose()

@@ -130,7 +130,7 @@ func (c *Core) giveCall(id string, k *call) {
 	}
 	resource := ""
 	for _, r := range c.snapshot.Resources {
-		if r.Spec.Name == k.seen.ResourceName && !r.Removed {
+		if r.Spec.Name == k.seen.ResourceName && (!r.Removed || k.seen.Owner != nil) {
 			resource = r.Spec.UID
 		}
 	}
@@ -275,7 +275,7 @@ func (c *Core) dropCall(id string) {
 	k := c.calls[id]
 	delete(c.calls, id)
 	delete(c.documents, callKey(id))
-	if o := k.seen.Owner; o != nil && o.PodUID != c.config.PodUID {
+	if k.seen.Owner != nil {
 		c.calls[id] = &call{seen: k.seen}
 	}
 }
@@ -318,8 +318,7 @@ func (c *Core) endCall(id, reason string, code engine.Code, message string) {
 
 // storeEnd has the outcome written, and kept for the group if it is the group's.
 func (c *Core) storeEnd(id string, k *call) {
-	k.given = true
-	c.tellAnew()
+	k.given, c.news = true, true
 	if k.epoch == 0 {
 		k.epoch = c.callEpoch(k)
 	}

@@ -68,22 +68,18 @@ type Core struct {
 	wish       *ownership.Wish // what ownership was last told
 	succession string
 	succeeding bool // the group, and so maybe the succession, is new
-	need       *engine.Need
-	release    *ownership.Release // as it was last wished
-	wished     *call              // the move that it is for
-	stopFailed bool
-	proven     bool // the engine said so; a container is unsure
+	// endpointEpoch is the largest that the Service's endpoint was seen under.
+	endpointEpoch int64
+	need          *engine.Need
+	release       *ownership.Release // as it was last wished
+	wished        *call              // the move that it is for
+	stopFailed    bool
+	proven        bool // the engine said so; a container is unsure
 
-	snapshot engine.Snapshot
-	changed  bool // snapshot is out of date
-	quiet    bool // this step so far: nothing but the progress of a pending operation
-	news     bool // this step so far: something that a document may tell
-	// groupNews: of the group, too, beside what the watch brings of it.
-	groupNews bool
-	// retell are the resources of which there may be something new to tell, by UID; all,
-	// if retellAll.
-	retell    map[string]bool
-	retellAll bool
+	snapshot  engine.Snapshot
+	changed   bool // snapshot is out of date
+	quiet     bool // this step so far: nothing but the progress of a pending operation
+	news      bool // this step so far: something that a document may tell
 	story     story
 	documents documents
 	// types is what is known to be stored in the group's status.types; how often that
@@ -133,7 +129,7 @@ type machineEvent struct {
 func New(config Config, state *State) *Core {
 	c := &Core{
 		config: config, containers: map[string]*container{}, calls: map[string]*call{}, finishes: map[string]engine.Finish{},
-		documents: documents{}, retell: map[string]bool{}, retellAll: true,
+		documents: documents{},
 	}
 	for _, name := range config.Containers {
 		c.containers[name] = &container{}
@@ -155,7 +151,6 @@ func New(config Config, state *State) *Core {
 func (c *Core) Step(now instant.Instant, in Input) []Effect {
 	c.now, c.out = now, nil
 	c.quiet, c.news = in.Callback != nil, !routine(in)
-	c.groupNews = c.groupNews || c.news && in.Group == nil
 	c.take(in)
 	c.drainQueue()
 	// A provider may call thousands of times a second. What it told of its progress
@@ -204,9 +199,6 @@ func quiet(a engine.Action) bool {
 	return a.Reply != nil || a.Note != nil || a.Arm != nil || a.Status != nil && !a.Status.Urgent && !a.Status.Group
 }
 
-// tellAnew: there may be something new to tell of the group.
-func (c *Core) tellAnew() { c.news, c.groupNews = true, true }
-
 // routine tells whether an input is of those that come with every renewal and poll. What
 // documents tell changes by them only if a machine says so.
 func routine(in Input) bool {
@@ -216,9 +208,7 @@ func routine(in Input) bool {
 }
 
 func (c *Core) engineAction(a engine.Action) {
-	if a.Call == nil && a.Reply == nil && a.Arm == nil && a.Tock == nil {
-		c.tellAnew()
-	}
+	c.news = c.news || a.Call == nil && a.Reply == nil && a.Arm == nil && a.Tock == nil
 	switch {
 	case a.Call != nil:
 		c.emit(Effect{Call: a.Call})
@@ -244,7 +234,6 @@ func (c *Core) engineAction(a engine.Action) {
 		c.changed = true
 		for _, uid := range a.Status.Resources {
 			c.documents.outdate(resourceKey(uid))
-			c.retell[uid] = true
 		}
 	case a.Journal != nil:
 		c.changed = true // also what concerns no resource yet
@@ -259,9 +248,7 @@ func (c *Core) engineAction(a engine.Action) {
 }
 
 func (c *Core) ownerAction(a ownership.Action) {
-	if a.Grant != nil || a.Revoke != nil || a.Fact != nil {
-		c.tellAnew()
-	}
+	c.news = c.news || a.Grant != nil || a.Revoke != nil || a.Fact != nil
 	switch {
 	case a.Put != nil:
 		c.emit(Effect{Put: a.Put})
@@ -291,7 +278,7 @@ func (c *Core) ownerAction(a ownership.Action) {
 
 func (c *Core) granted(g ownership.Grant) {
 	c.story.granted(c.now, g, c.config, c.group)
-	c.changed, c.retellAll = true, true
+	c.changed = true
 	c.toEngine(engine.Event{Granted: c.startFor(g)})
 }
 
@@ -300,7 +287,7 @@ func (c *Core) revoked(r ownership.Revoke) {
 	c.stopFailed, c.proven = false, false
 	c.story.revoked(c.now, r)
 	c.documents.lastWords()
-	c.changed, c.retellAll = true, true
+	c.changed = true
 	c.toEngine(engine.Event{Revoked: c.stopFor(r)})
 }
 

@@ -30,9 +30,7 @@ func (c *Core) revision() string {
 			return c.reported
 		}
 	}
-	if c.reported != c.snapshot.PlanRevision {
-		c.reported, c.retellAll = c.snapshot.PlanRevision, true
-	}
+	c.reported = c.snapshot.PlanRevision
 	return c.reported
 }
 
@@ -51,17 +49,11 @@ func (c *Core) describe() {
 		return
 	}
 	for _, r := range c.snapshot.Resources {
-		// The object of one that is removed is there as long as it runs.
-		if (c.retellAll || c.retell[r.Spec.UID]) && (!r.Removed || r.Held) {
+		if !r.Removed || r.Held { // its object is there as long as it runs
 			c.describeResource(r)
 		}
 	}
-	clear(c.retell)
-	c.retellAll = false
-	if c.groupNews || c.need != nil {
-		c.describeGroup()
-		c.groupNews = false
-	}
+	c.describeGroup()
 	c.describeEndpoint()
 }
 
@@ -75,9 +67,7 @@ func (c *Core) describeHost() {
 		h.Message = c.absentProviders()
 	}
 	c.documents.set(hostKey, Write{Host: &HostDocument{GroupUID: c.group.UID, Name: c.config.PodName, Host: h}}, urgent)
-	// A write that was given up may be stored after all, over a newer one: others would go
-	// by it for ever.
-	if stored := c.group.Status.Hosts[c.config.PodName]; !same.DeepEqual(stored, h) {
+	if _, ok := c.group.Status.Hosts[c.config.PodName]; !ok {
 		c.documents.again(hostKey)
 	}
 }

@@ -12,6 +12,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/conversion"
+
+	"github.com/understudy-dev/understudy/api/v1alpha1"
 )
 
 const (
@@ -113,6 +115,19 @@ func (d documents) anyDue(now int64) bool {
 // again has a document stored once more: somebody else removed it.
 func (d documents) again(key string) {
 	if doc := d[key]; doc != nil && doc.flying == 0 && doc.done == doc.version {
+		doc.version++
+	}
+}
+
+// seenHost repairs this host's entry. A write that was given up may be stored after all,
+// over a newer one, and others would go by it for ever; also while a write is under way: it
+// may have been before that.
+func (d documents) seenHost(stored v1alpha1.HostStatus) {
+	doc := d[hostKey]
+	if doc == nil || same.DeepEqual(stored, doc.want.Host.Host) {
+		return
+	}
+	if max(doc.flying, doc.done) == doc.version {
 		doc.version++
 	}
 }
@@ -238,7 +253,7 @@ func (c *Core) written(w Written) {
 		c.storedTypes(doc.sent.Group.Types)
 	}
 	if w.Key == endpointKey && w.Outcome == WriteDone {
-		c.tellAnew()
+		c.news = true
 		c.story.endpointWritten(c.now, doc.want.Endpoint)
 		c.emit(Effect{Journal: &Journal{}}) // when that was is told once
 	}

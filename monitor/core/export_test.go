@@ -19,7 +19,6 @@ func Untold(c *Core) []string {
 			return nil // it is known to be behind
 		}
 	}
-	c.retellAll, c.groupNews = true, true
 	c.describe()
 	for key, doc := range c.documents {
 		if doc.version != before[key] {

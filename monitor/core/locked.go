@@ -95,8 +95,7 @@ func (c *Core) queueMove(id string, k *call) {
 		return
 	}
 	if q := queuedFor(locked); q != k.queued {
-		k.queued = q
-		c.tellAnew()
+		k.queued, c.news = q, true
 		c.documents.set(callKey(id), Write{Call: c.callDocument(k)}, callClaimed)
 	}
 }

@@ -62,11 +62,19 @@ func (c *Core) take(in Input) {
 	case in.ControlCall != nil:
 		c.takeCall(*in.ControlCall)
 	case in.Endpoint != nil:
-		c.documents.seenEndpoint(*in.Endpoint)
+		c.seenEndpoint(*in.Endpoint)
 	case in.Written != nil:
 		c.written(*in.Written)
 	}
 	c.timers()
+}
+
+// seenEndpoint: an owner whose status never got through may have got as far as its endpoint.
+func (c *Core) seenEndpoint(e EndpointDocument) {
+	c.documents.seenEndpoint(e)
+	if e.Epoch > c.endpointEpoch {
+		c.endpointEpoch, c.succeeding = e.Epoch, true
+	}
 }
 
 func (c *Core) takeGroup(g Group) {
@@ -76,10 +84,8 @@ func (c *Core) takeGroup(g Group) {
 	c.group, c.succeeding = &g, true
 	c.seenTypes(g.Status.Types)
 	c.story.heard(g.Status.Owner)
-	// Its own words are no news to an owner.
-	if o := g.Status.Owner; g.Gone || g.Deleting || o == nil || o.Epoch != c.story.Epoch {
-		c.tellAnew()
-	}
+	c.documents.seenHost(g.Status.Hosts[c.config.PodName])
+	c.changed = true
 	switch revision := g.Status.PlanRevision; revision {
 	case c.planRevision:
 		if c.wanted != "" { // taken back before it was here
@@ -131,7 +137,7 @@ func (c *Core) refuse(p planv1.Plan) string {
 
 func (c *Core) acceptPlan(revision string, p *planv1.Plan) {
 	c.plan, c.planRevision = p, revision
-	c.changed, c.retellAll = true, true
+	c.changed = true
 	c.toEngine(engine.Event{PlanChanged: &engine.PlanChanged{Plan: enginePlan(revision, c.timing().K, *p)}})
 }
 

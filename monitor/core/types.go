@@ -72,7 +72,7 @@ func (c *Core) showTypes() []v1alpha1.GroupTypeStatus {
 // tellTypes tells the engine which notifications can be seen by now.
 func (c *Core) tellTypes() {
 	c.typesVersion++
-	c.tellAnew()
+	c.news = true
 	var told engine.Stored
 	for _, t := range c.types {
 		s := engine.StoredNotifications{TypeName: t.Name, LastSequence: t.LastSequence}

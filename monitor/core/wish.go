@@ -19,8 +19,7 @@ import (
 // anything.
 func (c *Core) settle() bool {
 	if c.changed {
-		c.changed = false
-		c.tellAnew()
+		c.changed, c.news = false, true
 		c.snapshot = c.engine.Snapshot(c.now)
 		c.story.seen(c.now, c.snapshot, c.resourceName)
 		c.tellStuck()
@@ -165,9 +164,9 @@ func (c *Core) unstopped() []string {
 }
 
 func (c *Core) successionOf(g Group) ownership.Succession {
-	s := ownership.Succession{}
+	s := ownership.Succession{OwnerEpoch: c.endpointEpoch}
 	if g.Status.Owner != nil {
-		s.OwnerEpoch = g.Status.Owner.Epoch
+		s.OwnerEpoch = max(s.OwnerEpoch, g.Status.Owner.Epoch)
 	}
 	if list := g.Status.Succession; list != nil {
 		s.Line, s.Reserve = uids(list.Line), uids(list.Reserve)

@@ -156,6 +156,9 @@ func (e *Engine) lingering(r *resource) (uids []string, until int64) {
 		if d.down() || d.keep || !d.doomed {
 			continue
 		}
+		if d.doomedAt < 0 { // restored: nobody has waited yet
+			d.doomedAt = e.now.Boot
+		}
 		if end := add(d.doomedAt, d.spec.PendingTimeout); end > e.now.Boot {
 			uids = append(uids, d.spec.UID)
 			until = max(until, end)

@@ -188,7 +188,7 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 	// brought online under an epoch while something of an older one runs.
 	r.run = true
 	// Until it is known what became of a stop, nothing is brought online under it.
-	r.doomed, r.doomedAt = r.state == OfflinePending, r.since.Boot
+	r.doomed, r.doomedAt = r.state == OfflinePending, -1
 	if held {
 		r.startedEpoch = e.epoch
 		r.confirm = r.up() || r.state == OfflinePending
