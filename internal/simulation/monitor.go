@@ -49,7 +49,8 @@ type monitor struct {
 	calls    map[uint64]*pendingCall
 	asking   map[uint64]func(engine.Reply)
 	asked    uint64
-	credible bool // its key is not new
+	newKey   bool // secrets of before cannot be verified
+	credible map[string]bool
 	life     *life
 }
 
@@ -77,8 +78,9 @@ func newMonitor(h *host) *monitor {
 	}
 	m := &monitor{
 		host: h, inc: config.Inc, started: w.now, expected: map[string]string{}, talks: map[string]*provider{},
-		calls: map[uint64]*pendingCall{}, asking: map[uint64]func(engine.Reply){}, credible: h.journal != nil,
-		asked: uint64(h.lives) << 32,
+		calls: map[uint64]*pendingCall{}, asking: map[uint64]func(engine.Reply){}, newKey: h.journal == nil,
+		credible: map[string]bool{},
+		asked:    uint64(h.lives) << 32,
 	}
 	var state *core.State
 	if h.journal == nil {
@@ -385,7 +387,7 @@ func (m *monitor) heard(c *container, g guardv1.Message) {
 	case guardv1.Guarded:
 		m.post(core.Input{Guarded: &core.Guarded{Container: c.name, Nonce: g.Nonce, Epoch: g.Epoch, G2: g.G2}})
 	case guardv1.Empty:
-		m.credible = true
+		m.credible[c.name] = true
 		m.post(core.Input{Emptied: &core.Emptied{Container: c.name, Nonce: g.Nonce}})
 	case guardv1.Stopping:
 		m.post(core.Input{Stopping: &core.Stopping{Container: c.name, Reason: g.Reason}})
@@ -397,7 +399,7 @@ func (m *monitor) heard(c *container, g guardv1.Message) {
 func (m *monitor) hello(c *container, g guardv1.Message) {
 	key, _, _ := strings.Cut(g.Secret, "/")
 	fresh, mine := g.Secret == "", key == fmt.Sprint(m.host.key)
-	if !fresh && !mine && m.credible {
+	if !fresh && !mine && (!m.newKey || m.credible[c.name]) {
 		c.order(guardv1.Message{Type: guardv1.Refuse, Reason: "wrong secret"})
 		return
 	}

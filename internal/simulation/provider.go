@@ -209,8 +209,8 @@ func (p *provider) online(i *instance, c engine.Call, answer func(engine.Returne
 		}
 		answer(r)
 	}
+	i.state = onlinePending
 	if w.style.pending {
-		i.state = onlinePending
 		i.watched = true
 		answer(engine.Returned{Status: engine.CodeIOPending, EventHandle: true})
 	}
@@ -224,6 +224,9 @@ func (p *provider) online(i *instance, c engine.Call, answer func(engine.Returne
 	p.later(d, func() {
 		switch {
 		case i.op != op:
+			if i.state == onlinePending {
+				i.state = offline
+			}
 			if !w.style.pending {
 				answer(engine.Returned{Status: engine.CodeOperationAborted})
 			}
