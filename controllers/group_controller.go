@@ -135,7 +135,8 @@ func (s *groupScope) placement(now time.Time) placement.Input {
 // Reconcile runs the phases. Without what is known of the group none of them can
 // run. Of the others each looks after something else, on the plan in force: an
 // error of one, such as a pod that nobody may create, keeps none from its work. A
-// deletion is the other way round: its steps build on each other.
+// deletion is the other way round: its steps build on each other. Fencing alone does
+// not keep it from its work.
 func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	s := &groupScope{group: &understudyv1alpha1.ResourceGroup{}}
 	if err := r.Get(ctx, req.NamespacedName, s.group); err != nil {
@@ -151,7 +152,10 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 		if !controllerutil.ContainsFinalizer(s.group, understudyv1alpha1.Finalizer) {
 			return ctrl.Result{}, nil
 		}
-		return s.result(r.phases(ctx, s, r.collect, r.loadPlan, r.record, r.fence, r.retire))
+		if err := r.phases(ctx, s, r.collect, r.loadPlan, r.record); err != nil {
+			return s.result(err)
+		}
+		return s.result(r.everyPhase(ctx, s, r.fence, r.retire))
 	}
 	if ends, err := r.endsWithNamespace(ctx, s.group); ends || err != nil {
 		return result(0, err)

@@ -4,6 +4,8 @@
 package controllers
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,8 +13,13 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
@@ -149,5 +156,59 @@ func TestNextFencing(t *testing.T) {
 				t.Errorf("%q, want %q", have, test.want)
 			}
 		})
+	}
+}
+
+// noJobs is an API server that has a group, and cannot list Jobs.
+type noJobs struct {
+	client.Client
+	group *understudyv1alpha1.ResourceGroup
+	err   error
+}
+
+func (n *noJobs) Get(_ context.Context, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	if g, is := o.(*understudyv1alpha1.ResourceGroup); is {
+		n.group.DeepCopyInto(g)
+		return nil
+	}
+	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+}
+
+func (n *noJobs) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	if _, is := list.(*batchv1.JobList); is {
+		return n.err
+	}
+	return nil
+}
+
+func (n *noJobs) Status() client.SubResourceWriter { return noJobsStatus{server: n} }
+
+type noJobsStatus struct {
+	client.SubResourceWriter
+	server *noJobs
+}
+
+func (n noJobsStatus) Patch(
+	_ context.Context, o client.Object, _ client.Patch, _ ...client.SubResourcePatchOption,
+) error {
+	n.server.group = o.DeepCopyObject().(*understudyv1alpha1.ResourceGroup)
+	return nil
+}
+
+// Whatever is wrong with Jobs, a deleted group goes down.
+func TestFencingKeepsNoDeletion(t *testing.T) {
+	g, _, _ := stuck()
+	g.DeletionTimestamp, g.Finalizers = &metav1.Time{Time: time.Unix(1_700_000_000, 0)}, []string{understudyv1alpha1.Finalizer}
+	server := &noJobs{group: g, err: errors.New("down")}
+	r := &groupReconciler{
+		base: base{Client: server, live: server}, now: time.Now,
+		leases: newLeaseWatch(), rollouts: newSlots(1, func(types.NamespacedName) {}),
+	}
+	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(g)})
+	if !errors.Is(err, server.err) {
+		t.Errorf("%v, want that it is tried again", err)
+	}
+	if !apimeta.IsStatusConditionTrue(server.group.Status.Conditions, understudyv1alpha1.ConditionRetiring) {
+		t.Error("it is not retired")
 	}
 }
