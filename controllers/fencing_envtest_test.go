@@ -200,6 +200,32 @@ func TestFencingFails(t *testing.T) {
 	w.fencing(g, t, understudyv1alpha1.ReasonFenced, "db-0")
 }
 
+// A template that would complete without running is not run: its word would be worth
+// nothing. Nor is that of a Job that completed so all the same.
+func TestFencingByNothing(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	w := stuck(g, t, nil)
+	agent := newAgent(w.ns)
+	agent.Spec.JobTemplate.Spec.Completions = ptr.To[int32](0)
+	create(g, t, agent)
+	w.policy(g, t, fenceBy("power-off"))
+	w.fencing(g, t, understudyv1alpha1.ReasonAgentRefused, "spec.jobTemplate.spec.completions must be at least 1")
+	w.remains(g, t, 0)
+	g.Expect(c.Patch(t.Context(), agent, merge(`{"spec":{"jobTemplate":{"spec":{"completions":1}}}}`))).To(Succeed())
+	job := w.job(g, t)
+	now := ptr.To(metav1.Now())
+	job.Status.StartTime, job.Status.CompletionTime = now, now
+	for _, kind := range []batchv1.JobConditionType{batchv1.JobSuccessCriteriaMet, batchv1.JobComplete} {
+		job.Status.Conditions = append(job.Status.Conditions, batchv1.JobCondition{
+			Type: kind, Status: corev1.ConditionTrue, Reason: "Test", LastTransitionTime: *now,
+		})
+	}
+	g.Expect(c.Status().Update(t.Context(), job)).To(Succeed())
+	w.fencing(g, t, understudyv1alpha1.ReasonFencingFailed, "delete the Job to try again")
+	w.remains(g, t, 1)
+}
+
 // An agent that is not needed any more is called off.
 func TestFencingIsCalledOff(t *testing.T) {
 	t.Parallel()

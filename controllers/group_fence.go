@@ -89,9 +89,13 @@ func nextFencing(failed *builders.FencingInput, jobs []batchv1.Job) fencingStep 
 	return step
 }
 
-// jobEnd is how a Job ended, once its pods have; empty before.
+// jobEnd is how a Job ended, once its pods have; empty before. One that completed without
+// a pod that succeeded did nothing, and counts as failed.
 func jobEnd(job *batchv1.Job) batchv1.JobConditionType {
 	for _, c := range job.Status.Conditions {
+		if c.Status == corev1.ConditionTrue && c.Type == batchv1.JobComplete && job.Status.Succeeded < 1 {
+			return batchv1.JobFailed
+		}
 		if c.Status == corev1.ConditionTrue && (c.Type == batchv1.JobComplete || c.Type == batchv1.JobFailed) {
 			return c.Type
 		}
@@ -178,27 +182,31 @@ func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, faile
 		return fmt.Errorf("reading the CronJob %s: %w", key.Name, err)
 	}
 	job := builders.FencingJob(failed, agent)
-	err := r.Create(ctx, job, client.FieldOwner(fieldManager))
-	if apierrors.IsAlreadyExists(err) {
-		there := &batchv1.Job{}
-		if err := r.live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
-			return client.IgnoreNotFound(err)
+	err := builders.CheckAgent(agent)
+	if err == nil {
+		err = r.Create(ctx, job, client.FieldOwner(fieldManager))
+		switch {
+		case err == nil:
+			return r.tellStarted(ctx, s, failed, job)
+		case apierrors.IsAlreadyExists(err):
+			there := &batchv1.Job{}
+			if err := r.live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
+				s.again(conflictDelay)
+				return client.IgnoreNotFound(err)
+			}
+			if isFencingJob(s.group, there) {
+				s.again(conflictDelay) // the cache does not know it yet
+				return nil
+			}
+			err = fmt.Errorf("the Job %q exists and is not Understudy's: delete it", job.Name)
+		case !refused(err):
+			return fmt.Errorf("creating the Job %s: %w", job.Name, err)
 		}
-		if isFencingJob(s.group, there) {
-			s.again(conflictDelay) // the cache does not know it yet
-			return nil
-		}
-		err = fmt.Errorf("the Job %q exists and is not Understudy's: delete it", job.Name)
-	} else if err != nil && !refused(err) {
-		return fmt.Errorf("creating the Job %s: %w", job.Name, err)
 	}
-	if err != nil {
-		s.again(refusedRetry)
-		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentRefused, fmt.Sprintf(
-			"The host %s is to be ended by a Job of the CronJob %s, which cannot be created: %s",
-			failed.Host.Name, key.Name, err))
-	}
-	return r.tellStarted(ctx, s, failed, job)
+	s.again(refusedRetry)
+	return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentRefused, fmt.Sprintf(
+		"The host %s is to be ended by a Job of the CronJob %s, which cannot be created: %s",
+		failed.Host.Name, key.Name, err))
 }
 
 // fenceRecord writes that the host is stopped, over the very version that says who it is.

@@ -106,6 +106,9 @@ func TestNextFencing(t *testing.T) {
 			Name: f.JobName(), Annotations: map[string]string{understudyv1alpha1.AnnotationFences: f.Mark()},
 		}}
 		for _, end := range ends {
+			if end == batchv1.JobComplete {
+				j.Status.Succeeded = 1
+			}
 			j.Status.Conditions = append(j.Status.Conditions, batchv1.JobCondition{Type: end, Status: corev1.ConditionTrue})
 		}
 		return j
@@ -116,6 +119,8 @@ func TestNextFencing(t *testing.T) {
 	}
 	notYet := job(now, batchv1.JobComplete)
 	notYet.Status.Conditions[0].Status = corev1.ConditionFalse
+	empty := job(now, batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)
+	empty.Status.Succeeded = 0
 	for what, test := range map[string]struct {
 		failed *builders.FencingInput
 		jobs   []batchv1.Job
@@ -127,6 +132,7 @@ func TestNextFencing(t *testing.T) {
 		"its pods are still ending":           {now, []batchv1.Job{job(now, batchv1.JobSuccessCriteriaMet)}, "runs db-fence-7"},
 		"is not complete":                     {now, []batchv1.Job{notYet}, "runs db-fence-7"},
 		"completed":                           {now, []batchv1.Job{job(now, batchv1.JobSuccessCriteriaMet, batchv1.JobComplete)}, "Complete db-fence-7"},
+		"completed, and nothing ran":          {now, []batchv1.Job{empty}, "Failed db-fence-7"},
 		"failed":                              {now, []batchv1.Job{job(now, batchv1.JobFailureTarget, batchv1.JobFailed)}, "Failed db-fence-7"},
 		"deleted by hand, gone":               {now, nil, "start"},
 		"deleted by hand, leaving":            {now, []batchv1.Job{leaving(job(now, batchv1.JobComplete))}, ""},

@@ -47,6 +47,28 @@ func (in FencingInput) JobName() string {
 	return in.Group[:min(len(in.Group), longestJobName-len(end))] + end
 }
 
+// CheckAgent names what in a template lets a Job complete without a pod that ran to its
+// end, or without all that should, or never run: it would say nothing of the node.
+func CheckAgent(agent *batchv1.CronJob) error {
+	spec := agent.Spec.JobTemplate.Spec
+	field, want := "", "must not be set"
+	switch {
+	case ptr.Deref(spec.Completions, 1) < 1:
+		field, want = "completions", "must be at least 1"
+	case ptr.Deref(spec.Parallelism, 1) < 1:
+		field, want = "parallelism", "must be at least 1"
+	case ptr.Deref(spec.Suspend, false):
+		field = "suspend"
+	case spec.ManagedBy != nil:
+		field = "managedBy"
+	case spec.SuccessPolicy != nil:
+		field = "successPolicy"
+	default:
+		return nil
+	}
+	return fmt.Errorf("spec.jobTemplate.spec.%s %s", field, want)
+}
+
 // FencingJob is the Job that `kubectl create job --from` makes of a CronJob, told whom
 // to end, and kept off that node.
 func FencingJob(in FencingInput, agent *batchv1.CronJob) *batchv1.Job {

@@ -117,3 +117,35 @@ func TestFencingJobName(t *testing.T) {
 	long.Epoch = 1_700_000_000
 	g.Expect(long.JobName()).To(Equal(long.Group + "-fence-1700000000"))
 }
+
+// A Job that ends, or waits, without having run is no word on a node.
+func TestCheckAgent(t *testing.T) {
+	for what, test := range map[string]struct {
+		spec batchv1.JobSpec
+		want string
+	}{
+		"nothing said":     {},
+		"once":             {spec: batchv1.JobSpec{Completions: ptr.To[int32](1), Parallelism: ptr.To[int32](1)}},
+		"more than once":   {spec: batchv1.JobSpec{Completions: ptr.To[int32](2), Parallelism: ptr.To[int32](2)}},
+		"a queue":          {spec: batchv1.JobSpec{Parallelism: ptr.To[int32](2)}},
+		"not suspended":    {spec: batchv1.JobSpec{Suspend: ptr.To(false)}},
+		"never":            {batchv1.JobSpec{Completions: ptr.To[int32](0)}, "completions must be at least 1"},
+		"by nobody":        {batchv1.JobSpec{Parallelism: ptr.To[int32](0)}, "parallelism must be at least 1"},
+		"suspended":        {batchv1.JobSpec{Suspend: ptr.To(true)}, "suspend must not be set"},
+		"of another":       {batchv1.JobSpec{ManagedBy: ptr.To("example.test/them")}, "managedBy must not be set"},
+		"of nobody":        {batchv1.JobSpec{ManagedBy: ptr.To("")}, "managedBy must not be set"},
+		"some are enough":  {batchv1.JobSpec{SuccessPolicy: &batchv1.SuccessPolicy{}}, "successPolicy must not be set"},
+		"more than one is": {batchv1.JobSpec{Completions: ptr.To[int32](0), Suspend: ptr.To(true)}, "completions must be at least 1"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			g := NewWithT(t)
+			template := agent(corev1.PodSpec{})
+			template.Spec.JobTemplate.Spec = test.spec
+			if err := builders.CheckAgent(template); test.want == "" {
+				g.Expect(err).NotTo(HaveOccurred())
+			} else {
+				g.Expect(err).To(MatchError("spec.jobTemplate.spec." + test.want))
+			}
+		})
+	}
+}
