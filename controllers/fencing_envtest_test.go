@@ -280,6 +280,22 @@ func TestFencingJobOfSomebodyElse(t *testing.T) {
 	g.Expect(w.job(g, t).UID).To(Equal(theirs.UID))
 }
 
+// A Job that the manager cannot see, because somebody mightier than the policy took its
+// label, is shown to people.
+func TestFencingJobWithoutItsLabel(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	w := stuck(g, t, nil)
+	create(g, t, newAgent(w.ns))
+	w.policy(g, t, fenceBy("power-off"))
+	job := w.job(g, t)
+	g.Expect(c.Patch(t.Context(), job, merge(`{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}`))).To(Succeed())
+	w.fencing(g, t, understudyv1alpha1.ReasonAgentRefused, `the Job "db-fence-1000" exists and is not Understudy's: delete it`)
+	w.remains(g, t, 1)
+	g.Expect(c.Delete(t.Context(), job, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
+	g.Eventually(func(g Gomega) { g.Expect(w.job(g, t).UID).NotTo(Equal(job.UID)) }, 2*soon, "100ms").Should(Succeed())
+}
+
 // A deleted group whose owner cannot stop is ended in the same way, and leaves no Job.
 func TestFencingOfADeletedGroup(t *testing.T) {
 	t.Parallel()
@@ -347,6 +363,8 @@ func TestFencingPolicy(t *testing.T) {
 			`{"metadata":{"annotations":{"understudy.dev/fences":null}}}`,
 			`{"metadata":{"annotations":{"understudy.dev/fences":"another"}}}`,
 			`{"metadata":{"labels":{"understudy.dev/group":"other"}}}`,
+			`{"metadata":{"labels":{"app.kubernetes.io/managed-by":"other"}}}`,
+			`{"metadata":{"labels":{"app.kubernetes.io/managed-by":null}}}`,
 		} {
 			g.Expect(as.Patch(ctx, job.DeepCopy(), merge(patch))).To(alone, "%s: %s", who, patch)
 		}

@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -195,7 +196,7 @@ func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, faile
 				return client.IgnoreNotFound(err)
 			}
 			if isFencingJob(s.group, there) {
-				s.again(conflictDelay) // the cache does not know it yet
+				s.again(refusedRetry) // the cache does not know it yet, and tells when it does
 				return nil
 			}
 			err = fmt.Errorf("the Job %q exists and is not Understudy's: delete it", job.Name)
@@ -293,10 +294,11 @@ func fencingJobs(
 	return slices.DeleteFunc(list.Items, func(j batchv1.Job) bool { return !isFencingJob(g, &j) }), nil
 }
 
-// isFencingJob knows a Job by its mark, which a policy lets nobody but us set.
+// isFencingJob knows a Job by its mark, which a policy lets nobody but us set, and by the
+// labels without which we do not see it.
 func isFencingJob(g *understudyv1alpha1.ResourceGroup, job *batchv1.Job) bool {
 	_, marked := job.Annotations[understudyv1alpha1.AnnotationFences]
-	return marked && job.Labels[understudyv1alpha1.LabelGroup] == g.Name
+	return marked && labels.SelectorFromSet(builders.Labels(g.Name)).Matches(labels.Set(job.Labels))
 }
 
 // dropFencing deletes all Jobs of a group that is gone.
