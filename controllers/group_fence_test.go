@@ -12,6 +12,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -216,5 +217,50 @@ func TestFencingKeepsNoDeletion(t *testing.T) {
 	}
 	if !apimeta.IsStatusConditionTrue(server.group.Status.Conditions, understudyv1alpha1.ConditionRetiring) {
 		t.Error("it is not retired")
+	}
+}
+
+// behind is an API server that has the Job, of which the cache knows nothing yet.
+type behind struct {
+	client.Client
+	group *understudyv1alpha1.ResourceGroup
+	lease *coordinationv1.Lease
+	job   *batchv1.Job
+}
+
+func (b *behind) Get(_ context.Context, _ client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	switch o := o.(type) {
+	case *understudyv1alpha1.ResourceGroup:
+		b.group.DeepCopyInto(o)
+	case *coordinationv1.Lease:
+		b.lease.DeepCopyInto(o)
+	case *batchv1.Job:
+		b.job.DeepCopyInto(o)
+	}
+	return nil
+}
+
+func (b *behind) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+	b.job = o.DeepCopyObject().(*batchv1.Job)
+	return apierrors.NewAlreadyExists(batchv1.Resource("jobs"), o.GetName())
+}
+
+// A cache that is behind tells when it is not any more: nothing is asked all the time.
+func TestFencingWaitsForTheCache(t *testing.T) {
+	g, record, pods := stuck()
+	record.UID, record.ResourceVersion, record.Protocol = "lease", "1", leasev1.Protocol
+	record.Inc, record.Seq, record.Duration, record.Members = "inc", 1, leasev1.DefaultD, leasev1.Members{leasev1.AnyMember}
+	server := &behind{group: g, lease: &coordinationv1.Lease{}}
+	intoLease(leasev1.Encode(*record, leasev1.Lease{}), server.lease)
+	if _, err := leasev1.Decode(fromLease(server.lease)); err != nil {
+		t.Fatal(err)
+	}
+	r := &groupReconciler{base: base{Client: server, live: server}}
+	s := &groupScope{group: g, pods: pods}
+	if err := r.startFencing(t.Context(), s, *failedStop(g, record, pods)); err != nil || server.job == nil {
+		t.Fatalf("%v, Job %v", err, server.job)
+	}
+	if s.requeue != refusedRetry {
+		t.Errorf("tried again after %s, want %s", s.requeue, refusedRetry)
 	}
 }
