@@ -215,6 +215,10 @@ func TestTwoMonitors(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
+	// What cannot be started for want of room has failed, as often as the policy allows.
+	w.plan.Resources[0].RetryPeriodOnFailure = 2000
+	w.savePlan("retries")
+	w.patchStatus(map[string]any{"planRevision": "retries"})
 	h := w.startGuarded("db-1")
 	w.eventually("ready", ready("db-1"))
 	h.fill()

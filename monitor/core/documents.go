@@ -55,6 +55,8 @@ type document struct {
 	done    int64
 	// old: want may not be the newest; it is told anew when it may be written.
 	old bool
+	// suspect: something else was seen stored.
+	suspect bool
 	// hurry: the newest content need not wait for the pace.
 	hurry     bool
 	notBefore int64
@@ -119,16 +121,12 @@ func (d documents) again(key string) {
 	}
 }
 
-// seenHost repairs this host's entry. A write that was given up may be stored after all,
-// over a newer one, and others would go by it for ever; also while a write is under way: it
-// may have been before that.
+// seenHost looks at this host's entry. A write that was given up may be stored after all, over
+// a newer one, and others would go by it for ever. But mostly it is the watch that is behind:
+// what is still wrong a while after the last write is written again.
 func (d documents) seenHost(stored v1alpha1.HostStatus) {
-	doc := d[hostKey]
-	if doc == nil || same.DeepEqual(stored, doc.want.Host.Host) {
-		return
-	}
-	if max(doc.flying, doc.done) == doc.version {
-		doc.version++
+	if doc := d[hostKey]; doc != nil {
+		doc.suspect = !same.DeepEqual(stored, doc.want.Host.Host)
 	}
 }
 
@@ -160,7 +158,7 @@ func (d documents) drop() {
 // due is when the document may be written; 0: it need not be.
 func (doc *document) due() int64 {
 	switch {
-	case doc.flying != 0 || doc.done == doc.version && !doc.old:
+	case doc.flying != 0 || doc.done == doc.version && !doc.old && !doc.suspect:
 		return 0
 	case doc.hurry:
 		return max(doc.retryAt, doc.paid-(burst-1)*int64(pace), 1)
@@ -223,7 +221,7 @@ func (c *Core) writeDocuments() {
 		if t := doc.due(); t == 0 || t > c.now.Boot {
 			continue
 		}
-		doc.flying, doc.hurry, doc.sent = doc.version, false, doc.want
+		doc.flying, doc.hurry, doc.suspect, doc.sent = doc.version, false, false, doc.want
 		doc.notBefore = c.now.Boot + int64(pace)
 		doc.pay(c.now.Boot)
 		w := doc.want
