@@ -273,7 +273,8 @@ const (
 	ReasonFencingFailed = "FencingFailed"
 	// ReasonAgentMissing says that there is no CronJob of the name that the group gives.
 	ReasonAgentMissing = "AgentMissing"
-	// ReasonAgentRefused says that the API server takes no Job of it.
+	// ReasonAgentRefused says that the API server takes no Job of it, or that such a Job
+	// could complete without having run.
 	ReasonAgentRefused = "AgentRefused"
 
 	// ConditionOwnerLost (manager): True when the lease ran out and nobody took it.
