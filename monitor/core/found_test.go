@@ -80,3 +80,16 @@ func TestClaimedCallOfARemovedResource(t *testing.T) {
 	r.pass(10 * time.Second)
 	r.finished("k", v1alpha1.ReasonOutcomeUnknown)
 }
+
+// An owner published its endpoint, and its status never got through: who comes next has a
+// larger epoch all the same.
+func TestEpochIsAboveTheEndpoints(t *testing.T) {
+	r, _ := up(t, "a", "b")
+	const published = 1 << 40
+	r.host("b").input(core.Input{Endpoint: &core.EndpointDocument{Epoch: published, Address: "10.0.0.9", PodName: "z"}})
+	r.ask(core.ControlCall{Name: "m", Code: "MOVE", Destination: "b"})
+	r.pass(time.Second)
+	if o := r.status.Owner; o.PodName != "b" || o.Epoch <= published {
+		t.Errorf("%s owns the group in epoch %d, want b in one above %d", o.PodName, o.Epoch, int64(published))
+	}
+}
