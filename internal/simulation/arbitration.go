@@ -23,7 +23,7 @@ func (p *provider) arbitrate(epoch int64, answer func(engine.Returned)) {
 			answer(engine.Returned{Status: engine.CodeResourceNotAvailable, Message: "it is another's"})
 			return
 		}
-		g.arbiter, p.lost = p, false
+		g.arbiter = p
 		w.Coverage.Arbitrated++
 		g.check.won(h, epoch)
 		answer(engine.Returned{})

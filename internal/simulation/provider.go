@@ -25,7 +25,6 @@ type provider struct {
 
 	outbox  []report
 	sending bool
-	lost    bool // the quorum resource was, and no monitor has heard of it
 }
 
 // instance is one resource in a provider.
@@ -34,7 +33,6 @@ type instance struct {
 	alive    bool
 	state    int32 // as the provider would say, by its number
 	epoch    int64
-	revision string        // properties that it runs with
 	watched  bool          // its failures are reported
 	lost     time.Duration // when it last died
 	asked    time.Duration // when it was first asked to stop since it was started, or 0
@@ -199,7 +197,7 @@ func (p *provider) online(i *instance, c engine.Call, answer func(engine.Returne
 	i.op++
 	op := i.op
 	i.asked = 0
-	i.epoch, i.watched, i.revision = c.Epoch, w.chance(0.5), string(c.Properties)
+	i.epoch, i.watched = c.Epoch, w.chance(0.5)
 	fails := !w.quiet && w.chance(0.04)
 	end := func(state int32, r engine.Returned) {
 		i.state = state
