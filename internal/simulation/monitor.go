@@ -49,8 +49,7 @@ type monitor struct {
 	calls    map[uint64]*pendingCall
 	asking   map[uint64]func(engine.Reply)
 	asked    uint64
-	newKey   bool // secrets of before cannot be verified
-	credible map[string]bool
+	credible map[string]bool // containers whose secrets can be verified
 	life     *life
 }
 
@@ -78,15 +77,17 @@ func newMonitor(h *host) *monitor {
 	}
 	m := &monitor{
 		host: h, inc: config.Inc, started: w.now, expected: map[string]string{}, talks: map[string]*provider{},
-		calls: map[uint64]*pendingCall{}, asking: map[uint64]func(engine.Reply){}, newKey: h.journal == nil,
-		credible: map[string]bool{},
-		asked:    uint64(h.lives) << 32,
+		calls: map[uint64]*pendingCall{}, asking: map[uint64]func(engine.Reply){}, credible: map[string]bool{},
+		asked: uint64(h.lives) << 32,
 	}
 	var state *core.State
 	if h.journal == nil {
 		h.key++
 	} else {
 		state = h.journal.load()
+		for name := range state.Nonces {
+			m.credible[name] = true
+		}
 	}
 	if w.options.Record {
 		m.life = &life{inc: config.Inc, lines: []core.Line{{Config: &config, State: state}}}
@@ -399,7 +400,7 @@ func (m *monitor) heard(c *container, g guardv1.Message) {
 func (m *monitor) hello(c *container, g guardv1.Message) {
 	key, _, _ := strings.Cut(g.Secret, "/")
 	fresh, mine := g.Secret == "", key == fmt.Sprint(m.host.key)
-	if !fresh && !mine && (!m.newKey || m.credible[c.name]) {
+	if !fresh && !mine && m.credible[c.name] {
 		c.order(guardv1.Message{Type: guardv1.Refuse, Reason: "wrong secret"})
 		return
 	}

@@ -69,7 +69,7 @@ type Server struct {
 	current *net.UnixConn
 	// version that is spoken with it.
 	version int
-	// credulous: the key is new, so that secrets of before cannot be verified.
+	// credulous: secrets of before cannot be verified, and no init has one of ours yet.
 	credulous bool
 }
 
@@ -80,11 +80,11 @@ type Config struct {
 	// Key authenticates inits across restarts of the monitor; it lives with the
 	// monitor's state.
 	Key []byte
-	// Known says that an earlier life of the monitor knew an init here.
-	Known bool
-	// NewKey says that Key was made just now. If an init has a secret nevertheless,
-	// the monitor's state was lost: it gets a new one, like an init without.
-	NewKey bool
+	// Known says that an earlier life of the monitor knew an init here. NewKey says that
+	// Key was made just now. If an init has a secret although none is known, or the key is
+	// new, the monitor's state was lost: it gets a new secret, like an init without. Not
+	// NewKey alone: the life that made it may have ended before the init came back.
+	Known, NewKey bool
 	// Sink takes events, in order, and must not block for long.
 	Sink func(Event)
 }
@@ -112,7 +112,7 @@ func Serve(ctx context.Context, cfg Config) (*Server, error) {
 	}
 	s := &Server{
 		container: cfg.Container, key: cfg.Key, bootID: bootID, known: cfg.Known, sink: cfg.Sink,
-		started: time.Now(), credulous: cfg.NewKey,
+		started: time.Now(), credulous: cfg.NewKey || !cfg.Known,
 	}
 	context.AfterFunc(ctx, func() {
 		_ = l.Close()

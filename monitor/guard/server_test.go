@@ -134,10 +134,12 @@ func TestSecret(t *testing.T) {
 		change func(*Config)
 		want   guardv1.Type
 	}{
-		"the same key":      {nil, guardv1.Welcome},
-		"another key":       {func(c *Config) { c.Key = []byte("other") }, guardv1.Refuse},
-		"another container": {func(c *Config) { c.Container = "other" }, guardv1.Refuse},
-		"a lost key":        {func(c *Config) { c.Key, c.NewKey = []byte("other"), true }, guardv1.Welcome},
+		"the same key":      {func(c *Config) { c.Known = true }, guardv1.Welcome},
+		"another key":       {func(c *Config) { c.Key, c.Known = []byte("other"), true }, guardv1.Refuse},
+		"another container": {func(c *Config) { c.Container, c.Known = "other", true }, guardv1.Refuse},
+		"a lost key":        {func(c *Config) { c.Key, c.NewKey, c.Known = []byte("other"), true, true }, guardv1.Welcome},
+		// The life that made the key ended before an init came.
+		"all was lost, a life ago": {func(c *Config) { c.Key = []byte("other") }, guardv1.Welcome},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := serve(t, c.change)
@@ -148,7 +150,7 @@ func TestSecret(t *testing.T) {
 
 // After the key was lost, whoever comes first is believed, once, and not as fresh.
 func TestLostKey(t *testing.T) {
-	r := serve(t, func(c *Config) { c.NewKey = true })
+	r := serve(t, func(c *Config) { c.NewKey, c.Known = true, true })
 	m := hello(t, "word.from-before")
 	m.Epoch, m.G1, m.G2 = 7, 1, 2
 	p := r.dial().send(m)
@@ -180,7 +182,7 @@ func TestRefused(t *testing.T) {
 		"no nonce":         func(m *guardv1.Message) { m.Nonce = "" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := serve(t, nil)
+			r := serve(t, func(c *Config) { c.Known = true })
 			m := hello(t, "")
 			change(&m)
 			if m := r.dial().send(m).want(guardv1.Refuse); m.Reason == "" {
