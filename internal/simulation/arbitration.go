@@ -45,8 +45,10 @@ func (p *provider) loseQuorum() {
 		g.outside = w.until(g)
 	}
 	w.log(p.c.host.name, "the quorum resource is lost")
-	p.report(engine.Callback{Handle: "uid-" + db, QuorumResourceLost: &engine.QuorumResourceLost{}}, func(engine.Reply) {
-		w.Coverage.QuorumLost++
-		g.check.lostBy = p.c.host
+	p.report(engine.Callback{Handle: "uid-" + db, QuorumResourceLost: &engine.QuorumResourceLost{}}, func(r engine.Reply) {
+		if r.Code == engine.CodeSuccess { // else its process is taken for lost already
+			w.Coverage.QuorumLost++
+			g.check.lostBy = p.c.host
+		}
 	})
 }

@@ -106,6 +106,13 @@ func (k *checker) guarded(c *container) {
 	}
 }
 
+// disarmed: no guard is taken away from what lives.
+func (k *checker) disarmed(c *container) {
+	if c.guard.G2 == 0 && c.provider != nil && c.provider.alive() && !k.outside() {
+		k.fail("guard", "the guard of %s of %s is taken away while it is alive", c.name, c.host.name)
+	}
+}
+
 // committed: epochs of the record only grow, and a free record means that
 // nothing lives.
 func (k *checker) committed(l *leasev1.Lease) {

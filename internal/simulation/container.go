@@ -127,6 +127,7 @@ func (c *container) act(a machine.Action) {
 	case machine.Send:
 		if a.Message.Type == guardv1.Guarded {
 			c.guard = a.Message
+			c.host.group.check.disarmed(c)
 		}
 		c.tell(a.Message)
 	case machine.Log:

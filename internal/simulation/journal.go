@@ -118,14 +118,15 @@ func (m *monitor) flush() {
 		if j.data != nil && !full {
 			h.journal, j.data = j.data, nil
 		}
-		for _, id := range j.ids {
+		ids := j.ids
+		j.ids = nil // an answer may bring new ones
+		for _, id := range ids {
 			p := &ownership.Persisted{ID: id}
 			if full {
 				p.Error = "no space left on device"
 			}
 			m.post(core.Input{Persisted: p})
 		}
-		j.ids = nil
 		pause := journalPace
 		if full {
 			pause = journalAgain

@@ -93,3 +93,40 @@ func TestEpochIsAboveTheEndpoints(t *testing.T) {
 		t.Errorf("%s owns the group in epoch %d, want b in one above %d", o.PodName, o.Epoch, int64(published))
 	}
 }
+
+// A monitor that lost its journal is killed before its order to empty the container
+// arrives. The next one knows the container, and not the guard that it has: what runs
+// under it is not taken for stopped, and keeps its guard.
+func TestGuardThatNoJournalKnows(t *testing.T) {
+	r, a := up(t, "a", "b")
+	a.hold["kill"], a.hold["plan"] = true, true
+	a.stop()
+	a.state = nil
+	a.start()
+	a.stop()
+	a.start()
+	r.pass(time.Second)
+	if a.isOnline() && a.guard.G2 == 0 {
+		t.Error("the guard was taken away from what is online")
+	}
+}
+
+// An owner that lost its lease takes it again before the watch shows what it said last.
+func TestHistoryKnowsAnUnseenChapter(t *testing.T) {
+	r := newRig(t, "a")
+	a := r.hosts[0]
+	a.hold["plan"] = true
+	a.start()
+	a.hold["group"] = true
+	a.release("plan")
+	r.pass(time.Second)
+	first := r.status.Owner.Epoch
+	a.cut = true
+	r.pass(10 * time.Second)
+	a.cut = false
+	r.pass(20 * time.Second)
+	h := r.status.Owner.History
+	if r.status.Owner.Epoch == first || len(h) != 2 || h[0].Epoch != first || h[0].UntilTime == nil {
+		t.Errorf("epoch %d, then %d: %+v", first, r.status.Owner.Epoch, h)
+	}
+}

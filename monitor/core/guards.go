@@ -21,9 +21,10 @@ func (c *Core) hello(h Hello) {
 		h.Epoch, h.G1, h.G2 = 0, 0, 0
 	}
 	switch {
-	case h.G2 != 0 && (k.unsure || first && k.nonce != "" && k.nonce != h.Nonce):
-		// The journal is older than this guard, under which something may be online; or
-		// the kill for that got lost with the connection.
+	case h.G2 != 0 && (k.unsure || first && k.nonce != "" && (k.nonce != h.Nonce || h.Epoch != c.disk.Epoch)):
+		// The journal does not know of this guard, under which something may be online: it
+		// is older, or was begun anew by a life that ended before the container was empty.
+		// Or the kill for that got lost with the connection.
 		k.unsure = true
 		c.emit(Effect{Kill: &Kill{Container: h.Container, Reason: "UnknownLife"}})
 	case h.Fresh || k.nonce != "" && k.nonce != h.Nonce:

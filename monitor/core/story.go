@@ -67,10 +67,16 @@ func (s *story) granted(now instant.Instant, g ownership.Grant, config Config, g
 	if g.Epoch == s.Epoch {
 		return
 	}
+	before := *s
 	*s = story{Epoch: g.Epoch, Owning: true, GroupTime: now, PriorEnd: ownerLost}
 	if g.Cause.Reason == ownership.GrantReleased {
 		// The record says what its status could not any more: it may be gone by now.
 		s.PriorEnd = string(g.Cause.Cause)
+	}
+	if before.Epoch != 0 {
+		// Our own last chapter may be stored and not have been seen yet.
+		last := before.ownerStatus(config, "", "")
+		s.heard(&last)
 	}
 	if group != nil {
 		s.heard(group.Status.Owner)
@@ -116,9 +122,9 @@ func kindOf(g ownership.GrantCause) (kind, cause string) {
 	return kind, word
 }
 
-// heard keeps what an earlier owner left, until our own word stands there.
+// heard keeps what the last owner before this epoch left, until our own word stands there.
 func (s *story) heard(o *v1alpha1.GroupOwnerStatus) {
-	if o != nil && o.Epoch < s.Epoch {
+	if o != nil && o.Epoch < s.Epoch && (s.Prior == nil || o.Epoch >= s.Prior.Epoch) {
 		s.Prior = o.DeepCopy()
 	}
 }

@@ -298,6 +298,14 @@ func TestRewound(t *testing.T) {
 	// An older version by the watch is just a late one.
 	x := observer(t, heldBy(b, 2000))
 	x.run([]line{{0, all(stopped, older(free), watched), ""}})
+	// But one that cannot be read may be what the store has forgotten: it is asked.
+	malformed := edit(func(l *leasev1.Lease) { l.Annotations[leasev1.KeySeq] = "?" })
+	x = observer(t, heldBy(b, 2000))
+	x.run([]line{
+		{0, all(stopped, malformed, watched), "fact Unreadable"},
+		{time.Minute, all(older(free), watched), "get"},
+		{10 * ms, got, "fact Rewound"},
+	})
 	// An owner that meets an older version, also one of its own, is lost.
 	x = owner(t)
 	x.run([]line{

@@ -77,7 +77,9 @@ func (v *view) take(now instant.Instant, l *leasev1.Lease, from source, asked id
 	case from == read && v.id == asked:
 		rewound = true
 	default:
-		return news{doubt: l.UID != v.id.uid}
+		// Mostly it is a watch that lags. But one that cannot be read is not asked for again
+		// near its expiry, so that the older one, put back, would never be believed.
+		return news{doubt: l.UID != v.id.uid || v.err != nil}
 	}
 	v.id, v.since, v.quorum = id, now, from != watch
 	v.record, v.err = leasev1.Decode(*l)
