@@ -188,6 +188,7 @@ func TestDisarmedGuard(t *testing.T) {
 
 func TestPastGuard(t *testing.T) {
 	b, p, nonce := guardedBox(t, boxOptions{}, "stubborn")
+	p.guardUp(1, time.Minute, time.Minute)
 	p.guard(1, -time.Second, -time.Millisecond)
 	at := boottime()
 	p.expect(guardv1.Empty)

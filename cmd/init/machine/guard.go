@@ -206,9 +206,15 @@ func (g *Guard) setGuard(now int64, m guardv1.Message) {
 		return
 	}
 	g.highest = m.Epoch
-	if m.G2 == 0 {
+	switch {
+	case m.G2 == 0:
 		g.g1, g.g2, g.softened = 0, 0, false
-	} else {
+	case g.g2 == 0 && due(now, m.G2):
+		// None was acknowledged since the container was proven empty, so that nothing is
+		// online. It ran out on its way, most often while init was killing: one kill each
+		// would keep init from ever catching up.
+		return
+	default:
 		g.g1, g.g2 = m.G1, m.G2
 		if g.g1 <= 0 || g.g1 > g.g2 {
 			g.g1 = g.g2

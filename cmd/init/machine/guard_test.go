@@ -66,8 +66,24 @@ func TestGuardExpiry(t *testing.T) {
 			s.expect("send:guarded signal:15")
 		}},
 		{"a guard that is past kills at once and is not acknowledged", func(s *sim) {
+			s.guard(7, time.Second, 2*time.Second)
 			s.guard(7, -2*time.Second, -1)
-			s.expect("kill send:empty")
+			s.expect("send:guarded kill send:empty")
+		}},
+		{"a guard that is past kills nothing that is not guarded, and is not acknowledged", func(s *sim) {
+			s.guard(7, time.Second, 2*time.Second)
+			s.message(guardv1.Message{Type: guardv1.Kill})
+			s.trace = nil
+			for range 3 {
+				s.guard(7, -2*time.Second, -1)
+			}
+			s.expect("")
+			s.guard(6, time.Hour, time.Hour)
+			s.guard(8, -2*time.Second, -1)
+			s.guard(7, time.Hour, time.Hour)
+			s.expect("") // but its epoch was seen
+			s.guard(8, time.Second, 2*time.Second)
+			s.expect("send:guarded")
 		}},
 		{"a guard without a usable soft deadline has only the hard one", func(s *sim) {
 			s.message(guardv1.Message{Type: guardv1.Guard, Epoch: 7, G2: s.now + second})
