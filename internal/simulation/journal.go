@@ -28,27 +28,18 @@ const (
 	journalAgain = time.Second
 )
 
-// saved is a state as it is on the volume. It becomes JSON when it is read, which is rare,
-// but for the story, which changes in place.
-type saved struct {
-	state core.State
-	story json.RawMessage
-}
+// saved is a state as it is on the volume. It becomes JSON when it is read, which is rare.
+type saved struct{ state core.State }
 
 func (m *monitor) state() *saved {
 	m.world().Coverage.Journals++
-	s := &saved{state: m.core.State(m.host.node.read())}
-	s.story = encode(s.state.Story)
-	return s
+	return &saved{m.core.State(m.host.node.read())}
 }
 
 // load reads it back.
 func (s *saved) load() *core.State {
-	parts := map[string]json.RawMessage{}
-	decode(encode(s.state), &parts)
-	parts["story"] = s.story
 	state := &core.State{}
-	decode(encode(parts), state)
+	decode(encode(s.state), state)
 	return state
 }
 

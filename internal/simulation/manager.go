@@ -75,7 +75,7 @@ func (m *manager) publish() {
 		case h.gone:
 		case h.barred:
 			next.Barred = append(next.Barred, v1alpha1.BarredHost{PodUID: h.uid, PodName: h.name, Reason: "NodeNotReady"})
-		case !w.quiet && w.chance(0.05):
+		case !w.quiet && w.chance(0.01):
 			next.Reserve = append(next.Reserve, successor(h))
 		default:
 			next.Line = append(next.Line, successor(h))

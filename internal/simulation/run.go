@@ -31,6 +31,9 @@ type Options struct {
 
 func (o Options) spares(n int) bool { return o.Only != nil && !slices.Contains(o.Only, n) }
 
+// leastFaults is what every schedule has.
+const leastFaults = 20
+
 // Default is a schedule within the assumptions.
 func Default() Options { return Options{Drift: A1, Durations: 50} }
 
@@ -68,7 +71,9 @@ func Run(seed uint64, o Options) Result {
 	w := &World{options: o, rng: random(seed)}
 	w.begin()
 	end := time.Duration(o.Durations) * w.longest()
-	w.runUntil(end)
+	for w.runUntil(end); w.struck < leastFaults && w.violation == nil; w.runUntil(end) {
+		end += w.longest()
+	}
 	w.calm()
 	w.runUntil(end + max(3*w.longest(), grace)) // what faults began goes on for a while
 	w.settle(end + w.patience())
@@ -115,8 +120,8 @@ func (w *World) begin() {
 	if w.chance(0.2) {
 		w.addGroup("h")
 	}
-	// Twenty faults at least, on average many more.
-	w.style.faults = time.Duration(0.25 * (1 + 4*w.rng.Float64()) * float64(w.longest()))
+	// One in less than two lease durations, on average many more.
+	w.style.faults = time.Duration((0.4 + 1.2*w.rng.Float64()) * float64(w.longest()))
 	for _, g := range w.groups {
 		for _, n := range w.nodes {
 			g.addHost(n)

@@ -150,7 +150,7 @@ func New(config Config, state *State) *Core {
 // Step takes one input at one instant and returns what to do about it, in order.
 func (c *Core) Step(now instant.Instant, in Input) []Effect {
 	c.now, c.out = now, nil
-	c.quiet, c.news = in.Callback != nil, !routine(in)
+	c.quiet, c.news = in.Callback != nil, !c.routine(in)
 	c.take(in)
 	c.drainQueue()
 	// A provider may call thousands of times a second. What it told of its progress
@@ -199,10 +199,10 @@ func quiet(a engine.Action) bool {
 	return a.Reply != nil || a.Note != nil || a.Arm != nil || a.Status != nil && !a.Status.Urgent && !a.Status.Group
 }
 
-// routine tells whether an input is of those that come with every renewal and poll. What
-// documents tell changes by them only if a machine says so.
-func routine(in Input) bool {
-	return in.Timer != nil || in.Tick != nil || in.Guarded != nil || in.Observed != nil || in.Wrote != nil ||
+// routine tells whether an input is of those that come with every renewal, poll and status.
+// What documents tell changes by them only if a machine says so.
+func (c *Core) routine(in Input) bool {
+	return in.Group != nil && in.Group.echoes(c.group) || in.Timer != nil || in.Tick != nil || in.Guarded != nil || in.Observed != nil || in.Wrote != nil ||
 		in.Persisted != nil || in.Returned != nil ||
 		in.Written != nil && in.Written.Outcome == WriteDone && !strings.HasPrefix(in.Written.Key, callKey(""))
 }

@@ -67,9 +67,6 @@ func (c *Core) describeHost() {
 		h.Message = c.absentProviders()
 	}
 	c.documents.set(hostKey, Write{Host: &HostDocument{GroupUID: c.group.UID, Name: c.config.PodName, Host: h}}, urgent)
-	if _, ok := c.group.Status.Hosts[c.config.PodName]; !ok {
-		c.documents.again(hostKey)
-	}
 }
 
 func (c *Core) describeResource(r engine.ResourceSnapshot) {
@@ -101,6 +98,7 @@ func (c *Core) describeResource(r engine.ResourceSnapshot) {
 			Locked: m.Locked, Reason: int64(m.Reason), Flags: int64(m.Flags), Time: micro(m.Time),
 		}
 	}
+	o.Transitions = make([]v1alpha1.ResourceTransition, 0, len(r.Transitions))
 	for _, t := range r.Transitions {
 		o.Transitions = append(o.Transitions, v1alpha1.ResourceTransition{
 			Time: micro(t.Time), State: v1alpha1.ResourceState(t.State), Reason: string(t.Reason),

@@ -114,15 +114,8 @@ func (d documents) anyDue(now int64) bool {
 	return false
 }
 
-// again has a document stored once more: somebody else removed it.
-func (d documents) again(key string) {
-	if doc := d[key]; doc != nil && doc.flying == 0 && doc.done == doc.version {
-		doc.version++
-	}
-}
-
-// seenHost looks at this host's entry. A write that was given up may be stored after all, over
-// a newer one, and others would go by it for ever. But mostly it is the watch that is behind:
+// seenHost looks at this host's entry. Somebody may have removed it, or a write that was given
+// up be stored after all, over a newer one, and others would go by it for ever. But mostly it is the watch that is behind:
 // what is still wrong a while after the last write is written again.
 func (d documents) seenHost(stored v1alpha1.HostStatus) {
 	if doc := d[hostKey]; doc != nil {

@@ -29,7 +29,7 @@ type State struct {
 func (c *Core) State(now instant.Instant) State {
 	s := State{
 		BootID: c.config.BootID, Disk: c.disk, Engine: c.engine.Snapshot(now),
-		PlanRevision: c.planRevision, Plan: c.plan, Nonces: map[string]string{}, Story: c.story,
+		PlanRevision: c.planRevision, Plan: c.plan, Nonces: map[string]string{}, Story: c.story.clone(),
 		Draining: c.draining,
 	}
 	for name, k := range c.containers {

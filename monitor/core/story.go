@@ -61,6 +61,16 @@ type story struct {
 	Results []v1alpha1.ControlResult `json:"results,omitempty"`
 }
 
+// clone shares nothing that changes.
+func (s story) clone() story {
+	s.Entries, s.Results = slices.Clone(s.Entries), slices.Clone(s.Results)
+	if s.Open != nil {
+		open := *s.Open
+		s.Open = &open
+	}
+	return s
+}
+
 // granted begins the chapter of a new epoch, or goes on with the one before.
 func (s *story) granted(now instant.Instant, g ownership.Grant, config Config, group *Group) {
 	s.Owning = true

@@ -5,6 +5,7 @@ package core
 
 import (
 	"encoding/json"
+	"reflect"
 	"slices"
 
 	planv1 "github.com/understudy-dev/understudy/api/plan/v1"
@@ -81,11 +82,15 @@ func (c *Core) takeGroup(g Group) {
 	if c.group != nil && c.group.UID != g.UID {
 		c.types, c.typesVersion = nil, c.typesVersion+1 // another group of that name
 	}
-	c.group, c.succeeding = &g, true
-	c.seenTypes(g.Status.Types)
+	echo := g.echoes(c.group)
+	c.group = &g
 	c.story.heard(g.Status.Owner)
 	c.documents.seenHost(g.Status.Hosts[c.config.PodName])
-	c.changed = true
+	if echo {
+		return
+	}
+	c.succeeding, c.changed = true, true
+	c.seenTypes(g.Status.Types)
 	switch revision := g.Status.PlanRevision; revision {
 	case c.planRevision:
 		if c.wanted != "" { // taken back before it was here
@@ -97,6 +102,20 @@ func (c *Core) takeGroup(g Group) {
 		c.wanted = revision
 		c.emit(Effect{FetchPlan: &FetchPlan{Revision: revision}})
 	}
+}
+
+// echoes tells whether a group differs from the one before by no more than what its owner
+// says of itself, of which nobody else makes anything before the owner is another.
+func (g *Group) echoes(before *Group) bool {
+	if before == nil {
+		return false
+	}
+	was, is := *before, *g
+	was.ResourceVersion, was.Status.Conditions = is.ResourceVersion, is.Status.Conditions
+	if a, b := was.Status.Owner, is.Status.Owner; a != nil && b != nil && a.Epoch == b.Epoch {
+		was.Status.Owner = b
+	}
+	return reflect.DeepEqual(was, is)
 }
 
 // takePlan accepts a plan, all or nothing. One that this monitor cannot carry

@@ -19,7 +19,8 @@ func (e *Engine) Snapshot(now instant.Instant) Snapshot {
 
 	s := Snapshot{
 		Epoch: e.epoch, Phase: e.phase, PlanRevision: e.revision, Group: e.groupState(), LastContext: e.lastContext,
-		Halted: e.halted,
+		Halted:     e.halted,
+		Containers: make([]ContainerSnapshot, 0, len(e.containers)), Resources: make([]ResourceSnapshot, 0, len(e.resources)),
 	}
 	s.Types = e.typeSnapshots()
 	if n := e.need; n.Failover {
