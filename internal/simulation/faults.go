@@ -265,6 +265,10 @@ func (w *World) trouble() {
 	if w.quiet {
 		return
 	}
+	// What strikes when does not depend on which of the others are spared.
+	world := w.rng
+	defer func() { w.rng = world }()
+	w.rng = w.fate
 	w.after(w.upTo(2*w.style.faults), w.trouble)
 	g := w.groups[w.rng.IntN(len(w.groups))]
 	live := slices.DeleteFunc(slices.Clone(g.hosts), func(h *host) bool { return h.gone })
@@ -280,6 +284,7 @@ func (w *World) trouble() {
 	}
 	w.Coverage.Faults++
 	w.log(h.name, "fault %d: %s", n, f.name)
+	w.rng = random(w.seed, uint64(n)+2)
 	f.strike(w, h)
 }
 

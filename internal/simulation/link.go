@@ -19,8 +19,8 @@ type link struct {
 	cutOut, cutIn time.Duration // until when requests, answers are lost
 	slow          time.Duration // until when everything takes up to three attempts
 	lost          time.Duration // when an answer last was
-	loseAnswer    int           // the answers to that many next writes are lost
-	strike        func()        // called at the next commit
+	loseAnswer    int           // the answers to that many next writes of the Lease are lost
+	strike        func()        // called when the next of them is committed
 }
 
 func (l *link) delay() time.Duration {
@@ -40,6 +40,7 @@ func (l *link) reaches() bool {
 // request is what a client asks of the API server.
 type request struct {
 	write bool
+	lease bool // it is about the Lease
 	// execute runs at the server, and returns what the answer means to the client.
 	execute func() (committed bool, answer func())
 	// failed is an answer that says nothing of what became of it.
@@ -69,7 +70,7 @@ func (l *link) call(r request) {
 			return
 		}
 		committed, answer := r.execute()
-		if committed {
+		if committed && r.lease {
 			if l.loseAnswer > 0 {
 				l.loseAnswer--
 				l.lost = w.now

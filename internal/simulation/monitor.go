@@ -276,7 +276,7 @@ func (m *monitor) execute(in core.Input) {
 func (m *monitor) lease(e core.Effect) {
 	s := m.host.group.store
 	wrote := func(seq int64, timeout time.Duration, write func() (ownership.Outcome, *ownership.Wrote)) {
-		m.ask(true, timeout, func() (bool, core.Input) {
+		m.ask(request{write: true, lease: true}, timeout, func() (bool, core.Input) {
 			outcome, w := write()
 			return outcome == ownership.Committed, core.Input{Wrote: w}
 		}, core.Input{Wrote: &ownership.Wrote{Seq: seq, Outcome: ownership.Unknown}})
@@ -293,7 +293,7 @@ func (m *monitor) lease(e core.Effect) {
 			return outcome, &ownership.Wrote{Seq: e.Create.Seq, Outcome: outcome, Lease: l}
 		})
 	case e.Get != nil:
-		m.ask(false, e.Get.Timeout, func() (bool, core.Input) {
+		m.ask(request{lease: true}, e.Get.Timeout, func() (bool, core.Input) {
 			return false, core.Input{Observed: &ownership.Observed{Get: e.Get.ID, Lease: s.lease}}
 		}, core.Input{Observed: &ownership.Observed{Get: e.Get.ID, Failed: true}})
 	}
@@ -302,7 +302,7 @@ func (m *monitor) lease(e core.Effect) {
 // ask is a request with its time-out, which runs on this node's clock and counts as an
 // answer that says nothing.
 func (m *monitor) ask(
-	write bool, timeout time.Duration, execute func() (committed bool, answer core.Input), failed core.Input,
+	r request, timeout time.Duration, execute func() (committed bool, answer core.Input), failed core.Input,
 ) {
 	done := false
 	once := func(in core.Input) {
@@ -311,14 +311,12 @@ func (m *monitor) ask(
 			m.post(in)
 		}
 	}
-	m.host.node.link.call(request{
-		write: write,
-		execute: func() (bool, func()) {
-			committed, in := execute()
-			return committed, func() { once(in) }
-		},
-		failed: func() { once(failed) },
-	})
+	r.execute = func() (bool, func()) {
+		committed, in := execute()
+		return committed, func() { once(in) }
+	}
+	r.failed = func() { once(failed) }
+	m.host.node.link.call(r)
 	m.host.node.after(m.host.node.clock.stretch(timeout), func() { once(failed) })
 }
 
@@ -332,7 +330,7 @@ func (m *monitor) write(d core.Write) {
 	answer := func(outcome core.WriteOutcome) core.Input {
 		return core.Input{Written: &core.Written{Key: d.Key, Seq: d.Seq, Outcome: outcome}}
 	}
-	m.ask(true, 5*time.Second, func() (bool, core.Input) {
+	m.ask(request{write: true}, 5*time.Second, func() (bool, core.Input) {
 		outcome := s.write(h, d, base)
 		if outcome == core.WriteStale && d.Group != nil {
 			h.kinds.changed(s.groupInput())

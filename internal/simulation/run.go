@@ -61,14 +61,14 @@ type Result struct {
 	lives     []*life
 }
 
-// random is the same for the same seed: that is its point.
-func random(seed uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(seed, 17)) //nolint:gosec // a schedule that replays needs no secrecy
+// random is the same for the same seed and purpose: that is its point.
+func random(seed, purpose uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, purpose)) //nolint:gosec // a schedule that replays needs no secrecy
 }
 
 // Run runs the schedule of a seed.
 func Run(seed uint64, o Options) Result {
-	w := &World{options: o, rng: random(seed)}
+	w := &World{seed: seed, options: o, rng: random(seed, 0), fate: random(seed, 1)}
 	w.begin()
 	end := time.Duration(o.Durations) * w.longest()
 	for w.runUntil(end); w.struck < leastFaults && w.violation == nil; w.runUntil(end) {

@@ -132,6 +132,8 @@ func (s *store) groupInput() core.Input {
 	}}
 }
 
+// listKinds is what a list brings, which is a quorum read as the monitor does it: it is never
+// older than what a watch brought before.
 func (s *store) listKinds(bool) []core.Input {
 	in := []core.Input{s.groupInput()}
 	for _, name := range slices.Sorted(maps.Keys(s.calls)) {

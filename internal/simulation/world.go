@@ -11,8 +11,10 @@ import (
 
 // World is one schedule under way.
 type World struct {
+	seed    uint64
 	options Options
 	rng     *rand.Rand
+	fate    *rand.Rand    // which faults strike, and when
 	now     time.Duration // true time since the beginning
 	queue   queue
 	style   style
