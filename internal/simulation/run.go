@@ -117,7 +117,7 @@ func (w *World) begin() {
 		w.addNode("node-" + string(rune('a'+i)))
 	}
 	w.addGroup("g")
-	if w.chance(0.2) {
+	if w.chance(0.1) { // they share nodes and links, and nothing else
 		w.addGroup("h")
 	}
 	// One in less than two lease durations, on average many more.

@@ -82,14 +82,14 @@ func (c *Core) takeGroup(g Group) {
 	if c.group != nil && c.group.UID != g.UID {
 		c.types, c.typesVersion = nil, c.typesVersion+1 // another group of that name
 	}
-	echo := g.echoes(c.group)
-	c.group = &g
+	echo := g.echoes(c.group, c.config.PodName)
+	c.group, c.succeeding = &g, true
 	c.story.heard(g.Status.Owner)
 	c.documents.seenHost(g.Status.Hosts[c.config.PodName])
 	if echo {
 		return
 	}
-	c.succeeding, c.changed = true, true
+	c.changed = true
 	c.seenTypes(g.Status.Types)
 	switch revision := g.Status.PlanRevision; revision {
 	case c.planRevision:
@@ -105,13 +105,14 @@ func (c *Core) takeGroup(g Group) {
 }
 
 // echoes tells whether a group differs from the one before by no more than what its owner
-// says of itself, of which nobody else makes anything before the owner is another.
-func (g *Group) echoes(before *Group) bool {
-	if before == nil {
+// says of itself, of which nobody makes anything while the owner is the same, and what other
+// hosts than host do, which concerns the succession alone.
+func (g *Group) echoes(before *Group, host string) bool {
+	if before == nil || g.Status.Hosts[host] != before.Status.Hosts[host] {
 		return false
 	}
 	was, is := *before, *g
-	was.ResourceVersion, was.Status.Conditions = is.ResourceVersion, is.Status.Conditions
+	was.ResourceVersion, was.Status.Conditions, was.Status.Hosts = is.ResourceVersion, is.Status.Conditions, is.Status.Hosts
 	if a, b := was.Status.Owner, is.Status.Owner; a != nil && b != nil && a.Epoch == b.Epoch {
 		was.Status.Owner = b
 	}
