@@ -23,8 +23,9 @@ import (
 const usage = `Usage: go run ./hack/mutants [flags]
 
 Builds hack/simulate with each patch of internal/simulation/mutants and runs it until it
-finds a violation. Prints a table and writes dist/mutants.json. Fails if a mutant is not
-caught, or a patch does not fit the code any more.
+finds a violation, and at last without a patch: nothing may be found then. Prints a table
+and writes dist/mutants.json. Fails if a mutant is not caught, or the code as it is breaks
+a promise, or a patch does not fit the code any more.
 
 `
 
@@ -85,6 +86,7 @@ func run(ctx context.Context, o options) error {
 		return w.checkAll(ctx, mutants)
 	}
 	results := w.tryAll(ctx, mutants, o.schedules)
+	results = append(results, w.tryUnpatched(ctx, results))
 	if err := context.Cause(ctx); err != nil {
 		return err // what was cut short says nothing
 	}
@@ -148,4 +150,19 @@ func (w workshop) tryAll(ctx context.Context, mutants []mutant, schedules int) [
 		}
 	}
 	return results
+}
+
+// tryUnpatched runs the code as it is over the same schedules as the mutant that needed the
+// most: what breaks a promise there catches every mutant, and proves nothing.
+func (w workshop) tryUnpatched(ctx context.Context, mutants []result) result {
+	r := result{Name: unpatched, Breaks: "Nothing: the code as it is."}
+	program, err := w.compile(ctx, unpatched)
+	if err == nil {
+		err = w.try(ctx, program, hardest(mutants), &r)
+	}
+	if err != nil {
+		r.Error = err.Error()
+	}
+	fmt.Println(r.line())
+	return r
 }

@@ -5,6 +5,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -144,17 +145,64 @@ func TestTry(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	caught, alive, untried := result{Name: "a", Caught: true, Promise: "I1"}, result{Name: "b"}, result{Name: "c", Error: "x"}
-	if err := verdict([]result{caught}); err != nil {
+	clean := result{Name: unpatched}
+	if err := verdict([]result{caught, clean}); err != nil {
 		t.Error(err)
 	}
-	err := verdict([]result{caught, alive, untried})
-	if err == nil || err.Error() != "of 3 mutants not caught: b; not tried: c" {
-		t.Errorf("got %v", err)
+	broken := result{Name: unpatched, Caught: true, Seed: 9, Message: "two owners"}
+	for want, results := range map[string][]result{
+		"not caught: b; not tried: c":                             {caught, alive, untried, clean},
+		"the code as it is breaks a promise (seed 9): two owners": {caught, broken},
+		"not tried: unpatched":                                    {caught, {Name: unpatched, Error: "x"}},
+	} {
+		if err := verdict(results); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
 	}
-	lines := strings.Split(table([]result{caught, alive, untried}), "\n")
-	for i, want := range []string{"MUTANT", " caught ", "NOT CAUGHT", "NOT TRIED"} {
+	lines := strings.Split(table([]result{caught, alive, untried, clean, broken}), "\n")
+	for i, want := range []string{"MUTANT", " caught ", "NOT CAUGHT", "NOT TRIED", " clean ", " VIOLATION "} {
 		if !strings.Contains(lines[i], want) {
 			t.Errorf("line %d of the table is %q", i, lines[i])
 		}
+	}
+}
+
+// TestHardest: the code as it is runs as many schedules as any mutant that was caught.
+func TestHardest(t *testing.T) {
+	results := []result{{Caught: true, Schedules: 400}, {Schedules: 10000}, {Caught: true, Schedules: 7}}
+	if n := hardest(results); n != 400 {
+		t.Errorf("got %d, want 400", n)
+	}
+	if n := hardest(nil); n != 1 {
+		t.Errorf("got %d of none, want 1", n)
+	}
+}
+
+// TestTryUnpatched: the code as it is is tried like a mutant, but with nothing laid over it.
+func TestTryUnpatched(t *testing.T) {
+	w, _ := newWorkshop(t, "package engine\n\nconst safe = true\n")
+	const report = `{"schedules": 400, "violation": null}`
+	program := fmt.Sprintf(`package main
+
+import "os"
+
+func main() {
+	if os.Args[1] != "--schedules" || os.Args[2] != "400" || os.WriteFile(os.Args[4], []byte(%q), 0o600) != nil {
+		os.Exit(2)
+	}
+}
+`, report)
+	for path, text := range map[string]string{"go.mod": "module sample\n", "hack/simulate/main.go": program} {
+		path = filepath.Join(w.root, path)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := w.tryUnpatched(t.Context(), []result{{Caught: true, Schedules: 400}})
+	if r.Name != unpatched || r.Error != "" || r.Caught || r.Schedules != 400 {
+		t.Errorf("got %+v", r)
 	}
 }

@@ -6,6 +6,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -52,11 +53,29 @@ func (r *result) read(report []byte) error {
 	return nil
 }
 
+// unpatched is the name of the line of the code as it is.
+const unpatched = "unpatched"
+
+// hardest is how many schedules the mutant needed that was the hardest to catch.
+func hardest(results []result) int {
+	most := 1
+	for _, r := range results {
+		if r.Caught {
+			most = max(most, r.Schedules)
+		}
+	}
+	return most
+}
+
 // outcome is one word, or two.
 func (r result) outcome() string {
 	switch {
 	case r.Error != "":
 		return "NOT TRIED"
+	case r.Name == unpatched && r.Caught:
+		return "VIOLATION"
+	case r.Name == unpatched:
+		return "clean"
 	case r.Caught:
 		return "caught"
 	}
@@ -97,18 +116,21 @@ func listing(mutants []mutant) string {
 	return out.String()
 }
 
-// verdict is an error that names what was not caught.
+// verdict is an error that names what was not caught, or should not have been.
 func verdict(results []result) error {
-	var alive, untried []string
+	var alive, untried, parts []string
 	for _, r := range results {
 		switch {
 		case r.Error != "":
 			untried = append(untried, r.Name)
+		case r.Name == unpatched:
+			if r.Caught {
+				parts = append(parts, fmt.Sprintf("the code as it is breaks a promise (seed %d): %s", r.Seed, r.Message))
+			}
 		case !r.Caught:
 			alive = append(alive, r.Name)
 		}
 	}
-	var parts []string
 	if len(alive) > 0 {
 		parts = append(parts, "not caught: "+strings.Join(alive, ", "))
 	}
@@ -118,7 +140,7 @@ func verdict(results []result) error {
 	if len(parts) == 0 {
 		return nil
 	}
-	return fmt.Errorf("of %d mutants %s", len(results), strings.Join(parts, "; "))
+	return errors.New(strings.Join(parts, "; "))
 }
 
 func writeReport(path string, results []result) error {

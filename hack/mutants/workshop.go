@@ -20,7 +20,8 @@ import (
 
 const (
 	buildDeadline = 10 * time.Minute
-	runDeadline   = 10 * time.Minute
+	// scheduleDeadline is several times what a schedule takes.
+	scheduleDeadline = time.Second
 )
 
 // workshop is where mutants are made: copies of what they change, in a temporary folder.
@@ -67,12 +68,15 @@ func (w workshop) build(ctx context.Context, m mutant) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	program := filepath.Join(w.temp, m.Name, "simulate")
-	build := tool.Command{
-		Args: []string{"go", "build", "-buildvcs=false", "-overlay", overlay, "-o", program, "./hack/simulate"},
-		Dir:  w.root, Deadline: buildDeadline,
-	}
-	_, err = build.Run(ctx)
+	return w.compile(ctx, m.Name, "-overlay", overlay)
+}
+
+// compile makes the simulation, of the code as it is unless a flag says otherwise.
+func (w workshop) compile(ctx context.Context, name string, flags ...string) (string, error) {
+	program := filepath.Join(w.temp, name, "simulate")
+	args := append([]string{"go", "build", "-buildvcs=false", "-o", program}, flags...)
+	build := tool.Command{Args: append(args, "./hack/simulate"), Dir: w.root, Deadline: buildDeadline}
+	_, err := build.Run(ctx)
 	return program, err
 }
 
@@ -80,7 +84,8 @@ func (w workshop) build(ctx context.Context, m mutant) (string, error) {
 func (w workshop) try(ctx context.Context, program string, schedules int, r *result) error {
 	report := program + ".json"
 	simulate := tool.Command{
-		Args: []string{program, "--schedules", strconv.Itoa(schedules), "--json", report, "--no-shrink", "--quiet"}, Deadline: runDeadline,
+		Args:     []string{program, "--schedules", strconv.Itoa(schedules), "--json", report, "--no-shrink", "--quiet"},
+		Deadline: time.Minute + time.Duration(schedules)*scheduleDeadline,
 	}
 	began := time.Now()
 	_, err := simulate.Run(ctx)
