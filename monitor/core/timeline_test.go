@@ -70,6 +70,27 @@ func TestHistoryKnowsWhoLeftInOrder(t *testing.T) {
 	}
 }
 
+// An owner need not have seen its own last word before it owns the group again.
+func TestHistoryKnowsWhatWasNotSeenYet(t *testing.T) {
+	r, a := up(t, "a")
+	a.hold["group"] = true
+	epochs := []int64{r.status.Owner.Epoch}
+	for range 2 {
+		a.cut = true
+		r.pass(10 * time.Second)
+		a.cut = false
+		r.pass(10 * time.Second)
+		epochs = append(epochs, r.status.Owner.Epoch)
+	}
+	var told []int64
+	for _, e := range r.status.Owner.History {
+		told = append(told, e.Epoch)
+	}
+	if epochs[1] == epochs[0] || epochs[2] == epochs[1] || !slices.Equal(told, epochs) {
+		t.Errorf("the epochs are %v, and the history tells of %v", epochs, told)
+	}
+}
+
 // What failed long ago and works is not why something else is down.
 func TestTimelineBlamesNoOldFailure(t *testing.T) {
 	r := newRig(t, "a", "b")
