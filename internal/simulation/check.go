@@ -56,6 +56,11 @@ func (k *checker) rewound() {
 	k.rewinds++
 	k.deleted, k.torn = true, k.group.world.now
 	k.record = leasev1.Record{}
+	if l := k.group.store.lease; l != nil {
+		if r, err := leasev1.Decode(*l); err == nil {
+			k.record = r
+		}
+	}
 }
 
 // started: a resource came to life. I1: nowhere else does one live. I2: a store that compares
@@ -113,62 +118,15 @@ func (k *checker) disarmed(c *container) {
 	}
 }
 
-// committed: epochs of the record only grow, and a free record means that
-// nothing lives.
-func (k *checker) committed(l *leasev1.Lease) {
-	w := k.group.world
-	if l == nil {
-		w.log(k.group.name, "store: Lease deleted")
-		k.deleted, k.torn = true, w.now
-		return
-	}
-	r, err := leasev1.Decode(*l)
-	if err != nil {
-		w.log(k.group.name, "store: %v", err)
-		return
-	}
-	old := k.record
-	if old.HolderUID != r.HolderUID || old.Epoch != r.Epoch || old.Inc != r.Inc || old.ReleasedEpoch != r.ReleasedEpoch {
-		w.log(k.group.name, "store: rv %s holder %q epoch %d inc %s seq %d released %d", r.ResourceVersion, r.HolderName,
-			r.Epoch, r.Inc, r.Seq, r.ReleasedEpoch)
-	}
-	k.taken(r)
-	for _, h := range k.group.hosts {
-		if r.Free() && h.draining && !h.gone && h.monitor != nil && h.monitor.owner.Epoch == r.Epoch {
-			w.Coverage.Drain++
-		}
-		if r.Free() && h.alive() && !k.outside() {
-			k.fail("release", "the record of epoch %d is free while %s is alive", r.Epoch, h.name)
-		}
-	}
-}
-
-// taken: nobody takes a record of a silent owner before that one is dead, on
-// the slowest clock; and nobody takes one that was not given up at all.
-func (k *checker) taken(r leasev1.Record) {
-	w := k.group.world
-	old, since := k.record, w.now-k.changed
-	k.record, k.changed = r, w.now
-	if old.UID != r.UID || !r.Held() || r.HolderUID == old.HolderUID {
-		return
-	}
-	switch {
-	case old.Free():
-		w.Coverage.Released++
-		return
-	case old.Fenced():
-		w.Coverage.Fenced++
-		return
-	}
-	w.Coverage.Silent++
-	if least := time.Duration(float64(k.group.timing.D) / (1 - A1)); since < least && k.strict() {
-		k.fail("silence", "%s takes the record of %q after %v", r.HolderName, old.HolderName, since)
-	}
-}
-
 // stepped looks at what a core made of an input.
-func (k *checker) stepped(m *monitor, now instant.Instant, before ownership.Snapshot, effects []core.Effect) {
+func (k *checker) stepped(
+	m *monitor, now instant.Instant, in core.Input, before ownership.Snapshot, effects []core.Effect,
+) {
 	after, timing := m.owner, k.group.timing
+	k.witnessed(m, in)
+	if h := in.Hello; h != nil && !h.Fresh && h.G2 != 0 {
+		k.stray(m, before, h.Container, effects)
+	}
 	// ValidUntil is an estimate on one of two clocks that need not agree, so that
 	// it wanders a little.
 	wander := int64(timing.D) / 20
@@ -186,9 +144,11 @@ func (k *checker) stepped(m *monitor, now instant.Instant, before ownership.Snap
 	for _, e := range effects {
 		switch {
 		case e.Put != nil:
-			k.put(m, before, e.Put)
+			k.put(m, now, before, e.Put)
 		case e.Log != nil && e.Log.Component == "OWN":
 			k.fact(m, now, before, ownership.FactKind(e.Log.Reason), effects)
+		case e.Log != nil:
+			k.uncounted(m, before, e.Log)
 		}
 	}
 	for _, c := range m.host.containers {
@@ -215,7 +175,7 @@ func (k *checker) fact(
 // killed: who has lost kills at once what it can reach, and takes the guard back.
 func (k *checker) killed(m *monitor, now instant.Instant, effects []core.Effect) {
 	for _, c := range m.host.containers {
-		if c.session != m || !c.accepted {
+		if _, met := m.witness.guards[c.name]; !met || c.session != m || !c.accepted {
 			continue
 		}
 		kill, guard := false, false
@@ -274,8 +234,14 @@ func (m *monitor) excused() bool {
 
 // put: nothing is written while an emergency stop is under way. An executor that hangs must
 // not keep a lease alive; its last tick allows one more series of writes.
-func (k *checker) put(m *monitor, before ownership.Snapshot, p *ownership.Put) {
+func (k *checker) put(m *monitor, now instant.Instant, before ownership.Snapshot, p *ownership.Put) {
 	w, s := k.group.world, m.owner
+	if p.Record.Held() {
+		k.durable(m, p.Record)
+	}
+	if s.Role == ownership.Adopting {
+		k.readopts(m, now)
+	}
 	if s.Role == ownership.SelfStopping && before.Role == ownership.SelfStopping && !s.StopFailed && p.Record.Held() {
 		k.fail("self-stop", "%s: writes although its stop is not proven", m.host.name)
 	}

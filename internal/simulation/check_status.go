@@ -82,6 +82,8 @@ func (k *checker) sent(m *monitor, c engine.Call) {
 // beginning is an Online that reaches a provider.
 func (k *checker) beginning(h *host, i *instance, c engine.Call) {
 	switch {
+	case i.alive && i.refused:
+		k.fail("stop", "%s is started on %s although it could not be stopped and lives", i.uid, h.name)
 	case i.alive && i.state == online && i.epoch == c.Epoch:
 		// A repetition: nothing is started.
 	case i.uid == "uid-"+db:

@@ -107,7 +107,11 @@ var inside = []fault{
 	{2, "node crashes, a person says so", func(w *World, h *host) {
 		h.node.crash()
 		w.after(h.group.timing.D+w.upTo(4*h.group.timing.D), h.node.boot)
-		w.after(w.upTo(h.group.timing.D/2), func() { w.fence(h) })
+		w.after(w.upTo(h.group.timing.D/2), func() {
+			if !h.node.up {
+				w.fence(h)
+			}
+		})
 	}},
 	{3, "container ends", func(w *World, h *host) { h.containers[w.rng.IntN(2)].end() }},
 	{3, "connection to init breaks", func(w *World, h *host) {
@@ -122,6 +126,13 @@ var inside = []fault{
 			l.Annotations[key] = "mistyped, by hand"
 		})
 		w.after(w.upTo(5*h.group.timing.D), h.group.mend)
+	}},
+	{3, "Lease made short, and its owner cut off", func(w *World, h *host) {
+		h.node.link.cutOut = w.now + h.group.timing.D
+		h.group.store.edit(func(l *leasev1.Lease) {
+			second := int32(1)
+			l.LeaseDurationSeconds = &second
+		})
 	}},
 	{2, "Lease annotated", func(_ *World, h *host) { // which means nothing, but makes a version
 		h.group.store.edit(func(l *leasev1.Lease) { l.Annotations["example.com/note"] = "hello" })
@@ -149,7 +160,13 @@ var inside = []fault{
 		c, p, _ := w.some(h)
 		until := w.now + w.upTo(4*h.group.timing.D)
 		if c.deafKill = until; p != nil {
-			p.stubborn = until
+			p.stubborn, p.frank = until, false
+		}
+	}},
+	{3, "Terminate fails", func(w *World, h *host) {
+		if _, p, i := w.some(h); i != nil {
+			p.stubborn, p.frank = w.until(h.group), true
+			p.report(engine.Callback{Handle: i.uid, SignalFailure: &engine.SignalFailure{Message: "looks bad"}}, nil)
 		}
 	}},
 	{3, "provider lies", func(w *World, h *host) {
@@ -222,7 +239,13 @@ var inside = []fault{
 var outside = []fault{
 	{10, "virtual machine paused", func(w *World, h *host) { h.node.freeze(w.upTo(4 * h.group.timing.D)) }},
 	{10, "clocks stopped", func(w *World, h *host) { h.node.stopClocks(w.upTo(4 * h.group.timing.D)) }},
-	{10, "store rewound", func(_ *World, h *host) { h.group.store.rewind() }},
+	{5, "store rewound", func(_ *World, h *host) { h.group.store.rewind(false) }},
+	{5, "store rewound to a release", func(_ *World, h *host) { h.group.store.rewind(true) }},
+	{5, "declared stopped, and lives", (*World).fence},
+	{5, "declared stopped, and lives, while its monitor restarts", func(w *World, h *host) {
+		h.restartMonitor(w.upTo(500 * time.Millisecond))
+		w.fence(h)
+	}},
 }
 
 // ask makes a ControlCall.
@@ -246,10 +269,10 @@ func (g *group) mend() {
 	}
 }
 
-// fence declares the holder's host stopped if that is the one that crashed.
+// fence declares the host stopped if it is the holder's.
 func (w *World) fence(h *host) {
 	s := h.group.store
-	if s.lease == nil || h.node.up {
+	if s.lease == nil {
 		return
 	}
 	if r, err := leasev1.Decode(*s.lease); err == nil && r.HolderUID == h.uid {

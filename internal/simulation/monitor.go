@@ -51,6 +51,7 @@ type monitor struct {
 	asked    uint64
 	credible map[string]bool // containers whose secrets can be verified
 	life     *life
+	witness  witness
 }
 
 // maxSteps is some 20 times what a schedule needs.
@@ -160,7 +161,7 @@ func (m *monitor) step(in core.Input) {
 	if in.Emptied != nil {
 		m.host.group.check.emptied(m, in.Emptied.Container)
 	}
-	m.host.group.check.stepped(m, now, before, m.effects)
+	m.host.group.check.stepped(m, now, in, before, m.effects)
 }
 
 // struck carries out what is to happen between two effects.

@@ -21,6 +21,7 @@ type provider struct {
 
 	hung     time.Duration // until when it answers nothing
 	stubborn time.Duration // until when nothing that it started can be stopped by it
+	frank    bool          // it says so, instead of trying until then
 	lying    time.Duration // until when it says "offline" of what lives
 
 	outbox  []report
@@ -36,6 +37,7 @@ type instance struct {
 	watched  bool          // its failures are reported
 	lost     time.Duration // when it last died
 	asked    time.Duration // when it was first asked to stop since it was started, or 0
+	refused  bool          // it was said that it does not stop
 	op       int           // counts the operations, so that an old one ends
 	controls map[int64]*control
 }
@@ -253,6 +255,10 @@ func (p *provider) terminate(i *instance, answer func(engine.Returned)) {
 		i.state = offline
 		answer(engine.Returned{})
 		return
+	case w.now < p.stubborn && i.alive && p.frank:
+		i.refused = true
+		answer(engine.Returned{Status: engine.CodeResourceFailed, Message: "it does not stop"})
+		return
 	case w.now < p.stubborn && i.alive:
 		p.later(p.stubborn-w.now, func() {
 			if i.op == op {
@@ -267,7 +273,7 @@ func (p *provider) terminate(i *instance, answer func(engine.Returned)) {
 	}
 	p.later(d, func() {
 		p.ended(i, "terminated")
-		i.state = offline
+		i.state, i.refused = offline, false
 		answer(engine.Returned{})
 	})
 }

@@ -70,6 +70,9 @@ func (s *store) commit(l leasev1.Lease, uid string) *leasev1.Lease {
 	s.version++
 	l.UID, l.ResourceVersion = uid, strconv.Itoa(s.version)
 	s.setLease(&l)
+	if free(&l) {
+		s.remember()
+	}
 	return &l
 }
 
@@ -258,13 +261,23 @@ func (s *store) remember() {
 	}
 }
 
+// free reports whether a Lease says that nobody owns the group.
+func free(l *leasev1.Lease) bool {
+	if l == nil {
+		return false
+	}
+	r, err := leasev1.Decode(*l)
+	return err == nil && r.Free()
+}
+
 // rewind puts back what was stored some time ago, as a restored etcd does: versions that
-// were used are used again. Outside of A3.
-func (s *store) rewind() {
-	if len(s.past) == 0 {
+// were used are used again. Released: it was a record that anybody might take. Outside of A3.
+func (s *store) rewind(released bool) {
+	past := slices.DeleteFunc(slices.Clone(s.past), func(o objects) bool { return released && !free(o.lease) })
+	if len(past) == 0 {
 		return
 	}
-	o := s.past[s.group.world.rng.IntN(len(s.past))]
+	o := past[s.group.world.rng.IntN(len(past))]
 	o.resources, o.calls = maps.Clone(o.resources), maps.Clone(o.calls)
 	s.objects, s.past, s.older = o, nil, nil
 	s.group.check.rewound()

@@ -1,0 +1,84 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/instant"
+	"github.com/understudy-dev/understudy/monitor/ownership"
+)
+
+// witness is what a monitor was told in this life, so that it must know.
+type witness struct {
+	// guards is what each init that is connected said that it holds.
+	guards map[string]core.Hello
+	// epoch is the largest of a record that it believed; brokenAt is when it last came to
+	// believe one with a smaller epoch.
+	epoch    int64
+	view     instant.Instant
+	brokenAt time.Duration
+}
+
+// witnessed takes note of what a step brought.
+func (k *checker) witnessed(m *monitor, in core.Input) {
+	v, s := &m.witness, m.owner
+	if h := in.Hello; h != nil {
+		if v.guards == nil {
+			v.guards = map[string]core.Hello{}
+		}
+		v.guards[h.Container] = *h
+	}
+	if g := in.InitGone; g != nil {
+		delete(v.guards, g.Container)
+	}
+	if s.RecordSince != v.view && s.RecordEpoch < v.epoch {
+		v.brokenAt = k.group.world.now
+	}
+	v.view, v.epoch = s.RecordSince, max(v.epoch, s.RecordEpoch)
+}
+
+// readopts: who goes on with what the monitor before it had needs an init that still guards it.
+func (k *checker) readopts(m *monitor, now instant.Instant) {
+	for _, h := range m.witness.guards {
+		if h.Epoch == m.owner.Epoch && h.G2 > now.Boot {
+			return
+		}
+	}
+	k.fail("re-adopt", "%s: goes on with epoch %d although no init holds a guard of it", m.host.name, m.owner.Epoch)
+}
+
+// stray: an init that comes with a guard to a monitor that owns nothing is emptied.
+func (k *checker) stray(m *monitor, before ownership.Snapshot, container string, effects []core.Effect) {
+	kills := func(e core.Effect) bool { return e.Kill != nil && e.Kill.Container == container }
+	if idle(before.Role) && idle(m.owner.Role) && !slices.ContainsFunc(effects, kills) {
+		k.fail("stray", "%s: %s comes with a guard, nothing is owned here, and it is not emptied", m.host.name, container)
+	}
+}
+
+// idle: nothing may be online.
+func idle(r ownership.Role) bool {
+	return r == ownership.Clearing || r == ownership.Observer || r == ownership.Acquiring || r == ownership.Releasing
+}
+
+// durable: what a holder writes, its volume knows first.
+func (k *checker) durable(m *monitor, r leasev1.Record) {
+	if j := m.host.journal; j == nil || j.state.Disk.Epoch < r.Epoch {
+		k.fail("disk", "%s: writes a record of epoch %d, and its volume does not know", m.host.name, r.Epoch)
+	}
+}
+
+// uncounted: what fails while the group is being stopped is no failure for any policy.
+func (k *checker) uncounted(m *monitor, before ownership.Snapshot, e *core.Log) {
+	stopping := func(s ownership.Snapshot) bool {
+		return s.Role == ownership.SelfStopping || s.Role == ownership.Offlining || s.Role == ownership.Clearing
+	}
+	if e.Component == "RCM" && strings.HasPrefix(e.Text, e.Resource+" failed: ") && stopping(before) && stopping(m.owner) {
+		k.fail("policy", "%s on %s: a failure counts although the group is being stopped: %s", e.Resource, m.host.name, e.Text)
+	}
+}
