@@ -239,8 +239,11 @@ func (k *checker) put(m *monitor, now instant.Instant, before ownership.Snapshot
 	if p.Record.Held() {
 		k.durable(m, p.Record)
 	}
-	if s.Role == ownership.Adopting {
+	switch s.Role {
+	case ownership.Adopting:
 		k.readopts(m, now)
+	case ownership.Acquiring:
+		k.takes(m, p.Record.Epoch)
 	}
 	if s.Role == ownership.SelfStopping && before.Role == ownership.SelfStopping && !s.StopFailed && p.Record.Held() {
 		k.fail("self-stop", "%s: writes although its stop is not proven", m.host.name)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/instant"
 	"github.com/understudy-dev/understudy/monitor/ownership"
@@ -23,6 +24,10 @@ type witness struct {
 	epoch    int64
 	view     instant.Instant
 	brokenAt time.Duration
+	// succession is what it saw last, and before this step; sought, the epoch of its last try
+	// to take the group.
+	succession [2]*v1alpha1.Succession
+	sought     int64
 }
 
 // witnessed takes note of what a step brought.
@@ -33,6 +38,10 @@ func (k *checker) witnessed(m *monitor, in core.Input) {
 			v.guards = map[string]core.Hello{}
 		}
 		v.guards[h.Container] = *h
+	}
+	v.succession[1] = v.succession[0]
+	if g := in.Group; g != nil {
+		v.succession[0] = g.Status.Succession
 	}
 	if g := in.InitGone; g != nil {
 		delete(v.guards, g.Container)
@@ -51,6 +60,23 @@ func (k *checker) readopts(m *monitor, now instant.Instant) {
 		}
 	}
 	k.fail("re-adopt", "%s: goes on with epoch %d although no init holds a guard of it", m.host.name, m.owner.Epoch)
+}
+
+// takes: nobody begins to take the group that does not stand in the succession.
+func (k *checker) takes(m *monitor, epoch int64) {
+	v := &m.witness
+	if v.sought == epoch {
+		return // that was begun before
+	}
+	v.sought = epoch
+	stands := func(s *v1alpha1.Succession) bool {
+		return s != nil && slices.ContainsFunc(slices.Concat(s.Line, s.Reserve), func(s v1alpha1.Successor) bool {
+			return s.PodUID == m.host.uid
+		})
+	}
+	if !slices.ContainsFunc(v.succession[:], stands) {
+		k.fail("succession", "%s: takes the group, and does not stand in the succession", m.host.name)
+	}
 }
 
 // stray: an init that comes with a guard to a monitor that owns nothing is emptied.
