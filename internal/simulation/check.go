@@ -225,11 +225,12 @@ func (k *checker) grant(m *monitor, effects []core.Effect) {
 }
 
 // excused reports whether anything was in the way of the last renewals.
-func (m *monitor) excused() bool {
-	h, w := m.host, m.world()
-	l := h.node.link
-	last := max(l.cutIn, l.cutOut, l.slow, l.lost, w.api.down, m.paused, m.hung, h.diskFull, h.node.frozen)
-	return w.now-last < h.group.timing.D
+func (m *monitor) excused() bool { return m.world().now-m.obstacle() < m.host.group.timing.D }
+
+// obstacle is when something was last in the way of a write, or will be.
+func (m *monitor) obstacle() time.Duration {
+	h, l := m.host, m.host.node.link
+	return max(l.cutIn, l.cutOut, l.slow, l.lost, m.world().api.down, m.paused, m.hung, h.diskFull, h.node.frozen)
 }
 
 // put: nothing is written while an emergency stop is under way. An executor that hangs must

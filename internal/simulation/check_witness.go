@@ -79,6 +79,21 @@ func (k *checker) takes(m *monitor, epoch int64) {
 	}
 }
 
+// left: who was asked to leave hands over before kubelet's patience ends, if nothing is in its way.
+func (k *checker) left(h *host, asked time.Duration) {
+	m := h.monitor
+	if m == nil || m.started > asked || !k.strict() {
+		return
+	}
+	last := m.obstacle()
+	for _, c := range h.containers {
+		last = max(last, c.broken)
+	}
+	if last < asked && m.owner.Role == ownership.Owner && m.owner.Granted {
+		k.fail("drain", "%s: still owns the group when its pod is killed, %v after it was asked to leave", h.name, grace)
+	}
+}
+
 // stray: an init that comes with a guard to a monitor that owns nothing is emptied.
 func (k *checker) stray(m *monitor, before ownership.Snapshot, container string, effects []core.Effect) {
 	kills := func(e core.Effect) bool { return e.Kill != nil && e.Kill.Container == container }

@@ -103,8 +103,10 @@ func (h *host) delete() {
 			c.step(machine.Event{Kind: machine.Signalled, Signal: syscall.SIGTERM, Text: "SIGTERM"})
 		}
 	})
+	asked := h.group.world.now
 	h.node.after(grace, func() {
 		if !h.gone {
+			h.group.check.left(h, asked)
 			h.end()
 		}
 	})
