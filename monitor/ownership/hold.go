@@ -110,6 +110,9 @@ func (m *Machine) followGuard() {
 	}
 	start := m.now.Boot - int64(m.elapsed())
 	g := Guard{Epoch: t.epoch, G1: start + int64(t.timing.G1), G2: start + int64(t.timing.G2)}
+	if g.G2 == m.disarmed {
+		g.G2-- // what init still answers to the one taken away is no answer to this one
+	}
 	if g.Epoch != m.guard.Epoch || m.guard.G2 == 0 || g.G2 > m.guard.G2 || g.G2 < m.guard.G2-int64(time.Millisecond) {
 		m.setGuard(g)
 	}

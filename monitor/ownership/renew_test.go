@@ -249,6 +249,21 @@ func TestSelfStop(t *testing.T) {
 	}
 }
 
+// A guard that is taken away and ordered again at once is another one: what init still
+// answers to the one before proves nothing.
+func TestGuardAfterOneIsAnother(t *testing.T) {
+	x := unreachable(t)
+	x.run([]line{{400 * ms, ok, "guard e2001 7.2s 8.5s; get"}})
+	before := x.m.guard
+	x.run([]line{
+		{100 * ms, stopped, "guard e2001 off off; guard e2001 7.2s 8.5s; grant e2001 Resumed from 3s; fact Resumed"},
+		{100 * ms, got, "tick?"}, // and it stays as it is
+	})
+	if x.m.guard.G2 >= before.G2 || before.G2-x.m.guard.G2 > int64(time.Millisecond) {
+		t.Errorf("the guard until %d follows one until %d", x.m.guard.G2, before.G2)
+	}
+}
+
 // Validity counts on the clock that ran faster; and the guard, which is on
 // CLOCK_BOOTTIME, moves closer as the other one runs ahead.
 func TestHolderCountsTheFasterClock(t *testing.T) {
