@@ -202,8 +202,9 @@ func quiet(a engine.Action) bool {
 // routine tells whether an input is of those that come with every renewal, poll and status.
 // What documents tell changes by them only if a machine says so.
 func (c *Core) routine(in Input) bool {
-	return in.Group != nil && in.Group.echoes(c.group, c.config.PodName) || in.Timer != nil || in.Tick != nil || in.Guarded != nil || in.Observed != nil || in.Wrote != nil ||
+	return in.Timer != nil || in.Tick != nil || in.Guarded != nil || in.Observed != nil || in.Wrote != nil ||
 		in.Persisted != nil || in.Returned != nil ||
+		in.Group != nil && in.Group.echoes(c.group, c.config.PodName) ||
 		in.Written != nil && in.Written.Outcome == WriteDone && !strings.HasPrefix(in.Written.Key, callKey(""))
 }
 

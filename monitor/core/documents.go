@@ -115,8 +115,9 @@ func (d documents) anyDue(now int64) bool {
 }
 
 // seenHost looks at this host's entry. Somebody may have removed it, or a write that was given
-// up be stored after all, over a newer one, and others would go by it for ever. But mostly it is the watch that is behind:
-// what is still wrong a while after the last write is written again.
+// up be stored after all, over a newer one, and others would go by it for ever. But mostly it
+// is the watch that is behind: what is still wrong a while after the last write is written
+// again.
 func (d documents) seenHost(stored v1alpha1.HostStatus) {
 	if doc := d[hostKey]; doc != nil {
 		doc.suspect = !same.DeepEqual(stored, doc.want.Host.Host)

@@ -50,8 +50,10 @@ type story struct {
 	GroupTime instant.Instant   `json:"groupTime,omitzero"`
 	// Prior is what the owner before left in the group's status.
 	Prior *v1alpha1.GroupOwnerStatus `json:"prior,omitempty"`
-	// PriorEnd is why that ownership ended, if the owner before did not say so itself.
+	// PriorEnd is why the ownership before this one ended, if nobody said so himself.
 	PriorEnd string `json:"priorEnd,omitempty"`
+	// Unseen are chapters of this host that are over, and newer than Prior.
+	Unseen []chapter `json:"unseen,omitempty"`
 	// Entries of this epoch, oldest first; Open is an interruption that goes on.
 	Entries []v1alpha1.TimelineEntry `json:"entries,omitempty"`
 	Open    *v1alpha1.TimelineEntry  `json:"open,omitempty"`
@@ -60,6 +62,17 @@ type story struct {
 	// Results are what control calls of the group came to in this epoch, oldest first.
 	Results []v1alpha1.ControlResult `json:"results,omitempty"`
 }
+
+// chapter is what is to be told of an ownership of this host that is over. It may be stored,
+// and not have been seen yet when this host owns the group again.
+type chapter struct {
+	Mine    v1alpha1.OwnershipEntry  `json:"mine,omitzero"`
+	Entries []v1alpha1.TimelineEntry `json:"entries,omitempty"`
+	Results []v1alpha1.ControlResult `json:"results,omitempty"`
+}
+
+// maxUnseen bounds them.
+const maxUnseen = 4
 
 // clone shares nothing that changes.
 func (s story) clone() story {
@@ -77,16 +90,17 @@ func (s *story) granted(now instant.Instant, g ownership.Grant, config Config, g
 	if g.Epoch == s.Epoch {
 		return
 	}
-	before := *s
-	*s = story{Epoch: g.Epoch, Owning: true, GroupTime: now, PriorEnd: ownerLost}
+	prior, unseen := s.Prior, slices.Clone(s.Unseen)
+	if s.Epoch != 0 {
+		unseen = append(unseen, chapter{s.Mine, s.Entries, s.Results})
+	}
+	*s = story{
+		Epoch: g.Epoch, Owning: true, GroupTime: now, Prior: prior, PriorEnd: ownerLost,
+		Unseen: unseen[max(0, len(unseen)-maxUnseen):],
+	}
 	if g.Cause.Reason == ownership.GrantReleased {
 		// The record says what its status could not any more: it may be gone by now.
 		s.PriorEnd = string(g.Cause.Cause)
-	}
-	if before.Epoch != 0 {
-		// Our own last chapter may be stored and not have been seen yet.
-		last := before.ownerStatus(config, "", "")
-		s.heard(&last)
 	}
 	if group != nil {
 		s.heard(group.Status.Owner)
@@ -136,6 +150,7 @@ func kindOf(g ownership.GrantCause) (kind, cause string) {
 func (s *story) heard(o *v1alpha1.GroupOwnerStatus) {
 	if o != nil && o.Epoch < s.Epoch && (s.Prior == nil || o.Epoch >= s.Prior.Epoch) {
 		s.Prior = o.DeepCopy()
+		s.Unseen = slices.DeleteFunc(slices.Clone(s.Unseen), func(c chapter) bool { return c.Mine.Epoch <= o.Epoch })
 	}
 }
 
@@ -279,9 +294,15 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 				o.Timeline = append(o.Timeline, e)
 			}
 		}
-		o.History = append(o.History, closed(s.Prior.History, s.Mine.SinceTime, s.PriorEnd)...)
+		o.History = append(o.History, s.Prior.History...)
 		o.ControlResults = append(o.ControlResults, s.Prior.ControlResults...)
 	}
+	for _, c := range s.Unseen {
+		o.History = append(o.History, c.Mine)
+		o.Timeline = append(o.Timeline, c.Entries...)
+		o.ControlResults = append(o.ControlResults, c.Results...)
+	}
+	closeAll(o.History, s.Mine.SinceTime, s.PriorEnd)
 	o.ControlResults = lastResults(append(o.ControlResults, s.Results...))
 	o.Timeline = append(o.Timeline, s.Entries...)
 	if s.Open != nil {
@@ -293,11 +314,13 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 	return o
 }
 
-// closed ends the last ownership of a list that was not ended by its owner.
-func closed(list []v1alpha1.OwnershipEntry, at metav1.MicroTime, why string) []v1alpha1.OwnershipEntry {
-	list = slices.Clone(list)
-	if n := len(list); n > 0 && list[n-1].UntilTime == nil {
-		list[n-1].UntilTime, list[n-1].Reason = &at, why
+// closeAll ends the ownerships of a list that were not ended by their owners, the last one at
+// a time and for a reason.
+func closeAll(list []v1alpha1.OwnershipEntry, at metav1.MicroTime, why string) {
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].UntilTime == nil {
+			list[i].UntilTime, list[i].Reason = at.DeepCopy(), why
+		}
+		at, why = list[i].SinceTime, ownerLost
 	}
-	return list
 }
