@@ -7,6 +7,7 @@ package controllers_test
 
 import (
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
@@ -67,7 +68,9 @@ func (w *stuckOwner) policy(g Gomega, t *testing.T, policy *understudyv1alpha1.S
 }
 
 func fenceBy(agent string) *understudyv1alpha1.StopFailure {
-	return &understudyv1alpha1.StopFailure{Policy: understudyv1alpha1.StopFailureFence, CronJobName: agent}
+	return &understudyv1alpha1.StopFailure{
+		Policy: understudyv1alpha1.StopFailureFence, CronJobName: agent, AfterSeconds: ptr.To[int32](0),
+	}
 }
 
 // say is the owner's word on whether its stop failed.
@@ -177,6 +180,30 @@ func TestFencing(t *testing.T) {
 	w.fencing(g, t, understudyv1alpha1.ReasonFenced, "db-0") // it stays said
 	w.policy(g, t, nil)
 	w.noFencing(g, t)
+}
+
+// The agent has to wait, and people see until when; a stop that is proven meanwhile ends no node.
+func TestFencingPending(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	w := stuck(g, t, nil)
+	create(g, t, newAgent(w.ns))
+	later := fenceBy("power-off")
+	later.AfterSeconds = ptr.To[int32](3600)
+	w.policy(g, t, later)
+	failed := condition(g, t, w.ns, understudyv1alpha1.ConditionStopFailed)
+	w.fencing(g, t, understudyv1alpha1.ReasonFencingPending,
+		"is to be ended at "+failed.LastTransitionTime.Add(time.Hour).UTC().Format(time.RFC3339))
+	w.remains(g, t, 0)
+	w.say(g, t, metav1.ConditionFalse)
+	w.noFencing(g, t)
+
+	w.say(g, t, metav1.ConditionTrue)
+	w.fencing(g, t, understudyv1alpha1.ReasonFencingPending, "db-0")
+	later.AfterSeconds = ptr.To[int32](4)
+	w.policy(g, t, later)
+	w.job(g, t)
+	w.fencing(g, t, understudyv1alpha1.ReasonFencingStarted, "db-0")
 }
 
 // Nothing is fenced by an agent that is not there, or fails; each says what to do next.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -16,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
@@ -23,6 +25,11 @@ import (
 	"github.com/understudy-dev/understudy/controllers/plan"
 	"github.com/understudy-dev/understudy/internal/builders"
 )
+
+// defaultFenceAfter is how many seconds there are for a kill that works after all, as it is
+// repeated each second, before a node is ended with all that runs there. Kubelet ends an
+// init that hangs after a minute; who would rather wait for that sets afterSeconds.
+const defaultFenceAfter = 10
 
 // The verb fence is what the policy of the record asks for, of people and of us alike.
 // +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=fence
@@ -54,6 +61,12 @@ func failedStop(
 
 func fences(g *understudyv1alpha1.ResourceGroup) bool {
 	return g.Spec.StopFailure != nil && g.Spec.StopFailure.Policy == understudyv1alpha1.StopFailureFence
+}
+
+// fencingDue is when the agent may run. A stop failed on another node, by whose clock this
+// is: nothing but the wait depends on it.
+func fencingDue(g *understudyv1alpha1.ResourceGroup, failed builders.FencingInput) time.Time {
+	return failed.Since.Add(time.Duration(ptr.Deref(g.Spec.StopFailure.AfterSeconds, defaultFenceAfter)) * time.Second)
 }
 
 // fencingStep is what is to be done about the Jobs of a group.
@@ -123,6 +136,13 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 	case failed == nil:
 		return r.tellFencingOver(ctx, s, jobs)
 	case step.start:
+		due := fencingDue(s.group, *failed)
+		if wait := due.Sub(r.now()); wait > 0 {
+			s.again(wait)
+			return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(
+				"The host %s on the node %s is to be ended at %s, unless its stop is proven before (epoch %d)",
+				failed.Host.Name, failed.Host.Spec.NodeName, due.UTC().Format(time.RFC3339), failed.Epoch))
+		}
 		return r.startFencing(ctx, s, *failed)
 	case step.job == nil:
 		return nil

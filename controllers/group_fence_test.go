@@ -12,13 +12,13 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -27,6 +27,8 @@ import (
 	"github.com/understudy-dev/understudy/internal/builders"
 )
 
+var stopFailedAt = time.Unix(1_700_000_000, 0)
+
 // stuck is a group under the policy Fence whose owner could not stop.
 func stuck() (*understudyv1alpha1.ResourceGroup, *leasev1.Record, []corev1.Pod) {
 	g := &understudyv1alpha1.ResourceGroup{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db"}}
@@ -34,7 +36,7 @@ func stuck() (*understudyv1alpha1.ResourceGroup, *leasev1.Record, []corev1.Pod) 
 	g.Status.Owner = &understudyv1alpha1.GroupOwnerStatus{Epoch: 7, PodUID: "a", NodeName: "another, as it says"}
 	g.Status.Conditions = []metav1.Condition{{
 		Type: understudyv1alpha1.ConditionStopFailed, Status: metav1.ConditionTrue,
-		LastTransitionTime: metav1.NewTime(time.Unix(1_700_000_000, 0)),
+		LastTransitionTime: metav1.NewTime(stopFailedAt),
 	}}
 	pod := func(name, uid, node string) corev1.Pod {
 		return corev1.Pod{
@@ -220,47 +222,62 @@ func TestFencingKeepsNoDeletion(t *testing.T) {
 	}
 }
 
-// behind is an API server that has the Job, of which the cache knows nothing yet.
-type behind struct {
-	client.Client
-	group *understudyv1alpha1.ResourceGroup
-	lease *coordinationv1.Lease
-	job   *batchv1.Job
-}
-
-func (b *behind) Get(_ context.Context, _ client.ObjectKey, o client.Object, _ ...client.GetOption) error {
-	switch o := o.(type) {
-	case *understudyv1alpha1.ResourceGroup:
-		b.group.DeepCopyInto(o)
-	case *coordinationv1.Lease:
-		b.lease.DeepCopyInto(o)
-	case *batchv1.Job:
-		b.job.DeepCopyInto(o)
-	}
-	return nil
-}
-
-func (b *behind) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
-	b.job = o.DeepCopyObject().(*batchv1.Job)
-	return apierrors.NewAlreadyExists(batchv1.Resource("jobs"), o.GetName())
-}
-
 // A cache that is behind tells when it is not any more: nothing is asked all the time.
 func TestFencingWaitsForTheCache(t *testing.T) {
-	g, record, pods := stuck()
-	record.UID, record.ResourceVersion, record.Protocol = "lease", "1", leasev1.Protocol
-	record.Inc, record.Seq, record.Duration, record.Members = "inc", 1, leasev1.DefaultD, leasev1.Members{leasev1.AnyMember}
-	server := &behind{group: g, lease: &coordinationv1.Lease{}}
-	intoLease(leasev1.Encode(*record, leasev1.Lease{}), server.lease)
-	if _, err := leasev1.Decode(fromLease(server.lease)); err != nil {
+	server := newFenceServer(t)
+	failed := failedStop(server.group, server.record(t), server.pods)
+	server.jobs = []batchv1.Job{*builders.FencingJob(*failed, server.agent)}
+	r, s := server.scope()
+	if err := r.startFencing(t.Context(), s, *failed); err != nil {
 		t.Fatal(err)
-	}
-	r := &groupReconciler{base: base{Client: server, live: server}}
-	s := &groupScope{group: g, pods: pods}
-	if err := r.startFencing(t.Context(), s, *failedStop(g, record, pods)); err != nil || server.job == nil {
-		t.Fatalf("%v, Job %v", err, server.job)
 	}
 	if s.requeue != refusedRetry {
 		t.Errorf("tried again after %s, want %s", s.requeue, refusedRetry)
+	}
+}
+
+// A node is ended for a stop that has failed for a while, and a kill may work meanwhile.
+func TestFencingAfter(t *testing.T) {
+	for what, test := range map[string]struct {
+		after *int32
+		wait  time.Duration
+	}{
+		"default": {nil, 10 * time.Second},
+		"at once": {ptr.To[int32](0), 0},
+		"longer":  {ptr.To[int32](90), 90 * time.Second},
+	} {
+		t.Run(what, func(t *testing.T) {
+			server := newFenceServer(t)
+			server.group.Spec.StopFailure.AfterSeconds = test.after
+			for _, early := range []time.Duration{test.wait, time.Second, 0} {
+				early = min(early, test.wait)
+				server.now = stopFailedAt.Add(test.wait - early)
+				_, s := server.fence(t)
+				c := server.fencing()
+				if early == 0 {
+					if len(server.jobs) != 1 || c == nil || c.Reason != understudyv1alpha1.ReasonFencingStarted {
+						t.Errorf("when it is time: %d Jobs, %+v", len(server.jobs), c)
+					}
+					continue
+				}
+				due := stopFailedAt.Add(test.wait).UTC().Format(time.RFC3339)
+				if len(server.jobs) != 0 || s.requeue != early || c == nil || c.Status != metav1.ConditionFalse ||
+					c.Reason != understudyv1alpha1.ReasonFencingPending || !strings.Contains(c.Message, due) {
+					t.Errorf("%s early: %d Jobs, another look after %s, %+v", early, len(server.jobs), s.requeue, c)
+				}
+			}
+		})
+	}
+}
+
+// An agent at work goes on, whatever the wait is now.
+func TestFencingAfterIsNoReprieve(t *testing.T) {
+	server := newFenceServer(t)
+	server.now = stopFailedAt.Add(time.Minute)
+	server.fence(t)
+	server.group.Spec.StopFailure.AfterSeconds = ptr.To[int32](3600)
+	server.fence(t)
+	if c := server.fencing(); len(server.jobs) != 1 || c.Reason != understudyv1alpha1.ReasonFencingStarted {
+		t.Errorf("%d Jobs, %+v", len(server.jobs), c)
 	}
 }

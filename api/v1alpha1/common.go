@@ -263,8 +263,11 @@ const (
 	ConditionStopFailed = "StopFailed"
 
 	// ConditionFencing (manager), with the policy Fence: True while the agent is at work;
-	// False, how that ended; absent if it never began, or the stop was proven after all.
+	// False, what it waits for, or how that ended; absent if there is nothing to end, or
+	// the stop was proven after all.
 	ConditionFencing = "Fencing"
+	// ReasonFencingPending says that it is not time yet, and when it is.
+	ReasonFencingPending = "FencingPending"
 	// ReasonFencingStarted says that the Job was created.
 	ReasonFencingStarted = "FencingStarted"
 	// ReasonFenced says that it completed, and that the Lease says so.

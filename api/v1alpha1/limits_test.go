@@ -21,6 +21,7 @@ import (
 // companions are fields without which a value within its bounds breaks another rule.
 var companions = map[string]string{
 	"ResourceGroup.spec.stopFailure.cronJobName":            `{stopFailure: {policy: Fence}}`,
+	"ResourceGroup.spec.stopFailure.afterSeconds":           `{stopFailure: {policy: Fence, cronJobName: a}}`,
 	"ClusterResource.spec.retryPeriodOnFailureMilliseconds": `{restartPeriodMilliseconds: 0}`,
 	"ControlCall.spec.resourceName":                         `{code: COUNT}`,
 	"ControlCall.spec.typeName":                             `{code: COUNT}`,

@@ -100,6 +100,7 @@ type UpdateStrategy struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.policy) || self.policy != 'Fence' || has(self.cronJobName)",message="the policy Fence needs the name of the CronJob whose jobTemplate ends a host",fieldPath=".cronJobName"
 // +kubebuilder:validation:XValidation:rule="has(self.policy) && self.policy == 'Fence' || !has(self.cronJobName)",message="only the policy Fence runs an agent: set policy to Fence or remove the field",fieldPath=".cronJobName"
+// +kubebuilder:validation:XValidation:rule="has(self.policy) && self.policy == 'Fence' || !has(self.afterSeconds)",message="only the policy Fence runs an agent: set policy to Fence or remove the field",fieldPath=".afterSeconds"
 type StopFailure struct {
 	// policy is Block (default): wait until the stop is proven or a person fences; or
 	// Fence: run an agent that ends the owner's host. To set it to Fence, or to name
@@ -115,6 +116,13 @@ type StopFailure struct {
 	// +kubebuilder:validation:MaxLength=52
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`
 	CronJobName string `json:"cronJobName,omitempty"`
+	// afterSeconds is how long the stop must have failed before the agent runs, by
+	// the lastTransitionTime of the condition StopFailed: kills are repeated, and may
+	// do after all. Only with Fence; default 10.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=3600
+	AfterSeconds *int32 `json:"afterSeconds,omitempty"`
 }
 
 // GroupService describes the Service of a group.

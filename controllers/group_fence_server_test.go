@@ -1,0 +1,175 @@
+// Copyright The Understudy Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controllers
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
+	understudyv1alpha1 "github.com/understudy-dev/understudy/api/v1alpha1"
+)
+
+// fenceServer is an API server, and the clock of its manager, with one group whose owner
+// could not stop.
+type fenceServer struct {
+	client.Client
+	group *understudyv1alpha1.ResourceGroup
+	lease *coordinationv1.Lease
+	agent *batchv1.CronJob
+	jobs  []batchv1.Job
+	// pods are the group's, which the manager has in its cache.
+	pods []corev1.Pod
+	now  time.Time
+	// cache is what the manager reads if it does not ask the server itself; nil: it is
+	// as new as the server.
+	cache *fenceServer
+}
+
+func newFenceServer(t *testing.T) *fenceServer {
+	t.Helper()
+	g, record, pods := stuck()
+	record.UID, record.ResourceVersion, record.Protocol = "lease", "1", leasev1.Protocol
+	record.Inc, record.Seq, record.Duration, record.Members = "inc", 1, leasev1.DefaultD, leasev1.Members{leasev1.AnyMember}
+	f := &fenceServer{
+		group: g, lease: &coordinationv1.Lease{}, pods: pods, now: stopFailedAt.Add(time.Hour),
+		agent: &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: g.Namespace, Name: g.Spec.StopFailure.CronJobName}},
+	}
+	intoLease(leasev1.Encode(*record, leasev1.Lease{}), f.lease)
+	f.record(t)
+	return f
+}
+
+func (f *fenceServer) record(t *testing.T) *leasev1.Record {
+	t.Helper()
+	record, err := leasev1.Decode(fromLease(f.lease))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &record
+}
+
+// reads is what the manager sees without asking the server.
+func (f *fenceServer) reads() *fenceServer {
+	if f.cache != nil {
+		return f.cache
+	}
+	return f
+}
+
+// scope is the manager at work on the group as it sees it.
+func (f *fenceServer) scope() (*groupReconciler, *groupScope) {
+	r := &groupReconciler{
+		base: base{Client: &cachedClient{Client: f, reads: f.reads()}, live: f, events: events.NewFakeRecorder(20)},
+		now:  func() time.Time { return f.now },
+	}
+	return r, &groupScope{group: f.reads().group.DeepCopy(), pods: f.reads().pods}
+}
+
+// fence lets the manager look once.
+func (f *fenceServer) fence(t *testing.T) (*groupReconciler, *groupScope) {
+	t.Helper()
+	r, s := f.scope()
+	s.recorded = f.reads().record(t)
+	if err := r.fence(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	return r, s
+}
+
+func (f *fenceServer) fencing() *metav1.Condition {
+	return apimeta.FindStatusCondition(f.group.Status.Conditions, understudyv1alpha1.ConditionFencing)
+}
+
+func (f *fenceServer) find(o client.Object) int {
+	return slices.IndexFunc(f.jobs, func(j batchv1.Job) bool { return j.Name == o.GetName() })
+}
+
+func (f *fenceServer) Get(_ context.Context, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+	switch o := o.(type) {
+	case *understudyv1alpha1.ResourceGroup:
+		f.group.DeepCopyInto(o)
+	case *coordinationv1.Lease:
+		f.lease.DeepCopyInto(o)
+	case *batchv1.CronJob:
+		if f.agent == nil || f.agent.Name != key.Name {
+			return apierrors.NewNotFound(batchv1.Resource("cronjobs"), key.Name)
+		}
+		f.agent.DeepCopyInto(o)
+	case *batchv1.Job:
+		o.Name = key.Name
+		i := f.find(o)
+		if i < 0 {
+			return apierrors.NewNotFound(batchv1.Resource("jobs"), key.Name)
+		}
+		f.jobs[i].DeepCopyInto(o)
+	}
+	return nil
+}
+
+func (f *fenceServer) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
+	if list, is := list.(*batchv1.JobList); is {
+		list.Items = slices.Clone(f.jobs)
+	}
+	return nil
+}
+
+func (f *fenceServer) Create(_ context.Context, o client.Object, _ ...client.CreateOption) error {
+	if f.find(o) >= 0 {
+		return apierrors.NewAlreadyExists(batchv1.Resource("jobs"), o.GetName())
+	}
+	f.jobs = append(f.jobs, *o.(*batchv1.Job))
+	return nil
+}
+
+func (f *fenceServer) Delete(_ context.Context, o client.Object, _ ...client.DeleteOption) error {
+	if i := f.find(o); i >= 0 {
+		f.jobs = slices.Delete(f.jobs, i, i+1)
+	}
+	return nil
+}
+
+func (f *fenceServer) Update(_ context.Context, o client.Object, _ ...client.UpdateOption) error {
+	f.lease = o.DeepCopyObject().(*coordinationv1.Lease)
+	return nil
+}
+
+func (f *fenceServer) Status() client.SubResourceWriter { return fenceServerStatus{server: f} }
+
+type fenceServerStatus struct {
+	client.SubResourceWriter
+	server *fenceServer
+}
+
+func (f fenceServerStatus) Patch(
+	_ context.Context, o client.Object, _ client.Patch, _ ...client.SubResourcePatchOption,
+) error {
+	f.server.group = o.DeepCopyObject().(*understudyv1alpha1.ResourceGroup)
+	return nil
+}
+
+// cachedClient writes to a server, and reads what it said once.
+type cachedClient struct {
+	client.Client
+	reads client.Reader
+}
+
+func (c *cachedClient) Get(ctx context.Context, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+	return c.reads.Get(ctx, key, o, opts...)
+}
+
+func (c *cachedClient) List(ctx context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	return c.reads.List(ctx, list, opts...)
+}
