@@ -227,6 +227,24 @@ func TestFencingFails(t *testing.T) {
 	w.fencing(g, t, understudyv1alpha1.ReasonFenced, "db-0")
 }
 
+// The word of an agent that has been replaced does not count, not even if it comes first.
+func TestFencingByAnotherAgent(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	w := stuck(g, t, fenceBy("power-off"))
+	better := newAgent(w.ns)
+	better.Name, better.Spec.JobTemplate.Spec.Template.Spec.Containers[0].Image = "better", "example.test/agent:2"
+	create(g, t, newAgent(w.ns), better)
+	job := w.job(g, t)
+	w.policy(g, t, fenceBy("better"))
+	g.Eventually(func(g Gomega) { g.Expect(w.job(g, t).UID).NotTo(Equal(job.UID)) }, 2*soon, "100ms").Should(Succeed())
+	again := w.job(g, t)
+	g.Expect(again.Spec.Template.Spec.Containers[0].Image).To(Equal("example.test/agent:2"))
+	w.remains(g, t, 1)
+	end(g, t, again, batchv1.JobComplete)
+	w.fencing(g, t, understudyv1alpha1.ReasonFenced, "db-0")
+}
+
 // A template that would complete without running is not run: its word would be worth
 // nothing. Nor is that of a Job that completed so all the same.
 func TestFencingByNothing(t *testing.T) {

@@ -56,6 +56,7 @@ func failedStop(
 	}
 	return &builders.FencingInput{
 		Group: g.Name, Host: &pods[i], Epoch: record.Epoch, Since: failed.LastTransitionTime,
+		Agent: g.Spec.StopFailure.CronJobName,
 	}
 }
 
@@ -71,8 +72,9 @@ func fencingDue(g *understudyv1alpha1.ResourceGroup, failed builders.FencingInpu
 
 // fencingStep is what is to be done about the Jobs of a group.
 type fencingStep struct {
-	// drop are Jobs for what is over: an agent that is late, or one that ended when
-	// the same host was to be fenced before, whose word would count once more.
+	// drop are Jobs for what is over: an agent that is late, or has been replaced, or one
+	// that ended when the same host was to be fenced before, whose word would count once
+	// more.
 	drop []*batchv1.Job
 	// start says that the agent is to be run.
 	start bool

@@ -87,7 +87,7 @@ func TestFailedStop(t *testing.T) {
 				return
 			}
 			if f == nil || f.Group != "db" || f.Epoch != 7 || f.Host.Name != "db-0" || f.Host.Spec.NodeName != "one" ||
-				f.Mark() != "db-0/a epoch 7 since 2023-11-14T22:13:20Z" {
+				f.Mark() != "db-0/a epoch 7 since 2023-11-14T22:13:20Z by off" {
 				t.Errorf("%+v", f)
 			}
 		})
@@ -104,6 +104,7 @@ func TestNextFencing(t *testing.T) {
 	now := failed(func(*builders.FencingInput) {})
 	later := failed(func(f *builders.FencingInput) { f.Since = metav1.NewTime(f.Since.Add(time.Second)) })
 	before := failed(func(f *builders.FencingInput) { f.Epoch = 6 })
+	other := failed(func(f *builders.FencingInput) { f.Agent = "another" })
 	job := func(f *builders.FencingInput, ends ...batchv1.JobConditionType) batchv1.Job {
 		j := batchv1.Job{ObjectMeta: metav1.ObjectMeta{
 			Name: f.JobName(), Annotations: map[string]string{understudyv1alpha1.AnnotationFences: f.Mark()},
@@ -142,6 +143,8 @@ func TestNextFencing(t *testing.T) {
 		"the stop was proven":                 {nil, []batchv1.Job{job(now)}, "drop db-fence-7"},
 		"the stop was proven, after it ended": {nil, []batchv1.Job{job(now, batchv1.JobComplete)}, ""},
 		"another stop of the same owner":      {later, []batchv1.Job{job(now, batchv1.JobComplete)}, "drop db-fence-7"},
+		"another agent":                       {other, []batchv1.Job{job(now)}, "drop db-fence-7"},
+		"another agent, after this one ended": {other, []batchv1.Job{job(now, batchv1.JobComplete)}, "drop db-fence-7"},
 		"another owner":                       {now, []batchv1.Job{job(before, batchv1.JobComplete)}, "drop db-fence-6, start"},
 		"another owner, and it still runs":    {now, []batchv1.Job{job(before), job(now)}, "drop db-fence-6, runs db-fence-7"},
 	} {

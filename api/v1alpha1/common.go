@@ -27,8 +27,8 @@ const (
 	// AnnotationGroupUID, on host pods, is the UID of their group: an owner reference
 	// goes when somebody deletes the group with --cascade=orphan.
 	AnnotationGroupUID = GroupName + "/group-uid"
-	// AnnotationFences, on Jobs that fence, says whom, under which epoch, and since when
-	// its stop has failed: a Job counts for that alone.
+	// AnnotationFences, on Jobs that fence, says whom, under which epoch, since when its
+	// stop has failed, and by which CronJob: a Job counts for that alone.
 	AnnotationFences = GroupName + "/fences"
 	// LabelManagedBy marks what the manager may write: its policies look for it.
 	LabelManagedBy = "app.kubernetes.io/managed-by"

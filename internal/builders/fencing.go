@@ -34,11 +34,16 @@ type FencingInput struct {
 	// Since is when the stop failed: one that fails later under the same epoch needs
 	// an agent of its own.
 	Since metav1.Time
+	// Agent is the CronJob that the group names: the word of no other counts for it. One
+	// that is made anew under its name is the same, as is one that is changed: whoever
+	// may write it is believed anyhow.
+	Agent string
 }
 
 // Mark is the annotation of the Job: what it is for, and nothing else.
 func (in FencingInput) Mark() string {
-	return fmt.Sprintf("%s/%s epoch %d since %s", in.Host.Name, in.Host.UID, in.Epoch, in.Since.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("%s/%s epoch %d since %s by %s",
+		in.Host.Name, in.Host.UID, in.Epoch, in.Since.UTC().Format(time.RFC3339), in.Agent)
 }
 
 // JobName is one for each epoch, so that two managers make one Job.
