@@ -129,10 +129,9 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 	}
 	failed := failedStop(s.group, s.recorded, s.pods)
 	step := nextFencing(failed, jobs)
-	for _, job := range step.drop {
-		if err := r.deleteJob(ctx, job); err != nil {
-			return err
-		}
+	if behind, err := r.dropJobs(ctx, s, step.drop); err != nil || behind {
+		s.again(conflictDelay)
+		return err
 	}
 	switch {
 	case failed == nil:
@@ -167,30 +166,59 @@ func (r *groupReconciler) tellStarted(
 		job.Name, failed.Host.Name, failed.Host.Spec.NodeName, failed.Epoch))
 }
 
+// liveStop is a stop that failed by what the API server itself says.
+type liveStop struct {
+	lease  *coordinationv1.Lease
+	record leasev1.Record
+	// mark is empty if there is none, or none any more.
+	mark string
+}
+
 // confirmFailed asks the API server itself for what was judged by the cache: a node is
-// ended for it, or a rival begins.
-func (r *groupReconciler) confirmFailed(
-	ctx context.Context, s *groupScope, failed builders.FencingInput,
-) (*coordinationv1.Lease, *leasev1.Record, error) {
+// ended for it, a rival begins, or an agent is interrupted.
+func (r *groupReconciler) confirmFailed(ctx context.Context, s *groupScope) (liveStop, error) {
 	g, lease := &understudyv1alpha1.ResourceGroup{}, &coordinationv1.Lease{}
 	if err := r.live.Get(ctx, client.ObjectKeyFromObject(s.group), g); err != nil {
-		return nil, nil, client.IgnoreNotFound(err)
+		return liveStop{}, client.IgnoreNotFound(err)
 	}
 	if err := r.live.Get(ctx, s.leaseKey(), lease); err != nil {
-		return nil, nil, client.IgnoreNotFound(err)
+		return liveStop{}, client.IgnoreNotFound(err)
 	}
-	if record, bad := leasev1.Decode(fromLease(lease)); bad == nil {
-		if now := failedStop(g, &record, s.pods); now != nil && now.Mark() == failed.Mark() {
-			return lease, &record, nil
+	record, bad := leasev1.Decode(fromLease(lease))
+	if bad != nil {
+		return liveStop{}, nil
+	}
+	live := liveStop{lease: lease, record: record}
+	if failed := failedStop(g, &record, s.pods); failed != nil {
+		live.mark = failed.Mark()
+	}
+	return live, nil
+}
+
+// dropJobs deletes Jobs for what is over, unless it is the cache that is behind: what an
+// agent has begun it should end, and what one has said should be heard.
+func (r *groupReconciler) dropJobs(ctx context.Context, s *groupScope, jobs []*batchv1.Job) (behind bool, err error) {
+	if len(jobs) == 0 {
+		return false, nil
+	}
+	live, err := r.confirmFailed(ctx, s)
+	if err != nil {
+		return false, err
+	}
+	for _, job := range jobs {
+		if live.mark != "" && job.Annotations[understudyv1alpha1.AnnotationFences] == live.mark {
+			behind = true
+		} else if err := r.deleteJob(ctx, job); err != nil {
+			return behind, err
 		}
 	}
-	s.again(conflictDelay)
-	return nil, nil, nil
+	return behind, nil
 }
 
 // startFencing runs the agent.
 func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, failed builders.FencingInput) error {
-	if _, record, err := r.confirmFailed(ctx, s, failed); err != nil || record == nil {
+	if live, err := r.confirmFailed(ctx, s); err != nil || live.mark != failed.Mark() {
+		s.again(conflictDelay)
 		return err
 	}
 	agent := &batchv1.CronJob{}
@@ -236,11 +264,13 @@ func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, faile
 func (r *groupReconciler) fenceRecord(
 	ctx context.Context, s *groupScope, failed builders.FencingInput, job *batchv1.Job,
 ) error {
-	lease, record, err := r.confirmFailed(ctx, s, failed)
-	if err != nil || record == nil {
+	live, err := r.confirmFailed(ctx, s)
+	if err != nil || live.mark != failed.Mark() {
+		s.again(conflictDelay)
 		return err
 	}
-	fenced, _ := leasev1.Fence(*record, fencedBy(job))
+	lease, record := live.lease, live.record
+	fenced, _ := leasev1.Fence(record, fencedBy(job))
 	intoLease(leasev1.Encode(fenced, fromLease(lease)), lease)
 	if err := r.Update(ctx, lease, client.FieldOwner(fieldManager)); err != nil {
 		return fmt.Errorf("fencing the host %s: %w", failed.Host.Name, err)

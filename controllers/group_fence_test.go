@@ -284,3 +284,46 @@ func TestFencingAfterIsNoReprieve(t *testing.T) {
 		t.Errorf("%d Jobs, %+v", len(server.jobs), c)
 	}
 }
+
+// An agent is not interrupted, nor its word thrown away, because the cache is behind.
+func TestFencingDropsNothingByTheCache(t *testing.T) {
+	for what, old := range map[string]func(*understudyv1alpha1.ResourceGroup, *leasev1.Record){
+		"before the stop failed": func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record) {
+			g.Status.Conditions[0].Status = metav1.ConditionFalse
+		},
+		"before it failed again": func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record) {
+			g.Status.Conditions[0].LastTransitionTime = metav1.NewTime(stopFailedAt.Add(-time.Minute))
+		},
+		"before the policy": func(g *understudyv1alpha1.ResourceGroup, _ *leasev1.Record) { g.Spec.StopFailure = nil },
+		"before the owner":  func(_ *understudyv1alpha1.ResourceGroup, r *leasev1.Record) { r.Epoch = 6 },
+	} {
+		for how, ends := range map[string][]batchv1.JobCondition{
+			"runs": nil, "completed": {{Type: batchv1.JobComplete, Status: corev1.ConditionTrue}},
+		} {
+			t.Run(what+", "+how, func(t *testing.T) {
+				server, cache := newFenceServer(t), newFenceServer(t)
+				server.fence(t)
+				record := cache.record(t)
+				old(cache.group, record)
+				intoLease(leasev1.Encode(*record, leasev1.Lease{}), cache.lease)
+				server.jobs[0].Status.Conditions, server.jobs[0].Status.Succeeded = ends, 1
+				server.cache, cache.jobs = cache, server.jobs
+				_, s := server.fence(t)
+				c := server.fencing()
+				if len(server.jobs) != 1 || c == nil || c.Reason != understudyv1alpha1.ReasonFencingStarted ||
+					s.requeue != conflictDelay && len(ends) == 0 {
+					t.Errorf("%d Jobs, another look after %s, %+v", len(server.jobs), s.requeue, c)
+				}
+				server.cache = nil
+				server.fence(t)
+				want := understudyv1alpha1.ReasonFencingStarted
+				if len(ends) > 0 {
+					want = understudyv1alpha1.ReasonFenced
+				}
+				if c := server.fencing(); len(server.jobs) != 1 || c == nil || c.Reason != want {
+					t.Errorf("when the cache is as new: %d Jobs, %+v, want %s", len(server.jobs), c, want)
+				}
+			})
+		}
+	}
+}
