@@ -193,7 +193,7 @@ func TestFencingPending(t *testing.T) {
 	w.policy(g, t, later)
 	failed := condition(g, t, w.ns, understudyv1alpha1.ConditionStopFailed)
 	w.fencing(g, t, understudyv1alpha1.ReasonFencingPending,
-		"is to be ended at "+failed.LastTransitionTime.Add(time.Hour).UTC().Format(time.RFC3339))
+		"to end the host db-0 on the node "+w.ns+"-db-0 at "+failed.LastTransitionTime.Add(time.Hour).UTC().Format(time.RFC3339))
 	w.remains(g, t, 0)
 	w.say(g, t, metav1.ConditionFalse)
 	w.noFencing(g, t)
@@ -225,6 +225,37 @@ func TestFencingFails(t *testing.T) {
 	g.Expect(again.UID).NotTo(Equal(job.UID))
 	end(g, t, again, batchv1.JobComplete)
 	w.fencing(g, t, understudyv1alpha1.ReasonFenced, "db-0")
+}
+
+// force deletes a pod as the API server alone does it, whatever runs there.
+func force(g Gomega, t *testing.T, pod *corev1.Pod) {
+	t.Helper()
+	g.Expect(c.Delete(t.Context(), pod, client.GracePeriodSeconds(0))).To(Succeed())
+	gone(g, t, pod)
+}
+
+// Whoever deletes the owner's pod by force ends no process of it: an agent at work goes on,
+// and its word counts. None begins: nobody says any more which node it was.
+func TestFencingWithoutThePod(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	w := stuck(g, t, nil)
+	create(g, t, newAgent(w.ns))
+	w.policy(g, t, fenceBy("power-off"))
+	job := w.job(g, t)
+	force(g, t, &w.hosts[0])
+	w.fencing(g, t, understudyv1alpha1.ReasonFencingStarted, "ending the host db-0, whose pod is gone")
+	w.remains(g, t, 1)
+	g.Expect(w.job(g, t).UID).To(Equal(job.UID), "the same Job all the time")
+	end(g, t, w.job(g, t), batchv1.JobComplete)
+	w.fencing(g, t, understudyv1alpha1.ReasonFenced, "db-0")
+
+	late := stuck(g, t, nil)
+	create(g, t, newAgent(late.ns))
+	force(g, t, &late.hosts[0])
+	late.policy(g, t, fenceBy("power-off"))
+	late.remains(g, t, 0)
+	late.noFencing(g, t)
 }
 
 // The word of an agent that has been replaced does not count, not even if it comes first.

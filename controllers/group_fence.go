@@ -38,8 +38,7 @@ const defaultFenceAfter = 10
 
 // failedStop is the stop for which the group's policy asks for an agent; nil if there
 // is none. The owner's word counts only under the epoch that the record has. The node
-// is that of the pod, whatever the owner says it is; an owner whose pod is gone has no
-// token any more, so that its lease runs out by itself.
+// is that of the pod, whatever the owner says it is.
 func failedStop(
 	g *understudyv1alpha1.ResourceGroup, record *leasev1.Record, pods []corev1.Pod,
 ) *builders.FencingInput {
@@ -50,14 +49,22 @@ func failedStop(
 		record == nil, !record.Held(), record.Fenced(), owner.Epoch != record.Epoch, owner.PodUID != record.HolderUID:
 		return nil
 	}
-	i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return string(p.UID) == record.HolderUID })
-	if i < 0 || pods[i].Spec.NodeName == "" {
-		return nil
+	stop := &builders.FencingInput{
+		Namespace: g.Namespace, Group: g.Name, HostName: record.HolderName, HostUID: record.HolderUID,
+		Epoch: record.Epoch, Since: failed.LastTransitionTime, Agent: g.Spec.StopFailure.CronJobName,
 	}
-	return &builders.FencingInput{
-		Group: g.Name, Host: &pods[i], Epoch: record.Epoch, Since: failed.LastTransitionTime,
-		Agent: g.Spec.StopFailure.CronJobName,
+	if i := slices.IndexFunc(pods, func(p corev1.Pod) bool { return string(p.UID) == record.HolderUID }); i >= 0 {
+		stop.Node = pods[i].Spec.NodeName
 	}
+	return stop
+}
+
+// victim names whom an agent ends, for people.
+func victim(failed builders.FencingInput) string {
+	if failed.Node == "" {
+		return fmt.Sprintf("the host %s, whose pod is gone,", failed.HostName)
+	}
+	return fmt.Sprintf("the host %s on the node %s", failed.HostName, failed.Node)
 }
 
 func fences(g *understudyv1alpha1.ResourceGroup) bool {
@@ -85,9 +92,10 @@ type fencingStep struct {
 
 // nextFencing judges the Jobs by the stop that failed. A finished one is kept for people
 // to read, until another is needed. A Job that somebody deletes is made again: to end
-// what has ended harms nobody.
+// what has ended harms nobody. An owner without a pod has no token any more, and lets its
+// lease run out: an agent that knows its node goes on until then, and none begins.
 func nextFencing(failed *builders.FencingInput, jobs []batchv1.Job) fencingStep {
-	step := fencingStep{start: failed != nil}
+	step := fencingStep{start: failed != nil && failed.Node != ""}
 	for i := range jobs {
 		job := &jobs[i]
 		end, leaving := jobEnd(job), !job.DeletionTimestamp.IsZero()
@@ -134,15 +142,15 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 		return err
 	}
 	switch {
-	case failed == nil:
+	case failed == nil, step.job == nil && failed.Node == "":
 		return r.tellFencingOver(ctx, s, jobs)
 	case step.start:
 		due := fencingDue(s.group, *failed)
 		if wait := due.Sub(r.now()); wait > 0 {
 			s.again(wait)
 			return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(
-				"The host %s on the node %s is to be ended at %s, unless its stop is proven before (epoch %d)",
-				failed.Host.Name, failed.Host.Spec.NodeName, due.UTC().Format(time.RFC3339), failed.Epoch))
+				"An agent is to end %s at %s, unless the stop is proven before (epoch %d)",
+				victim(*failed), due.UTC().Format(time.RFC3339), failed.Epoch))
 		}
 		return r.startFencing(ctx, s, *failed)
 	case step.job == nil:
@@ -151,9 +159,9 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 		return r.fenceRecord(ctx, s, *failed, step.job)
 	case step.end == batchv1.JobFailed:
 		return r.tellFencing(ctx, s, step.job, understudyv1alpha1.ReasonFencingFailed, fmt.Sprintf(
-			"The Job %s, which was to end the host %s on the node %s, failed: look at its pods, and delete the Job to try "+
+			"The Job %s, which was to end %s, failed: look at its pods, and delete the Job to try "+
 				"again, or, if the node is off for certain, fence the host by hand",
-			step.job.Name, failed.Host.Name, failed.Host.Spec.NodeName))
+			step.job.Name, victim(*failed)))
 	}
 	return r.tellStarted(ctx, s, *failed, step.job)
 }
@@ -162,8 +170,7 @@ func (r *groupReconciler) tellStarted(
 	ctx context.Context, s *groupScope, failed builders.FencingInput, job *batchv1.Job,
 ) error {
 	return r.tellFencing(ctx, s, job, understudyv1alpha1.ReasonFencingStarted, fmt.Sprintf(
-		"The Job %s is ending the host %s on the node %s, whose stop is not proven (epoch %d)",
-		job.Name, failed.Host.Name, failed.Host.Spec.NodeName, failed.Epoch))
+		"The Job %s is ending %s because its stop is not proven (epoch %d)", job.Name, victim(failed), failed.Epoch))
 }
 
 // liveStop is a stop that failed by what the API server itself says.
@@ -228,7 +235,7 @@ func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, faile
 		s.again(refusedRetry) // nothing tells when it comes
 		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentMissing, fmt.Sprintf(
 			"The host %s is to be ended by the CronJob %s, which does not exist: create it, or correct "+
-				"spec.stopFailure.cronJobName", failed.Host.Name, key.Name))
+				"spec.stopFailure.cronJobName", failed.HostName, key.Name))
 	case err != nil:
 		return fmt.Errorf("reading the CronJob %s: %w", key.Name, err)
 	}
@@ -257,7 +264,7 @@ func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, faile
 	s.again(refusedRetry)
 	return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentRefused, fmt.Sprintf(
 		"The host %s is to be ended by a Job of the CronJob %s, which cannot be created: %s",
-		failed.Host.Name, key.Name, err))
+		failed.HostName, key.Name, err))
 }
 
 // fenceRecord writes that the host is stopped, over the very version that says who it is.
@@ -273,7 +280,7 @@ func (r *groupReconciler) fenceRecord(
 	fenced, _ := leasev1.Fence(record, fencedBy(job))
 	intoLease(leasev1.Encode(fenced, fromLease(lease)), lease)
 	if err := r.Update(ctx, lease, client.FieldOwner(fieldManager)); err != nil {
-		return fmt.Errorf("fencing the host %s: %w", failed.Host.Name, err)
+		return fmt.Errorf("fencing the host %s: %w", failed.HostName, err)
 	}
 	s.lease, s.recorded, s.quiet = lease, &fenced, 0
 	return r.tellFencing(ctx, s, job, understudyv1alpha1.ReasonFenced, fencedMessage(job, record.HolderName))

@@ -68,7 +68,6 @@ func TestFailedStop(t *testing.T) {
 			r.HolderUID, r.ReleasedEpoch = "", 7
 		},
 		"fenced":    func(_ *understudyv1alpha1.ResourceGroup, r *leasev1.Record, _ []corev1.Pod) { r.FencedEpoch = 7 },
-		"pod gone":  func(_ *understudyv1alpha1.ResourceGroup, _ *leasev1.Record, p []corev1.Pod) { p[1].UID = "c" },
 		"no record": nil,
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -86,11 +85,23 @@ func TestFailedStop(t *testing.T) {
 				}
 				return
 			}
-			if f == nil || f.Group != "db" || f.Epoch != 7 || f.Host.Name != "db-0" || f.Host.Spec.NodeName != "one" ||
+			if f == nil || f.Namespace+"/"+f.Group != "shop/db" || f.Epoch != 7 || f.HostName != "db-0" || f.Node != "one" ||
 				f.Mark() != "db-0/a epoch 7 since 2023-11-14T22:13:20Z by off" {
 				t.Errorf("%+v", f)
 			}
 		})
+	}
+}
+
+// That the pod is gone says nothing of what runs, and so changes nothing but that the node
+// is not known.
+func TestFailedStopWithoutAPod(t *testing.T) {
+	g, record, pods := stuck()
+	want := *failedStop(g, record, pods)
+	pods[1].UID = "c" // of its name, and not it
+	have := *failedStop(g, record, pods)
+	if have.Mark() != want.Mark() || have.Node != "" {
+		t.Errorf("%+v, want %+v without the node", have, want)
 	}
 }
 
@@ -104,6 +115,7 @@ func TestNextFencing(t *testing.T) {
 	now := failed(func(*builders.FencingInput) {})
 	later := failed(func(f *builders.FencingInput) { f.Since = metav1.NewTime(f.Since.Add(time.Second)) })
 	before := failed(func(f *builders.FencingInput) { f.Epoch = 6 })
+	podGone := failed(func(f *builders.FencingInput) { f.Node = "" })
 	other := failed(func(f *builders.FencingInput) { f.Agent = "another" })
 	job := func(f *builders.FencingInput, ends ...batchv1.JobConditionType) batchv1.Job {
 		j := batchv1.Job{ObjectMeta: metav1.ObjectMeta{
@@ -143,6 +155,9 @@ func TestNextFencing(t *testing.T) {
 		"the stop was proven":                 {nil, []batchv1.Job{job(now)}, "drop db-fence-7"},
 		"the stop was proven, after it ended": {nil, []batchv1.Job{job(now, batchv1.JobComplete)}, ""},
 		"another stop of the same owner":      {later, []batchv1.Job{job(now, batchv1.JobComplete)}, "drop db-fence-7"},
+		"the pod is gone":                     {podGone, nil, ""},
+		"the pod is gone, and the agent runs": {podGone, []batchv1.Job{job(now)}, "runs db-fence-7"},
+		"the pod is gone, and the agent did":  {podGone, []batchv1.Job{job(now, batchv1.JobComplete)}, "Complete db-fence-7"},
 		"another agent":                       {other, []batchv1.Job{job(now)}, "drop db-fence-7"},
 		"another agent, after this one ended": {other, []batchv1.Job{job(now, batchv1.JobComplete)}, "drop db-fence-7"},
 		"another owner":                       {now, []batchv1.Job{job(before, batchv1.JobComplete)}, "drop db-fence-6, start"},

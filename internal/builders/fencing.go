@@ -27,10 +27,13 @@ const (
 
 // FencingInput is one stop that failed: all that an agent needs to know.
 type FencingInput struct {
-	Group string
-	// Host is the pod of the owner, on the node that is to be ended.
-	Host  *corev1.Pod
-	Epoch int64
+	Namespace, Group string
+	// HostName and HostUID are the pod that the record of ownership names.
+	HostName, HostUID string
+	Epoch             int64
+	// Node is that of the pod, which is to be ended; empty if there is no pod any more.
+	// Somebody may have deleted the pod by force: that ends no process.
+	Node string
 	// Since is when the stop failed: one that fails later under the same epoch needs
 	// an agent of its own.
 	Since metav1.Time
@@ -43,7 +46,7 @@ type FencingInput struct {
 // Mark is the annotation of the Job: what it is for, and nothing else.
 func (in FencingInput) Mark() string {
 	return fmt.Sprintf("%s/%s epoch %d since %s by %s",
-		in.Host.Name, in.Host.UID, in.Epoch, in.Since.UTC().Format(time.RFC3339), in.Agent)
+		in.HostName, in.HostUID, in.Epoch, in.Since.UTC().Format(time.RFC3339), in.Agent)
 }
 
 // JobName is one for each epoch, so that two managers make one Job.
@@ -80,7 +83,7 @@ func FencingJob(in FencingInput, agent *batchv1.CronJob) *batchv1.Job {
 	template := agent.Spec.JobTemplate.DeepCopy()
 	job := &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: in.Host.Namespace, Name: in.JobName(),
+			Namespace: in.Namespace, Name: in.JobName(),
 			Labels: notOurs(template.Labels), Annotations: notOurs(template.Annotations),
 		},
 		Spec: template.Spec,
@@ -98,7 +101,7 @@ func FencingJob(in FencingInput, agent *batchv1.CronJob) *batchv1.Job {
 			tellAgent(&list[i], in)
 		}
 	}
-	avoidNode(&pod.Spec, in.Host.Spec.NodeName)
+	avoidNode(&pod.Spec, in.Node)
 	return job
 }
 
@@ -106,10 +109,10 @@ func FencingJob(in FencingInput, agent *batchv1.CronJob) *batchv1.Job {
 func tellAgent(c *corev1.Container, in FencingInput) {
 	env := []corev1.EnvVar{
 		{Name: "UNDERSTUDY_GROUP", Value: in.Group},
-		{Name: "UNDERSTUDY_NAMESPACE", Value: in.Host.Namespace},
-		{Name: "UNDERSTUDY_NODE", Value: in.Host.Spec.NodeName},
-		{Name: "UNDERSTUDY_POD", Value: in.Host.Name},
-		{Name: "UNDERSTUDY_POD_UID", Value: string(in.Host.UID)},
+		{Name: "UNDERSTUDY_NAMESPACE", Value: in.Namespace},
+		{Name: "UNDERSTUDY_NODE", Value: in.Node},
+		{Name: "UNDERSTUDY_POD", Value: in.HostName},
+		{Name: "UNDERSTUDY_POD_UID", Value: in.HostUID},
 		{Name: "UNDERSTUDY_EPOCH", Value: strconv.FormatInt(in.Epoch, 10)},
 	}
 	told := map[string]bool{}

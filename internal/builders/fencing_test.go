@@ -20,9 +20,7 @@ import (
 
 func fencingInput() builders.FencingInput {
 	return builders.FencingInput{
-		Group: "db", Epoch: 7, Host: &corev1.Pod{
-			ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "db-3", UID: "uid-3"}, Spec: corev1.PodSpec{NodeName: "node-1"},
-		},
+		Namespace: "shop", Group: "db", Epoch: 7, HostName: "db-3", HostUID: "uid-3", Node: "node-1",
 	}
 }
 
