@@ -17,6 +17,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -452,4 +453,56 @@ func TestFencingPolicy(t *testing.T) {
 	g.Expect(edit.Patch(ctx, job.DeepCopy(), merge(`{"metadata":{"labels":{"seen":"yes"}}}`))).To(Succeed(), "a label of theirs")
 	g.Expect(edit.Delete(ctx, job, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed(), "to try again")
 	g.Expect(change(edit, nil)).To(Succeed(), "to give it up")
+}
+
+// That an agent has ended a node is said by the controller of Jobs: not by whoever may
+// patch a status, nor by the way that a status may take its metadata along.
+func TestFencingJobStatus(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	w := stuck(g, t, fenceBy("power-off"))
+	create(g, t, newAgent(w.ns))
+	job := w.job(g, t)
+	patcher := person(g, t, w.ns, "patcher", []rbacv1.PolicyRule{{
+		APIGroups: []string{batchv1.GroupName}, Resources: []string{"jobs/status"}, Verbs: []string{"update", "patch"},
+	}}, "system:aggregate-to-edit", "understudy-viewer", "understudy-editor", "understudy-admin")
+	alone := MatchError(ContainSubstring("said by the controller of Jobs alone"))
+	done := merge(`{"status":{"active":0,"succeeded":1,"startTime":"2026-01-01T00:00:00Z","completionTime":"2026-01-01T00:00:00Z",
+		"conditions":[{"type":"SuccessCriteriaMet","status":"True"},{"type":"Complete","status":"True"}]}}`)
+	mark := merge(`{"metadata":{"annotations":{"understudy.dev/fences":"a"}}}`)
+	g.Expect(patcher.Status().Patch(t.Context(), job.DeepCopy(), done)).To(alone)
+	plain := w.job0()
+	plain.Name, plain.Spec = "plain", jobSpec()
+	create(g, t, plain)
+	ours := MatchError(ContainSubstring("made by the manager alone"))
+	g.Expect(patcher.Status().Patch(t.Context(), plain.DeepCopy(), mark)).To(ours)
+	g.Expect(patcher.Status().Patch(t.Context(), plain.DeepCopy(), done)).To(Succeed(), "a Job of theirs")
+	// What the controllers have by themselves is to update; nor has the second of them that
+	// where each controller has an account of its own.
+	const own, all = "system:serviceaccount:kube-system:job-controller", "system:kube-controller-manager"
+	user := func(name string) rbacv1.Subject {
+		return rbacv1.Subject{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: name}
+	}
+	create(g, t, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.ns, Name: "controllers"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "patcher"},
+		Subjects:   []rbacv1.Subject{user(own), user(all)},
+	})
+	g.Eventually(func() error {
+		return impersonate(g, all).Status().Patch(t.Context(), job.DeepCopy(), merge(`{"status":{"active":1}}`))
+	}, soon, "100ms").Should(Succeed())
+	controller := impersonate(g, own)
+	g.Expect(controller.Status().Patch(t.Context(), job.DeepCopy(), mark)).To(ours, "not whom it ends")
+	w.remains(g, t, 2)
+	g.Expect(controller.Status().Patch(t.Context(), job.DeepCopy(), done)).To(Succeed())
+	w.fencing(g, t, understudyv1alpha1.ReasonFenced, "db-0")
+}
+
+// impersonate is a client of one of Kubernetes' own users.
+func impersonate(g Gomega, user string) client.Client {
+	as := rest.CopyConfig(config)
+	as.Impersonate = rest.ImpersonationConfig{UserName: user}
+	out, err := client.New(as, client.Options{Scheme: c.Scheme()})
+	g.Expect(err).NotTo(HaveOccurred())
+	return out
 }
