@@ -31,12 +31,13 @@ const (
 // New makes the resource type. All that its resources run belongs to a family, of
 // which a process has one. The epoch of each is in a file of its name below a folder.
 func New(family *supervise.Family, epochs string) provider.Type {
+	files := newEpochFiles(epochs)
 	return provider.TypeFunc(func(_ context.Context, args provider.OpenArgs) (provider.Resource, error) {
 		props, err := decode(args.Properties)
 		if err != nil {
 			return nil, provider.Errorf(provider.ErrorInvalidData, "%v", err)
 		}
-		epoch := newEpochFile(epochs, args.Name)
+		epoch := files.of(args.Name)
 		_ = gone(epoch.path) // an earlier life of the process may have left it, and nothing else
 		return &application{
 			family: family, name: args.Name, handle: args.Handle, props: props, epoch: epoch,

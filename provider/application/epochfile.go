@@ -13,6 +13,31 @@ import (
 	"sync"
 )
 
+// epochFiles has one for each name that the process ever knew. A resource that is made anew
+// under its name gets that of the one before, and its count: the end of a program may be
+// noticed late, when another runs already.
+type epochFiles struct {
+	dir string
+
+	mu    sync.Mutex
+	files map[string]*epochFile
+}
+
+func newEpochFiles(dir string) *epochFiles {
+	return &epochFiles{dir: dir, files: map[string]*epochFile{}}
+}
+
+// of is the file of a resource. Names have no slash where they come from Kubernetes.
+func (f *epochFiles) of(name string) *epochFile {
+	path := filepath.Join(f.dir, strings.ReplaceAll(name, "/", "_"))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.files[path] == nil {
+		f.files[path] = &epochFile{path: path}
+	}
+	return f.files[path]
+}
+
 // epochFile is how commands that are no children of the program, of kubectl exec for
 // instance, find the epoch: a file while the program runs, none while it does not.
 //
@@ -24,12 +49,6 @@ type epochFile struct {
 	mu sync.Mutex
 	// writes counts them: each run of the program removes only what was written for it.
 	writes int
-}
-
-// newEpochFile names the file of a resource. Names have no slash where they come from
-// Kubernetes.
-func newEpochFile(dir, name string) *epochFile {
-	return &epochFile{path: filepath.Join(dir, strings.ReplaceAll(name, "/", "_"))}
 }
 
 // write makes the file, whole or not at all, and returns its path and what removes it

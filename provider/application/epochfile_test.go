@@ -13,7 +13,7 @@ import (
 
 // TestEpochFileOfTheNewestRun: what an older run removes late is not the newest run's.
 func TestEpochFileOfTheNewestRun(t *testing.T) {
-	f := newEpochFile(filepath.Join(t.TempDir(), "epoch"), "web")
+	f := newEpochFiles(filepath.Join(t.TempDir(), "epoch")).of("web")
 	path, first, err := f.write(7)
 	if err != nil {
 		t.Fatal(err)
@@ -33,9 +33,29 @@ func TestEpochFileOfTheNewestRun(t *testing.T) {
 	}
 }
 
+// TestEpochFileOfAResourceMadeAnew: nor is what the run of another resource of that name does.
+func TestEpochFileOfAResourceMadeAnew(t *testing.T) {
+	files := newEpochFiles(t.TempDir())
+	_, late, err := files.of("web").write(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path, _, err := files.of("web").write(7) // an epoch may have many runs
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := files.of("db").write(7); err != nil {
+		t.Fatal(err)
+	}
+	late()
+	if text, err := os.ReadFile(path); err != nil || string(text) != "7\n" {
+		t.Errorf("%q, %v; want 7", text, err)
+	}
+}
+
 // TestEpochFileIsNeverHalf: whoever reads it while it is replaced finds one epoch or the other.
 func TestEpochFileIsNeverHalf(t *testing.T) {
-	f := newEpochFile(t.TempDir(), "web")
+	f := newEpochFiles(t.TempDir()).of("web")
 	path, _, err := f.write(1)
 	if err != nil {
 		t.Fatal(err)
