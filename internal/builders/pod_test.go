@@ -226,6 +226,9 @@ func TestPodSupervised(t *testing.T) {
 	}), "its own folders, and no token")
 	g.Expect(spec.Volumes).To(ContainElement(And(HaveField("Name", "understudy-dump-1"),
 		HaveField("EmptyDir.SizeLimit", HaveValue(Equal(resource.MustParse("96Mi")))))))
+	g.Expect(spec.Volumes).To(ContainElement(And(HaveField("Name", "understudy-provider-1"), HaveField("EmptyDir", HaveValue(And(
+		HaveField("Medium", corev1.StorageMediumMemory), HaveField("SizeLimit", HaveValue(Equal(resource.MustParse("4Mi"))))))))),
+		"no disk keeps an epoch from being told, or a stale one")
 	logs := container(g, spec.Containers, "logs")
 	g.Expect(logs).To(Equal(corev1.Container{Name: "logs", Command: []string{"tail"}}), "left alone")
 }

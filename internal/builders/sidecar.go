@@ -40,13 +40,22 @@ func volumes(spec *corev1.PodSpec, supervised []string) {
 			Medium: corev1.StorageMediumMemory, SizeLimit: ptr.To(resource.MustParse("16Mi")),
 		}},
 	})
-	names := append(make([]string, 0, 1+2*len(supervised)), binVolume)
+	names := append(make([]string, 0, 1+len(supervised)), binVolume)
 	for i := range supervised {
-		names = append(names, monitorVolume(i), providerVolume(i))
+		names = append(names, monitorVolume(i))
 	}
 	for _, name := range names {
 		spec.Volumes = append(spec.Volumes, corev1.Volume{
 			Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}},
+		})
+	}
+	for i := range supervised {
+		spec.Volumes = append(spec.Volumes, corev1.Volume{
+			// In memory, because of the epochs' files: a disk that is full or dead keeps
+			// none from being written, and none outlives the node's boot.
+			Name: providerVolume(i), VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{
+				Medium: corev1.StorageMediumMemory, SizeLimit: ptr.To(resource.MustParse("4Mi")),
+			}},
 		})
 	}
 	for i := range supervised {

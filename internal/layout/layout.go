@@ -20,7 +20,7 @@ const (
 	// container sees it: read-only, so that no program can unlink them.
 	MonitorDir = "/understudy/monitor"
 	// ProviderDir is the folder in which a provider makes its socket, and what it wants
-	// others in its container to see.
+	// others in its container to see: little, as it is in memory.
 	ProviderDir = "/understudy/provider"
 	// DumpDir is where init writes dumps: a volume of the container, which the monitor
 	// sees read-only.
