@@ -38,6 +38,8 @@ type groupReconciler struct {
 	now      func() time.Time
 	// naming keeps two groups from taking one Service's name at the same time.
 	naming sync.Mutex
+	// fencing keeps two groups from taking the last turn to end a node at the same time.
+	fencing sync.Mutex
 }
 
 // groupScope is what one reconcile knows; its phases add to it.

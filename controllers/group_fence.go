@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -222,8 +223,20 @@ func (r *groupReconciler) dropJobs(ctx context.Context, s *groupScope, jobs []*b
 	return behind, nil
 }
 
-// startFencing runs the agent.
+// startFencing runs the agent, when it is its turn.
 func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, failed builders.FencingInput) error {
+	r.fencing.Lock()
+	defer r.fencing.Unlock()
+	others, err := r.othersEnded(ctx, failed.Node)
+	if err != nil {
+		return err
+	}
+	if len(others) >= r.options.MaxFencingNodes {
+		s.again(refusedRetry)
+		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(
+			"An agent is to end %s when it is its turn: other nodes are being ended (%s), as many at once as "+
+				"--max-fencing-nodes of the manager allows", victim(failed), strings.Join(others, ", ")))
+	}
 	if live, err := r.confirmFailed(ctx, s); err != nil || live.mark != failed.Mark() {
 		s.again(conflictDelay)
 		return err
@@ -240,7 +253,7 @@ func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, faile
 		return fmt.Errorf("reading the CronJob %s: %w", key.Name, err)
 	}
 	job := builders.FencingJob(failed, agent)
-	err := builders.CheckAgent(agent)
+	err = builders.CheckAgent(agent)
 	if err == nil {
 		err = r.Create(ctx, job, client.FieldOwner(fieldManager))
 		switch {

@@ -15,6 +15,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,6 +31,8 @@ type fenceServer struct {
 	lease *coordinationv1.Lease
 	agent *batchv1.CronJob
 	jobs  []batchv1.Job
+	// elsewhere are the Jobs of other namespaces.
+	elsewhere []batchv1.Job
 	// pods are the group's, which the manager has in its cache.
 	pods []corev1.Pod
 	now  time.Time
@@ -72,8 +75,11 @@ func (f *fenceServer) reads() *fenceServer {
 // scope is the manager at work on the group as it sees it.
 func (f *fenceServer) scope() (*groupReconciler, *groupScope) {
 	r := &groupReconciler{
-		base: base{Client: &cachedClient{Client: f, reads: f.reads()}, live: f, events: events.NewFakeRecorder(20)},
-		now:  func() time.Time { return f.now },
+		base: base{
+			Client: &cachedClient{Client: f, reads: f.reads()}, live: f, events: events.NewFakeRecorder(20),
+			options: Options{MaxFencingNodes: DefaultMaxFencingNodes},
+		},
+		now: func() time.Time { return f.now },
 	}
 	return r, &groupScope{group: f.reads().group.DeepCopy(), pods: f.reads().pods}
 }
@@ -119,9 +125,16 @@ func (f *fenceServer) Get(_ context.Context, key client.ObjectKey, o client.Obje
 	return nil
 }
 
-func (f *fenceServer) List(_ context.Context, list client.ObjectList, _ ...client.ListOption) error {
-	if list, is := list.(*batchv1.JobList); is {
-		list.Items = slices.Clone(f.jobs)
+func (f *fenceServer) List(_ context.Context, list client.ObjectList, opts ...client.ListOption) error {
+	jobs, is := list.(*batchv1.JobList)
+	if !is {
+		return nil
+	}
+	asked := (&client.ListOptions{}).ApplyOptions(opts)
+	for _, job := range slices.Concat(f.jobs, f.elsewhere) {
+		if (asked.Namespace == "" || asked.Namespace == job.Namespace) && asked.LabelSelector.Matches(labels.Set(job.Labels)) {
+			jobs.Items = append(jobs.Items, job)
+		}
 	}
 	return nil
 }
@@ -130,7 +143,9 @@ func (f *fenceServer) Create(_ context.Context, o client.Object, _ ...client.Cre
 	if f.find(o) >= 0 {
 		return apierrors.NewAlreadyExists(batchv1.Resource("jobs"), o.GetName())
 	}
-	f.jobs = append(f.jobs, *o.(*batchv1.Job))
+	job := *o.(*batchv1.Job)
+	job.CreationTimestamp = metav1.NewTime(f.now)
+	f.jobs = append(f.jobs, job)
 	return nil
 }
 

@@ -35,6 +35,11 @@ const fieldManager = "understudy-manager"
 // many a bad update can harm before somebody stops it.
 const DefaultMaxRollingGroups = 5
 
+// DefaultMaxFencingNodes is how many nodes are ended at once by default: what takes the
+// stops of many hosts down, such as a storage, is not to take their nodes down with it
+// before somebody looks.
+const DefaultMaxFencingNodes = 1
+
 // Options of the manager.
 type Options struct {
 	// Image of the operator, which host pods run too.
@@ -42,6 +47,9 @@ type Options struct {
 	// MaxRollingGroups is how many groups are rolled out at once; 0 is
 	// DefaultMaxRollingGroups.
 	MaxRollingGroups int
+	// MaxFencingNodes is how many nodes are ended at once, by the agents of groups
+	// with the policy Fence; 0 is DefaultMaxFencingNodes.
+	MaxFencingNodes int
 	// SkipNameValidation lets several managers run in one test process.
 	SkipNameValidation bool
 }
@@ -104,6 +112,10 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.MaxRollingGroups < 0 {
 		return fmt.Errorf("%d groups cannot be rolled out at once: at least 1 is needed", o.MaxRollingGroups)
 	}
+	if o.MaxFencingNodes < 0 {
+		return fmt.Errorf("%d nodes cannot be ended at once: at least 1 is needed", o.MaxFencingNodes)
+	}
+	o.MaxFencingNodes = cmp.Or(o.MaxFencingNodes, DefaultMaxFencingNodes)
 	o.MaxRollingGroups = cmp.Or(o.MaxRollingGroups, DefaultMaxRollingGroups)
 	if err := index(ctx, mgr); err != nil {
 		return fmt.Errorf("indexing: %w", err)

@@ -75,7 +75,7 @@ func managerWithFrozenLeases(g Gomega, t *testing.T, ns string) (freeze func()) 
 			t.Error(err)
 		}
 	})
-	g.Expect(controllers.Setup(ctx, mgr, controllers.Options{Image: image, MaxRollingGroups: 1000, SkipNameValidation: true})).To(Succeed())
+	g.Expect(controllers.Setup(ctx, mgr, controllers.Options{Image: image, MaxRollingGroups: 1000, MaxFencingNodes: 1000, SkipNameValidation: true})).To(Succeed())
 	go func() { done <- mgr.Start(ctx) }()
 	g.Expect(mgr.GetCache().WaitForCacheSync(ctx)).To(BeTrue())
 	return func() { frozen.Store(true) }

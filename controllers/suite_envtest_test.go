@@ -108,7 +108,7 @@ func runSuite(m *testing.M) (code int, err error) {
 		done <- nil
 		return 0, err
 	}
-	if err := controllers.Setup(ctx, mgr, controllers.Options{Image: image, MaxRollingGroups: 1000}); err != nil {
+	if err := controllers.Setup(ctx, mgr, controllers.Options{Image: image, MaxRollingGroups: 1000, MaxFencingNodes: 1000}); err != nil {
 		done <- nil
 		return 0, err
 	}

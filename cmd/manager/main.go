@@ -45,12 +45,15 @@ func run() error {
 		"Image that host pods run init and monitor from: the operator's own. Default $UNDERSTUDY_IMAGE.")
 	flag.IntVar(&o.MaxRollingGroups, "max-rolling-groups", controllers.DefaultMaxRollingGroups,
 		"How many groups are rolled out at once: a template that changed, or the image of their monitors.")
+	flag.IntVar(&o.MaxFencingNodes, "max-fencing-nodes", controllers.DefaultMaxFencingNodes,
+		"How many nodes are ended at once, by the agents of groups with the policy Fence.")
 	logging.AddFlags(flag.CommandLine)
 	flag.Parse()
 	ctrl.SetLogger(textlogger.NewLogger(logging))
 	log := ctrl.Log.WithName("setup")
 	log.Info("Starting the manager", "version", version, "image", o.Image,
-		"maxRollingGroups", o.MaxRollingGroups, "metricsAddress", *metrics, "healthAddress", *health, "leaderElect", *elect)
+		"maxRollingGroups", o.MaxRollingGroups, "maxFencingNodes", o.MaxFencingNodes,
+		"metricsAddress", *metrics, "healthAddress", *health, "leaderElect", *elect)
 
 	scheme, err := controllers.NewScheme()
 	if err != nil {

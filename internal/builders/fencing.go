@@ -23,6 +23,8 @@ const (
 	longestJobName = 63
 	// leastTTL keeps a finished Job until the manager has seen how it ended.
 	leastTTL int32 = 60
+	// envNode tells an agent which node it is to end.
+	envNode = "UNDERSTUDY_NODE"
 )
 
 // FencingInput is one stop that failed: all that an agent needs to know.
@@ -105,12 +107,27 @@ func FencingJob(in FencingInput, agent *batchv1.CronJob) *batchv1.Job {
 	return job
 }
 
+// FencedNode is the node that a Job ends; empty if it fences none.
+func FencedNode(job *batchv1.Job) string {
+	if _, marked := job.Annotations[understudyv1alpha1.AnnotationFences]; !marked {
+		return ""
+	}
+	for _, c := range job.Spec.Template.Spec.Containers {
+		for _, v := range c.Env {
+			if v.Name == envNode {
+				return v.Value
+			}
+		}
+	}
+	return ""
+}
+
 // tellAgent puts what is known first, so that the template's own variables may refer to it.
 func tellAgent(c *corev1.Container, in FencingInput) {
 	env := []corev1.EnvVar{
 		{Name: "UNDERSTUDY_GROUP", Value: in.Group},
 		{Name: "UNDERSTUDY_NAMESPACE", Value: in.Namespace},
-		{Name: "UNDERSTUDY_NODE", Value: in.Node},
+		{Name: envNode, Value: in.Node},
 		{Name: "UNDERSTUDY_POD", Value: in.HostName},
 		{Name: "UNDERSTUDY_POD_UID", Value: in.HostUID},
 		{Name: "UNDERSTUDY_EPOCH", Value: strconv.FormatInt(in.Epoch, 10)},

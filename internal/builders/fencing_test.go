@@ -73,6 +73,10 @@ func TestFencingJob(t *testing.T) {
 	}
 	g.Expect(told).To(Equal(append(want, "URL=https://power/$(UNDERSTUDY_NODE)")), "first, so that it may be referred to")
 	g.Expect(pod.Spec.InitContainers[0].Env).To(HaveLen(len(want)))
+
+	g.Expect(builders.FencedNode(job)).To(Equal("node-1"))
+	delete(job.Annotations, understudyv1alpha1.AnnotationFences)
+	g.Expect(builders.FencedNode(job)).To(BeEmpty(), "no Job that fences")
 }
 
 // The agent never runs on the node that it ends.
