@@ -125,13 +125,13 @@ func (r *groupReconciler) confirmFailed(ctx context.Context, s *groupScope) (liv
 	if err := r.live.Get(ctx, s.leaseKey(), lease); err != nil {
 		return liveStop{}, client.IgnoreNotFound(err)
 	}
-	record, bad := leasev1.Decode(fromLease(lease))
-	if bad != nil {
-		return liveStop{}, nil
-	}
-	live := liveStop{lease: lease, record: record}
-	if failed := failedStop(g, &record, s.pods); failed != nil {
-		live.mark = failed.Mark()
+	live := liveStop{lease: lease}
+	// A record that cannot be read names no owner.
+	if record, bad := leasev1.Decode(fromLease(lease)); bad == nil {
+		live.record = record
+		if failed := failedStop(g, &record, s.pods); failed != nil {
+			live.mark = failed.Mark()
+		}
 	}
 	return live, nil
 }
