@@ -203,7 +203,7 @@ func (k *checker) grant(m *monitor, effects []core.Effect) {
 	w.Coverage.Grants++
 	switch by := k.epochs[epoch]; {
 	case by == uid && again:
-	case k.deleted && epoch <= k.largest && (by == "" || by == uid || !k.outside()):
+	case k.deleted && epoch <= k.largest && (w.jumped && !k.outside() || k.outside() && (by == "" || by == uid)):
 		// Whoever takes a Lease that was deleted knows the epochs that it saw and
 		// those in the group's status; one that was too short to get there can be
 		// lost with it, if the wall clock is wrong besides.

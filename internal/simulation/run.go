@@ -56,7 +56,7 @@ type Result struct {
 	Seed      uint64
 	Violation *Violation // nil: all promises were kept
 	Coverage  Coverage
-	Struck    int    // faults
+	Tries     int    // faults, by their numbers; a few found nothing to strike
 	Timeline  string // with Options.Trace
 	lives     []*life
 }
@@ -68,7 +68,7 @@ func random(seed, purpose uint64) *rand.Rand {
 
 // Run runs the schedule of a seed.
 func Run(seed uint64, o Options) Result {
-	w := &World{seed: seed, options: o, rng: random(seed, 0), fate: random(seed, 1)}
+	w := &World{seed: seed, options: o, rng: random(seed, 0)}
 	w.begin()
 	end := time.Duration(o.Durations) * w.longest()
 	for w.runUntil(end); w.struck < leastFaults && w.violation == nil; w.runUntil(end) {
@@ -78,7 +78,7 @@ func Run(seed uint64, o Options) Result {
 	w.runUntil(end + max(3*w.longest(), grace)) // what faults began goes on for a while
 	w.settle(end + w.patience())
 	return Result{
-		Seed: seed, Violation: w.violation, Coverage: w.Coverage, Struck: w.struck,
+		Seed: seed, Violation: w.violation, Coverage: w.Coverage, Tries: w.tries,
 		Timeline: strings.Join(w.trace, "\n"), lives: w.lives,
 	}
 }

@@ -18,7 +18,7 @@ func Shrink(seed uint64, o Options, promise string, limit time.Duration) Result 
 		return r.Violation != nil && r.Violation.Promise == promise
 	}
 	only := []int{}
-	for n := range Run(seed, o).Struck {
+	for n := range Run(seed, o).Tries {
 		only = append(only, n)
 	}
 	if broken(only) {

@@ -14,7 +14,6 @@ type World struct {
 	seed    uint64
 	options Options
 	rng     *rand.Rand
-	fate    *rand.Rand    // which faults strike, and when
 	now     time.Duration // true time since the beginning
 	queue   queue
 	style   style
@@ -24,7 +23,9 @@ type World struct {
 	groups []*group
 
 	quiet  bool // the faults are over, progress is due
+	tries  int  // times to strike so far
 	struck int  // faults so far
+	jumped bool // a wall clock did
 	// violation is the first broken promise, which ends the schedule.
 	violation *Violation
 	Coverage  Coverage
