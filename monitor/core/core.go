@@ -99,6 +99,7 @@ type Core struct {
 	validAsked int64 // until when the ownership was valid at that time
 	done       bool
 	rushed     bool
+	wordsBy    int64 // until when what is not stored yet is waited for; 0: it is not
 }
 
 // container is one supervised container.
@@ -160,6 +161,7 @@ func (c *Core) Step(now instant.Instant, in Input) []Effect {
 			c.drainQueue()
 		}
 		c.writeDocuments()
+		c.depart()
 	}
 	c.arm()
 	return c.out
@@ -285,7 +287,7 @@ func (c *Core) granted(g ownership.Grant) {
 
 func (c *Core) revoked(r ownership.Revoke) {
 	c.revoke = r.ID
-	c.stopFailed, c.proven = false, false
+	c.stopFailed, c.proven, c.wordsBy = false, false, 0
 	c.story.revoked(c.now, r)
 	c.documents.lastWords()
 	c.changed = true
@@ -305,7 +307,9 @@ func (c *Core) timers() {
 
 func (c *Core) arm() {
 	at := int64(0)
-	for _, t := range []int64{c.engineArm, c.ownerArm, c.documents.next(), c.nextCallDeadline(), c.rushAt()} {
+	for _, t := range []int64{
+		c.engineArm, c.ownerArm, c.documents.next(), c.nextCallDeadline(), c.rushAt(), c.nextWords(),
+	} {
 		if t != 0 && (at == 0 || t < at) {
 			at = t
 		}

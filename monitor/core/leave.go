@@ -12,7 +12,7 @@ import (
 )
 
 // callPatience is how long a monitor that is replaced waits for the ends of control
-// calls, whose outcome nobody would know after it.
+// calls, and until they are stored: nobody would know the outcome after it.
 const callPatience = 10 * time.Second
 
 // end: this process itself was asked to end. Kubelet asks the monitor last when it
@@ -42,7 +42,7 @@ func (c *Core) replaceable() bool {
 
 func (c *Core) callUnderWay() bool {
 	for _, k := range c.calls {
-		if k.given && k.finish == nil && k.queued == "" {
+		if k.given && k.queued == "" {
 			return true
 		}
 	}
@@ -103,7 +103,12 @@ func (c *Core) leave() {
 			c.emit(Effect{Exit: &Exit{Container: name}})
 		}
 	}
-	if c.exiting && c.asked && !c.anyConnected() {
+}
+
+// depart ends the life of a host that goes away once its last words are stored: with the
+// pod all else that knows them goes.
+func (c *Core) depart() {
+	if c.exiting && c.asked && !c.anyConnected() && !c.done && !c.waitWords(c.documents.unstored()) {
 		c.finishLife()
 	}
 }

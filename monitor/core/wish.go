@@ -41,8 +41,8 @@ func (c *Core) settle() bool {
 		c.wish = &w
 		c.toOwner(ownership.Event{Wish: &w})
 	}
-	if c.proven && !c.anyUnsure() {
-		c.proven = false
+	if c.proven && !c.anyUnsure() && !c.holdsBack() {
+		c.proven, c.wordsBy = false, 0
 		c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Proven: true}})
 	}
 	left := c.unstopped()
