@@ -94,6 +94,14 @@ func (l *loop) flush() {
 	l.log.close(flushTime)
 }
 
+// flushEvents has the Events sent that were told, unless ctx has ended: a monitor that is
+// killed waits for nothing.
+func (l *loop) flushEvents(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, flushTime)
+	defer cancel()
+	l.kube.FlushEvents(ctx)
+}
+
 func (l *loop) spawn(f func()) { l.wait.Go(f) }
 
 // input queues what an edge saw. It waits while the queue is full: then the edge

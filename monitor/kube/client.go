@@ -50,7 +50,7 @@ type Client struct {
 	leaseBase cache
 	objects   objects
 	lists     lists
-	queue     chan *eventsv1.Event
+	queue     chan outgoing
 	flood     flood
 }
 
@@ -66,7 +66,7 @@ func New(config Config) (*Client, error) {
 	}
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
 	codecs := serializer.NewCodecFactory(scheme).WithoutConversion()
-	c := &Client{config: config, queue: make(chan *eventsv1.Event, eventQueue)}
+	c := &Client{config: config, queue: make(chan outgoing, eventQueue)}
 
 	shared := rest.CopyConfig(config.REST)
 	shared.NegotiatedSerializer = codecs

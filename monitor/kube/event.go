@@ -25,6 +25,12 @@ const (
 	maxNote      = 1024
 )
 
+// outgoing is an Event, or who waits until those before it are sent.
+type outgoing struct {
+	event *eventsv1.Event
+	sent  chan struct{}
+}
+
 // Event queues an Event about a resource or the group; one too many is dropped,
 // since the log has it too.
 func (c *Client) Event(at instant.Instant, l core.Log) {
@@ -54,8 +60,22 @@ func (c *Client) Event(at instant.Instant, l core.Log) {
 		Regarding: regarding, Note: noteOf(l.Text, leftOut),
 	}
 	select {
-	case c.queue <- event:
+	case c.queue <- outgoing{event: event}:
 	default:
+	}
+}
+
+// FlushEvents waits until the Events that are queued are sent, or ctx ends.
+func (c *Client) FlushEvents(ctx context.Context) {
+	sent := make(chan struct{})
+	select {
+	case c.queue <- outgoing{sent: sent}:
+	case <-ctx.Done():
+		return
+	}
+	select {
+	case <-sent:
+	case <-ctx.Done():
 	}
 }
 
@@ -73,9 +93,13 @@ func (c *Client) sendEvents(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-c.queue:
+		case q := <-c.queue:
+			if q.sent != nil {
+				close(q.sent)
+				continue
+			}
 			attempt, cancel := context.WithTimeout(ctx, eventTimeout)
-			_ = c.events.Post().Namespace(c.config.Namespace).Resource("events").Body(e).Do(attempt).Error()
+			_ = c.events.Post().Namespace(c.config.Namespace).Resource("events").Body(q.event).Do(attempt).Error()
 			cancel()
 		}
 	}

@@ -4,7 +4,10 @@
 package kube
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -25,7 +28,7 @@ type notes struct {
 }
 
 func newNotes() *notes {
-	n := &notes{client: &Client{queue: make(chan *eventsv1.Event, 1000)}, now: instant.Instant{Boot: 1e12, Wall: 1e18}}
+	n := &notes{client: &Client{queue: make(chan outgoing, 1000)}, now: instant.Instant{Boot: 1e12, Wall: 1e18}}
 	n.client.objects.setGroup(&v1alpha1.ResourceGroup{})
 	return n
 }
@@ -33,7 +36,7 @@ func newNotes() *notes {
 func (n *notes) tell(resource, reason, text string) (sent []string) {
 	n.client.Event(n.now, core.Log{Level: engine.LevelError, Resource: resource, Reason: reason, Text: text, Event: true})
 	for len(n.client.queue) > 0 {
-		sent = append(sent, (<-n.client.queue).Note)
+		sent = append(sent, (<-n.client.queue).event.Note)
 	}
 	return sent
 }
@@ -104,4 +107,34 @@ func TestNoteFits(t *testing.T) {
 			t.Errorf("%q", note)
 		}
 	}
+}
+
+// What was told is sent before the end, as far as there is time for it.
+func TestFlushEvents(t *testing.T) {
+	hang := make(chan struct{})
+	for _, answers := range []bool{true, false} {
+		s := newServer(t, func(w http.ResponseWriter, _ *http.Request) {
+			if !answers {
+				<-hang
+			}
+			_ = json.NewEncoder(w).Encode(eventsv1.Event{})
+		})
+		c, _ := s.client(t)
+		c.objects.setGroup(&v1alpha1.ResourceGroup{})
+		for _, reason := range []string{"One", "Two", "Three"} {
+			c.Event(instant.Instant{}, core.Log{Reason: reason, Event: true})
+		}
+		go c.sendEvents(t.Context())
+		limit := time.Minute
+		if !answers {
+			limit = 50 * time.Millisecond
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		c.FlushEvents(ctx)
+		cancel()
+		if n := s.requests.Load(); answers && n != 3 || !answers && n > 1 {
+			t.Errorf("answers %v: %d Events were tried", answers, n)
+		}
+	}
+	close(hang)
 }
