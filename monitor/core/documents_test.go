@@ -199,3 +199,22 @@ func TestEndpointIsRepaired(t *testing.T) {
 		t.Errorf("an owner of before wrote %+v", r.endpoint)
 	}
 }
+
+// A failure that leaves the period leaves the status with it, for one write.
+func TestFailuresInPeriodAreToldInTime(t *testing.T) {
+	r, a := up(t, "a")
+	r.pass(2500 * time.Millisecond) // between the ticks of renewals
+	a.signalFailure()
+	r.pass(14 * time.Minute)
+	mark, in := a.mark(), func() int32 { return r.docs["store"].Owner.FailuresInPeriod }
+	if n := in(); n != 1 {
+		t.Fatalf("%d failures in the period", n)
+	}
+	if r.pass(time.Minute + 10*time.Millisecond); in() != 0 {
+		t.Errorf("%d failures in the period, after it", in())
+	}
+	r.pass(time.Hour)
+	if n := count(a.since(mark), isWrite(resourceDoc)); n != 1 {
+		t.Errorf("%d writes", n)
+	}
+}

@@ -127,11 +127,20 @@ func (e *Engine) judge(r *resource, why Reason) {
 	}
 }
 
-// prune drops failures that left the window.
+// prune drops failures that left the window, which people see.
 func (r *resource) prune(e *Engine) {
-	for len(r.failures) > 0 && add(r.failures[0].Boot, r.spec.RestartPeriod) <= e.now.Boot {
+	for at := r.leaves(); at != 0 && at <= e.now.Boot; at = r.leaves() {
 		r.failures = r.failures[1:]
+		e.touch(r, false)
 	}
+}
+
+// leaves is when the oldest failure leaves the window; 0: none is in it.
+func (r *resource) leaves() int64 {
+	if len(r.failures) == 0 {
+		return 0
+	}
+	return add(r.failures[0].Boot, r.spec.RestartPeriod)
 }
 
 // outlook says for people what the policy does.

@@ -77,6 +77,7 @@ func (e *Engine) due() {
 		if r.waitSince != 0 && add(r.waitSince, r.spec.PendingTimeout) <= e.now.Boot {
 			e.stuck(r)
 		}
+		r.prune(e)
 		e.saveNodeLocal(r)
 	}
 }
@@ -119,6 +120,7 @@ func (e *Engine) next() int64 {
 func (e *Engine) nextOf(r *resource, sooner func(int64)) {
 	sooner(r.pendingBy)
 	sooner(r.localDue)
+	sooner(r.leaves())
 	r.nextDump(sooner)
 	if r.setting != nil {
 		sooner(r.setting.deadline)
