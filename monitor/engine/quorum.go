@@ -143,6 +143,7 @@ func (e *Engine) arbitrateReturned(c *call, a Returned) {
 func (e *Engine) releaseReturned(r *resource, a Returned) {
 	if a.Status != CodeSuccess {
 		r.lastStatus = a.Status
+		e.touch(r, false)
 		e.note(LevelWarning, r, ReasonReleaseFailed,
 			"Release of "+r.spec.Name+" failed: "+a.Status.String()+" "+a.Message, true)
 		return

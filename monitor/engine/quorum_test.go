@@ -495,6 +495,17 @@ func TestReleaseOfWhatIsNotWanted(t *testing.T) {
 	g.answer(OpArbitrate, "q", Returned{Status: 5006})
 	g.flying("Terminate a")
 
+	// One that failed is told, and not only when something else is.
+	g = holding(t, res("a"))
+	g.plan(offline(q), res("a"))
+	g.ok(OpOffline, "q")
+	g.answer(OpRelease, "q", Returned{Status: CodeAccessDenied})
+	g.want(g.noted(ReasonReleaseFailed), "not said")
+	g.want(g.snap("q").LastOperationStatusCode == CodeAccessDenied &&
+		slices.ContainsFunc(g.last, func(a Action) bool {
+			return a.Status != nil && slices.Contains(a.Status.Resources, "q")
+		}), "not in the status: %+v", g.last)
+
 	// A Release that is late must not undo what is won after it.
 	g = holding(t, res("a"))
 	g.plan(offline(q), res("a"))
