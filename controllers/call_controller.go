@@ -22,7 +22,7 @@ import (
 
 const (
 	// callGrace is how long a call may wait for its target to be created: they may
-	// come from one file.
+	// come from one file. And how long a claim that was made in time may be on its way.
 	callGrace = 5 * time.Second
 	// callRecheck is how often a call that is not finished is looked at again: for whom
 	// it waits, and whether its host is still there. It reads the cache alone.
@@ -32,8 +32,9 @@ const (
 )
 
 // callReconciler deletes finished calls in time, says for whom those wait that nobody
-// has claimed, and ends those that no monitor can: what they call does not exist, or
-// their host is gone and nobody comes after it. All others are the monitors'.
+// has claimed, and ends those that no monitor can, or did in their time: what they call
+// does not exist, nobody was there to claim them, or their host is gone and nobody comes
+// after it. All others are the monitors'.
 type callReconciler struct {
 	base
 	now func() time.Time

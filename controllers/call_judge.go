@@ -74,7 +74,28 @@ func judge(
 	if err == nil && v == nil && call.Spec.HostName != "" {
 		v, err = judgeHost(ctx, from, call)
 	}
+	if err == nil && v == nil {
+		v = judgeStart(call, now)
+	}
 	return v, err
+}
+
+// judgeStart ends a call that nobody claimed in its time. A monitor that finds it so late
+// does the same: it has the first word, and the version decides between that and a claim.
+func judgeStart(call *understudyv1alpha1.ControlCall, now time.Time) *verdict {
+	d := call.Spec.StartingDeadlineSeconds
+	if d == nil {
+		return nil
+	}
+	by := call.CreationTimestamp.Add(time.Duration(*d) * time.Second)
+	if now.Before(by.Add(callGrace)) {
+		return nil
+	}
+	return &verdict{
+		understudyv1alpha1.ReasonNotStarted, 5910, "ERROR_RESOURCE_CALL_TIMED_OUT", fmt.Sprintf(
+			"It was not claimed by %s, as spec.startingDeadlineSeconds has it, and is not run any more",
+			by.UTC().Format(time.RFC3339)),
+	}
 }
 
 // judgeClaim ends a call whose claimer is gone for good, if no owner will do that. The

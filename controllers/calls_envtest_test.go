@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -232,6 +233,35 @@ func TestCallsThatWait(t *testing.T) {
 	changeGroup(g, t, ns, func(s *understudyv1alpha1.ResourceGroupSpec) { s.DesiredState = understudyv1alpha1.DesiredOffline })
 	waits(g, t, ns, "waiting", "set its spec.desiredState to Online")
 	g.Expect(get(g, t, ns, "claimed", &understudyv1alpha1.ControlCall{}).ResourceVersion).To(Equal(version))
+}
+
+// What nobody claims in its time ends, and what is claimed does not.
+func TestCallsThatMustStartInTime(t *testing.T) {
+	t.Parallel()
+	g := NewWithT(t)
+	ns := namespace(t, nil)
+	_, monitor := ownedGroup(g, t, ns)
+	owner := get(g, t, ns, "db-0", &corev1.Pod{})
+	ask := func(name string, deadline int32) {
+		create(g, t, &understudyv1alpha1.ControlCall{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name},
+			Spec: understudyv1alpha1.ControlCallSpec{
+				GroupName: "db", ResourceName: "redis", Code: "PROCESS", StartingDeadlineSeconds: &deadline,
+			},
+		})
+	}
+	ask("late", 1)
+	ask("claimed", 1)
+	ask("patient", 3600)
+	g.Expect(claim(t.Context(), caller{monitor, ns, owner, "1000"}, "claimed", "")).To(Succeed())
+	ends(g, t, ns, "late", understudyv1alpha1.ReasonNotStarted, "ERROR_RESOURCE_CALL_TIMED_OUT",
+		"It was not claimed by 20")
+	waits(g, t, ns, "patient", "the host db-0")
+	have := get(g, t, ns, "late", &understudyv1alpha1.ControlCall{})
+	g.Expect(have.Status.Owner).To(BeNil())
+	g.Expect(have.Status.CompletionTime.Sub(have.CreationTimestamp.Time)).
+		To(BeNumerically(">=", 6*time.Second), "the monitors' turn")
+	g.Expect(get(g, t, ns, "claimed", &understudyv1alpha1.ControlCall{}).Status.CompletionTime).To(BeNil())
 }
 
 // A call whose host is gone ends if nobody comes after it: that of a named host; that

@@ -361,6 +361,9 @@ const (
 	// ReasonRefused says that the call was not begun; of PropertiesApplied, that the
 	// provider did not take them.
 	ReasonRefused = "Refused"
+	// ReasonNotStarted says that nobody claimed the call in the time that it had for
+	// that. It was not begun, and is not any more.
+	ReasonNotStarted = "NotStarted"
 	// ReasonTimedOut says that no answer came in time.
 	ReasonTimedOut = "TimedOut"
 	// ReasonOutcomeUnknown says that the host was lost while the call was under

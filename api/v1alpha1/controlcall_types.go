@@ -91,6 +91,14 @@ type ControlCallSpec struct {
 	// +optional
 	AsUser *ControlUser `json:"asUser,omitempty"`
 
+	// startingDeadlineSeconds is how long after its creation the call may still be
+	// claimed. If nobody has by then, it ends as NotStarted and is never run. Absent:
+	// it waits for as long as it must.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	StartingDeadlineSeconds *int32 `json:"startingDeadlineSeconds,omitempty"`
+
 	// timeoutMilliseconds counts from the claim. Default 60000.
 	// +optional
 	// +kubebuilder:default=60000
@@ -130,9 +138,9 @@ type ControlUser struct {
 	Groups []string `json:"groups,omitempty"`
 }
 
-// ControlCallStatus is written by the monitor that claimed the call; by the
-// owner that comes after it if that host was lost; by the manager if nobody can
-// claim the call, or none of them can end it.
+// ControlCallStatus is written by the monitor that claimed the call, or that would
+// have; by the owner that comes after it if that host was lost; by the manager if
+// nobody can claim the call, nobody did in its time, or none of them can end it.
 type ControlCallStatus struct {
 	// conditions are Finished: False with reason Waiting (for somebody to claim the
 	// call), Running or Queued, then True with the outcome.

@@ -289,6 +289,11 @@ func (in *ControlCallSpec) DeepCopyInto(out *ControlCallSpec) {
 		*out = new(ControlUser)
 		(*in).DeepCopyInto(*out)
 	}
+	if in.StartingDeadlineSeconds != nil {
+		in, out := &in.StartingDeadlineSeconds, &out.StartingDeadlineSeconds
+		*out = new(int32)
+		**out = **in
+	}
 	if in.TTLSecondsAfterFinished != nil {
 		in, out := &in.TTLSecondsAfterFinished, &out.TTLSecondsAfterFinished
 		*out = new(int32)

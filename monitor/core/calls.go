@@ -27,6 +27,10 @@ type call struct {
 	given bool
 	// crowded: too many others wait, and its input is not kept.
 	crowded bool
+	// startBy is until when it may be claimed, CLOCK_BOOTTIME; 0: for as long as it waits.
+	startBy int64
+	// claimed: its claim is stored.
+	claimed bool
 	// start is when it was claimed, by the wall clock.
 	start time.Time
 	// deadline is CLOCK_BOOTTIME, 0 until it is claimed; until is the same by the wall
@@ -54,7 +58,7 @@ func (c *Core) takeCall(in ControlCall) {
 	}
 	k := c.calls[id]
 	if k == nil {
-		k = &call{crowded: in.Owner == nil && len(c.calls) >= maxCalls}
+		k = &call{crowded: in.Owner == nil && len(c.calls) >= maxCalls, startBy: c.startBy(in)}
 		c.calls[id] = k
 	}
 	if k.crowded {
@@ -111,6 +115,10 @@ func (c *Core) callOutcomes() {
 
 func (c *Core) giveCall(id string, k *call) {
 	k.given = true
+	if c.tooLate(k) {
+		c.notStarted(id, k)
+		return
+	}
 	if k.crowded && k.seen.Owner == nil {
 		c.endCall(id, v1alpha1.ReasonRefused, engine.CodeGroupBusy, fmt.Sprintf(
 			"%d calls of the group waited before this one: ask again when they are finished", maxCalls))
@@ -235,6 +243,7 @@ const callClaimed = "claimed"
 func (c *Core) callDocument(k *call) *CallDocument {
 	return &CallDocument{
 		Name: k.seen.Name, UID: k.seen.UID, Start: k.start, Queued: k.queued, Finish: k.finish, Deadline: k.until,
+		Unclaimed: k.finish != nil && k.seen.Owner == nil,
 		Owner: v1alpha1.ControlCallOwner{
 			Epoch: k.epoch, PodUID: c.config.PodUID, PodName: c.config.PodName, NodeName: c.config.NodeName,
 		},
@@ -247,12 +256,18 @@ func (c *Core) callWritten(id string, w Written) {
 	if k == nil {
 		return
 	}
-	stored := w.Outcome == WriteDone
+	doc, stored := c.documents[w.Key], w.Outcome == WriteDone
+	k.claimed = k.claimed || stored
 	switch {
-	case k.finish != nil && (stored && c.documents[w.Key].done == c.documents[w.Key].version ||
-		w.Outcome == WriteSuperseded):
+	case k.finish != nil && w.Outcome == WriteSuperseded && doc.sent.Call.Unclaimed:
+		c.dropCall(id)
+		c.toEngine(engine.Event{Recorded: &engine.Recorded{ID: id}})
+	case k.finish != nil && (stored && doc.done == doc.version || w.Outcome == WriteSuperseded):
 		c.forgetCall(id)
 	case k.finish != nil:
+	case w.Outcome != WriteSuperseded && c.tooLate(k):
+		c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id}})
+		c.notStarted(id, k)
 	case k.handOver() == "":
 		if stored || w.Outcome == WriteSuperseded {
 			c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id, OK: stored}})

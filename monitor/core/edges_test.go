@@ -286,7 +286,7 @@ func (r *rig) writeCall(d core.CallDocument) core.WriteOutcome {
 	switch {
 	case k == nil || k.Finished:
 		return core.WriteSuperseded
-	case d.Finish == nil && k.Owner != nil && *k.Owner != d.Owner:
+	case (d.Finish == nil || d.Unclaimed) && k.Owner != nil && *k.Owner != d.Owner:
 		return core.WriteSuperseded
 	}
 	if k.Owner == nil {

@@ -171,6 +171,8 @@ type CallDocument struct {
 	Queued string `json:"queued,omitempty"`
 	// Finish is nil for a claim.
 	Finish *CallFinish `json:"finish,omitempty"`
+	// Unclaimed: this outcome holds only if no other host has claimed the call.
+	Unclaimed bool `json:"unclaimed,omitempty"`
 	// Deadline is when it is given up.
 	Deadline time.Time `json:"deadline,omitzero"`
 }

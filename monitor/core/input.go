@@ -154,6 +154,8 @@ type ControlCall struct {
 	InputSize  int             `json:"inputSize,omitempty"`
 	// AsUser is who asks; nil: nobody in particular.
 	AsUser *engine.User `json:"asUser,omitempty"`
+	// StartBy is until when it may be claimed, zero if there is no such time.
+	StartBy time.Time `json:"startBy,omitzero"`
 	// TimeoutMilliseconds counts from the claim.
 	TimeoutMilliseconds int64 `json:"timeoutMilliseconds,omitempty"`
 	// Start is when it was claimed, zero if it is not.

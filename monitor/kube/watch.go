@@ -183,6 +183,9 @@ func callInput(k *v1alpha1.ControlCall) *core.ControlCall {
 		TimeoutMilliseconds: k.Spec.TimeoutMilliseconds,
 		Owner:               k.Status.Owner, Finished: k.Status.CompletionTime != nil,
 	}
+	if d := k.Spec.StartingDeadlineSeconds; d != nil {
+		in.StartBy = k.CreationTimestamp.Add(time.Duration(*d) * time.Second)
+	}
 	if k.Status.StartTime != nil {
 		in.Start = k.Status.StartTime.Time
 	}

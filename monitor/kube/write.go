@@ -175,7 +175,7 @@ func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.Write
 		return core.WriteSuperseded, nil
 	case d.Finish == nil && mine && queued(old) == d.Queued && sameDeadline(old.Status.DeadlineTime, d):
 		return core.WriteDone, nil // an earlier attempt was stored after all
-	case d.Finish == nil && owner != nil && !mine || owner != nil && owner.Epoch > d.Owner.Epoch:
+	case (d.Finish == nil || d.Unclaimed) && owner != nil && !mine || owner != nil && owner.Epoch > d.Owner.Epoch:
 		return core.WriteSuperseded, nil
 	}
 	wanted := old.DeepCopy()
