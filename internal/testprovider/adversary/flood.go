@@ -30,13 +30,12 @@ const (
 type Counts struct{ Calls, Reports atomic.Int64 }
 
 // Flood makes all callbacks as fast as it can until ctx ends, about one resource: what
-// each says changes all the time. At most 4 streams of reports are among them.
-func Flood(ctx context.Context, socket string, to Target, streams int) (*Counts, error) {
-	var n Counts
-	return &n, crowd(socket, unary, func(c *Caller, caller int) {
+// each says changes all the time, and counts them. At most 4 streams of reports are among them.
+func Flood(ctx context.Context, socket string, to Target, streams int, n *Counts) error {
+	return crowd(socket, unary, func(c *Caller, caller int) {
 		if caller < unary {
 			if caller < streams {
-				c.reports(ctx, to, &n)
+				c.reports(ctx, to, n)
 			}
 			return
 		}
