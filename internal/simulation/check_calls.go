@@ -47,20 +47,23 @@ func (k *checker) ended(name string, status engine.Code) {
 }
 
 // finished: the outcome that is stored is what happened.
-func (k *checker) finished(h *host, stored *core.ControlCall, f *core.CallFinish) {
+func (k *checker) finished(by string, stored *core.ControlCall, reason, text string) {
 	w, c := k.group.world, k.call(stored.Name)
-	w.log(h.name, "%s ends: %s (%s) %s", stored.Name, f.Reason, f.StatusName, f.Message)
+	w.log(by, "%s ends: %s (%s)", stored.Name, reason, text)
 	if stored.ResourceName == "" || k.rewinds > 0 {
 		return
 	}
-	switch f.Reason {
+	switch reason {
 	case v1alpha1.ReasonSucceeded:
 		if w.Coverage.CallsSucceeded++; c.successes == 0 {
 			k.fail("calls", "%s is said to have succeeded, and did not", stored.Name)
 		}
-	case v1alpha1.ReasonRefused:
+	case v1alpha1.ReasonRefused, v1alpha1.ReasonNotStarted:
 		if c.runs > 0 {
-			k.fail("calls", "%s is said to have been refused, and ran", stored.Name)
+			k.fail("calls", "%s is said to have been %s, and ran", stored.Name, reason)
+		}
+		if reason == v1alpha1.ReasonNotStarted {
+			w.Coverage.CallsNotStarted++
 		}
 	case v1alpha1.ReasonTimedOut:
 		w.Coverage.CallsTimedOut++

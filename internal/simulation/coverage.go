@@ -29,6 +29,7 @@ type Coverage struct {
 	Restarts, Failures, UnexpectedlyOpen int
 	CallsRun, CallsSucceeded             int
 	CallsUnknown, CallsTimedOut          int
+	CallsNotStarted                      int
 
 	// TwoOwners counts what only schedules outside of the assumptions may reach.
 	TwoOwners int
@@ -43,7 +44,7 @@ var required = []string{
 	"Expired", "UnknownCommit", "Readopted", "GuardKill", "Deleted", "StopFailed", "Drain", "Threshold", "SelfStop",
 	"Lost",
 	"Silent", "Released", "Fenced", "DiskFailed", "EngineSilent", "Arbitrated", "QuorumLost", "Restarts", "CallsRun",
-	"CallsUnknown", "TwoOwners",
+	"CallsUnknown", "CallsNotStarted", "TwoOwners",
 }
 
 // Missed names what too few schedules reached.

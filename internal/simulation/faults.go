@@ -285,6 +285,9 @@ func (g *group) ask(w *World, k core.ControlCall) {
 	if k.ResourceName != "" {
 		k.Input = []byte(`{"call":"` + k.Name + `"}`)
 	}
+	if w.chance(0.3) {
+		k.StartBy = time.Unix(0, epochZero+int64(w.now+w.upTo(g.timing.D))).UTC()
+	}
 	w.log(g.name, "%s: %s of %q on %q", k.Name, k.Code, k.ResourceName, k.HostName)
 	g.store.setCall(&k)
 }

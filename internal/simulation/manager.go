@@ -33,6 +33,23 @@ func (m *manager) run() {
 	m.record()
 	m.publish()
 	m.replace()
+	m.expire()
+}
+
+// expire ends the calls that nobody has claimed in time.
+func (m *manager) expire() {
+	g := m.group
+	now := epochZero + int64(g.world.now)
+	for _, old := range g.store.sortedCalls() {
+		late := !old.StartBy.IsZero() && now > old.StartBy.Add(5*time.Second).UnixNano()
+		if !late || old.Finished || old.Owner != nil {
+			continue
+		}
+		k := *old
+		k.Finished = true
+		g.check.finished("the manager", &k, v1alpha1.ReasonNotStarted, "")
+		g.store.setCall(&k)
+	}
 }
 
 // record creates the record at once, and releases it after it was watched for W

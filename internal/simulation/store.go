@@ -233,7 +233,7 @@ func (s *store) writeCall(h *host, d core.CallDocument) core.WriteOutcome {
 		return core.WriteSuperseded
 	}
 	mine := old.Owner != nil && old.Owner.PodUID == d.Owner.PodUID && old.Owner.Epoch == d.Owner.Epoch
-	if d.Finish == nil && old.Owner != nil && !mine || old.Owner != nil && old.Owner.Epoch > d.Owner.Epoch {
+	if (d.Finish == nil || d.Unclaimed) && old.Owner != nil && !mine || old.Owner != nil && old.Owner.Epoch > d.Owner.Epoch {
 		return core.WriteSuperseded
 	}
 	if old.Owner != nil && old.Owner.PodUID != d.Owner.PodUID && d.Finish != nil && old.Code != "MOVE" &&
@@ -246,7 +246,7 @@ func (s *store) writeCall(h *host, d core.CallDocument) core.WriteOutcome {
 	}
 	if d.Finish != nil {
 		k.Finished = true
-		s.group.check.finished(h, &k, d.Finish)
+		s.group.check.finished(h.name, &k, d.Finish.Reason, d.Finish.StatusName+" "+d.Finish.Message)
 	}
 	s.setCall(&k)
 	return core.WriteDone
