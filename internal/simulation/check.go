@@ -203,10 +203,10 @@ func (k *checker) grant(m *monitor, effects []core.Effect) {
 	w.Coverage.Grants++
 	switch by := k.epochs[epoch]; {
 	case by == uid && again:
-	case k.deleted && epoch <= k.largest && (w.jumped && !k.outside() || k.outside() && (by == "" || by == uid)):
+	case k.deleted && epoch <= k.largest && (k.outside() && (by == "" || by == uid) || !k.outside() && w.wallsDiffer()):
 		// Whoever takes a Lease that was deleted knows the epochs that it saw and
 		// those in the group's status; one that was too short to get there can be
-		// lost with it, if the wall clock is wrong besides.
+		// lost with it, if a wall clock is wrong besides.
 		w.Coverage.EpochLost++
 	case by != "":
 		k.fail("I2", "%s: granted epoch %d, which %s had", m.host.name, epoch, by)

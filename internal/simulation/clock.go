@@ -5,6 +5,7 @@ package simulation
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/understudy-dev/understudy/monitor/instant"
@@ -46,6 +47,11 @@ func (c *clock) until(now time.Duration, at int64) time.Duration {
 		return never
 	}
 	return time.Duration(left/c.bootRate) + 1
+}
+
+// wallsDiffer reports whether the wall clock of a node is wrong.
+func (w *World) wallsDiffer() bool {
+	return slices.ContainsFunc(w.nodes, func(n *node) bool { return n.clock.wall != 0 })
 }
 
 // stretch is how long, in true time, d lasts on this clock.

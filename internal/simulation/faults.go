@@ -243,7 +243,6 @@ var inside = []fault{
 	{3, "clocks drift", running, func(_ *World, h *host) { h.node.drift() }},
 	{1, "wall clock jumps", running, func(w *World, h *host) {
 		if !w.options.Outside {
-			w.jumped = true
 			h.node.clock.wall += int64(w.upTo(2*time.Hour) - time.Hour)
 		}
 	}},

@@ -25,7 +25,6 @@ type World struct {
 	quiet  bool // the faults are over, progress is due
 	tries  int  // times to strike so far
 	struck int  // faults so far
-	jumped bool // a wall clock did
 	// violation is the first broken promise, which ends the schedule.
 	violation *Violation
 	Coverage  Coverage

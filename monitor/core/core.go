@@ -205,9 +205,9 @@ func quiet(a engine.Action) bool {
 // What documents tell changes by them only if a machine says so.
 func (c *Core) routine(in Input) bool {
 	return in.Timer != nil || in.Tick != nil || in.Guarded != nil || in.Observed != nil || in.Wrote != nil ||
-		in.Persisted != nil || in.Returned != nil ||
-		in.Group != nil && in.Group.echoes(c.group, c.config.PodName) ||
-		in.Written != nil && in.Written.Outcome == WriteDone && !strings.HasPrefix(in.Written.Key, callKey(""))
+		in.Persisted != nil || in.Returned != nil || in.Endpoint != nil || in.ControlCall != nil ||
+		in.Group != nil && in.Group.echoes(c.group) ||
+		in.Written != nil && !strings.HasPrefix(in.Written.Key, callKey(""))
 }
 
 func (c *Core) engineAction(a engine.Action) {

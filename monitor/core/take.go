@@ -82,7 +82,7 @@ func (c *Core) takeGroup(g Group) {
 	if c.group != nil && c.group.UID != g.UID {
 		c.types, c.typesVersion = nil, c.typesVersion+1 // another group of that name
 	}
-	echo := g.echoes(c.group, c.config.PodName)
+	echo := g.echoes(c.group)
 	c.group, c.succeeding = &g, true
 	c.story.heard(g.Status.Owner)
 	c.documents.seenHost(g.Status.Hosts[c.config.PodName])
@@ -105,10 +105,10 @@ func (c *Core) takeGroup(g Group) {
 }
 
 // echoes tells whether a group differs from the one before by no more than what its owner
-// says of itself, of which nobody makes anything while the owner is the same, and what other
-// hosts than host do, which concerns the succession alone.
-func (g *Group) echoes(before *Group, host string) bool {
-	if before == nil || g.Status.Hosts[host] != before.Status.Hosts[host] {
+// says of itself, of which nobody makes anything while the owner is the same, and what hosts
+// say, which concerns the succession alone.
+func (g *Group) echoes(before *Group) bool {
+	if before == nil {
 		return false
 	}
 	was, is := *before, *g

@@ -235,6 +235,10 @@ func TestAcquireUnknown(t *testing.T) {
 			{100 * ms, all(commit, watched), "guard e2001 4.2s 5.5s; grant e2001 Released from 0s; fact Acquired"},
 			{0, committed, ""},
 		},
+		"it committed, and a person fenced it": {
+			{1000 * ms, all(commit, fenced, unknown), "get"},
+			{10 * ms, got, "fact RaceLost"},
+		},
 		"it did not commit yet": {
 			{1000 * ms, unknown, "get"},
 			{100 * ms, got, "put 2 a e2001"},

@@ -180,6 +180,16 @@ func edit(change func(*leasev1.Lease)) func(*bench) {
 	}
 }
 
+// fenced has a person declare the holder stopped.
+func fenced(x *bench) {
+	r, err := leasev1.Decode(*x.lease)
+	if err != nil {
+		x.t.Fatal(err)
+	}
+	r, _ = leasev1.Fence(r, "someone")
+	x.store(r)
+}
+
 func record(r leasev1.Record) func(*bench) { return func(x *bench) { x.store(r) } }
 
 // commit lets the last write reach the store, without an answer.

@@ -16,7 +16,8 @@ func (m *Machine) judge(rewound bool) {
 	case Acquiring:
 		m.judgeAcquiring()
 	case Adopting:
-		if m.view.readable() && m.mine(m.view.record) && m.tenure.confirm(m.view.record.Seq) {
+		r := m.view.record
+		if m.view.readable() && m.mine(r) && !r.Fenced() && m.tenure.confirm(r.Seq) {
 			m.role = Owner
 		}
 	case Owner, Offlining, SelfStopping:
@@ -27,12 +28,17 @@ func (m *Machine) judge(rewound bool) {
 }
 
 // judgeAcquiring: the record carries a write of ours (won), or something else
-// came (lost). The same version as before decides nothing.
+// came (lost), which a person's word that this host is stopped is too. The same
+// version as before decides nothing.
 func (m *Machine) judgeAcquiring() {
 	t := m.tenure
 	r := m.view.record
-	if !m.view.readable() || !m.mine(r) || !t.confirm(r.Seq) {
-		m.fact(FactRaceLost, "holder is "+r.HolderName)
+	if !m.view.readable() || !m.mine(r) || r.Fenced() || !t.confirm(r.Seq) {
+		why := "holder is " + r.HolderName
+		if r.Fenced() {
+			why = "this host was declared stopped by " + r.FencedBy
+		}
+		m.fact(FactRaceLost, why)
 		m.tenure, m.role = nil, Observer
 		return
 	}

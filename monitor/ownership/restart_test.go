@@ -73,6 +73,12 @@ func TestReadopt(t *testing.T) {
 			{10 * ms, all(record(heldBy(b, 2002)), conflict), "get"},
 			{10 * ms, got, "fact NotReadopted; guard e2001 20ms 20ms; kill; revoke Kill NotOwner"},
 		},
+		"it is stored, and a person declares the host stopped": {
+			{0, all(begin, guardUp("app", 2001, 3*time.Second)), "get"},
+			{0, got, "put 1 a e2001"},
+			{10 * ms, all(commit, fenced, conflict), "get"},
+			{10 * ms, got, "fact NotReadopted; guard e2001 20ms 20ms; kill; revoke Kill NotOwner"},
+		},
 		"too late: the guard has expired": {
 			{0, all(begin, guardUp("app", 2001, time.Second)), "get"},
 			{0, got, "put 1 a e2001"},
