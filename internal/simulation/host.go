@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/cmd/init/machine"
 	"github.com/understudy-dev/understudy/monitor/core"
 )
@@ -30,7 +31,9 @@ type host struct {
 	barred     bool
 	diskFull   time.Duration // until when
 	lives      int           // of the monitor
-	seen       int           // the version of the group that its monitor saw last
+	// The version of the group that the client of its monitor has, and its owner.
+	seen      int
+	seenOwner *v1alpha1.GroupOwnerStatus
 
 	// What is on the pod-local volume: the journal, and which key secrets are of.
 	journal *saved
@@ -61,6 +64,7 @@ func (h *host) post(in core.Input) {
 	if h.monitor != nil {
 		if in.Group != nil {
 			h.seen, _ = strconv.Atoi(in.Group.ResourceVersion)
+			h.seenOwner = in.Group.Status.Owner
 		}
 		h.monitor.post(in)
 	}

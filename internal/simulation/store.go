@@ -188,7 +188,7 @@ func (s *store) write(h *host, w core.Write, base int) core.WriteOutcome {
 		}
 		s.group.check.owner(h, w.Group)
 		s.setStatus(func(g *v1alpha1.ResourceGroupStatus) { g.Owner, g.Types = w.Group.Owner.DeepCopy(), w.Group.Types })
-		h.seen = s.changed // its answer, if that arrives; else a conflict follows
+		h.seen, h.seenOwner = s.changed, s.status.Owner // its answer, if that arrives; else a conflict follows
 	case w.Resource != nil:
 		old := s.resources[w.Resource.Name]
 		if old.Owner.Epoch > w.Resource.Owner.Epoch {
@@ -220,6 +220,9 @@ func (s *store) write(h *host, w core.Write, base int) core.WriteOutcome {
 func (s *store) base(h *host, w core.Write) int {
 	switch {
 	case w.Group != nil:
+		if o := h.seenOwner; o != nil && o.Epoch != w.Group.Owner.Epoch && w.Group.Seen != strconv.Itoa(h.seen) {
+			return -1 // the monitor is being told what it does not know
+		}
 		return h.seen
 	case w.Resource != nil:
 		return s.resources[w.Resource.Name].version

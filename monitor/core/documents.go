@@ -220,6 +220,11 @@ func (c *Core) writeDocuments() {
 		doc.pay(c.now.Boot)
 		w := doc.want
 		w.Key, w.Seq = key, doc.version
+		if w.Group != nil {
+			g := *w.Group
+			g.Seen = c.group.ResourceVersion
+			w.Group = &g
+		}
 		c.emit(Effect{Write: &w})
 	}
 }

@@ -129,7 +129,10 @@ type ResourceDocument struct {
 
 // GroupDocument is what the owner says of the group.
 type GroupDocument struct {
-	UID   string                    `json:"uid"`
+	UID string `json:"uid"`
+	// Seen is the version of the group that this goes by. It may not replace what an owner of
+	// another epoch says in a later one: that would be forgotten.
+	Seen  string                    `json:"seen,omitempty"`
 	Owner v1alpha1.GroupOwnerStatus `json:"owner"`
 	// Types is all of status.types. It may only be stored if it Continues what is.
 	Types      []v1alpha1.GroupTypeStatus `json:"types,omitempty"`

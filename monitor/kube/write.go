@@ -126,7 +126,8 @@ func (c *Client) writeGroup(ctx context.Context, d core.GroupDocument) (core.Wri
 	if string(old.UID) != d.UID || old.Status.Owner != nil && old.Status.Owner.Epoch > d.Owner.Epoch {
 		return core.WriteSuperseded, nil
 	}
-	if !core.Continues(old.Status.Types, d.Types) {
+	unseen := old.Status.Owner != nil && old.Status.Owner.Epoch != d.Owner.Epoch && old.ResourceVersion != d.Seen
+	if unseen || !core.Continues(old.Status.Types, d.Types) {
 		return core.WriteStale, nil // core is being told what it does not know
 	}
 	wanted := old.DeepCopy()
