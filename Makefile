@@ -140,7 +140,7 @@ SCHEDULES ?= 10000
 
 .PHONY: simulate
 simulate: ## Let an adversary try to break the promises, in virtual time; results in dist/simulate.json (SCHEDULES).
-	go run ./hack/simulate --schedules $(SCHEDULES) --json dist/simulate.json
+	go run ./hack/simulate --schedules $(SCHEDULES) --json dist/simulate.json --record dist/simulate-violation
 
 .PHONY: simulate-mutants
 simulate-mutants: ## Break one rule after the other: the simulation must catch each; results in dist/mutants.json.

@@ -122,7 +122,9 @@ func run(ctx context.Context, config Config, end <-chan string) error {
 	l.spawn(func() { l.heart.run(ctx) })
 	l.spawn(func() { l.kube.Run(ctx) })
 	err = l.run(ctx, end)
-	l.flushEvents(ctx)
+	if !l.core.Ownership().Granted { // else nothing renews until the next life does
+		l.flushEvents(ctx)
+	}
 	cancel()
 	l.wait.Wait()
 	return errors.Join(err, l.storeLast())

@@ -31,14 +31,14 @@ func newCgroup(t *testing.T, controller string, limit int) *cgroup {
 	}
 	dir, err := os.MkdirTemp(parent, "init-test-")
 	if err != nil {
-		t.Skip("needs to make a cgroup:", err)
+		skip(t, "needs to make a cgroup: "+err.Error())
 	}
 	g := &cgroup{t: t, dir: dir}
 	t.Cleanup(func() {
 		eventually(t, "the cgroup to be empty", func() bool { return os.Remove(g.dir) == nil })
 	})
 	if err := g.write(file, strconv.Itoa(limit)); err != nil {
-		t.Skipf("needs a cgroup that limits %s: %v", controller, err)
+		skip(t, fmt.Sprintf("needs a cgroup that limits %s: %v", controller, err))
 	}
 	for _, file := range []string{"memory.swappiness", "memory.swap.max"} {
 		if exists(filepath.Join(g.dir, file)) {

@@ -40,7 +40,7 @@ func TestPlainRestarts(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("from the kill to the next child's first line: median %v, largest %v", took[2], took[4])
-	if took[2] > 50*time.Millisecond || took[4] > boundK {
+	if took[4] > boundK {
 		t.Errorf("restarts took %v", took)
 	}
 }

@@ -80,7 +80,7 @@ func command() *cobra.Command {
 	c.Flags().Uint64Var(&f.first, "first", 1, "the seed of the first one")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "run this one alone, and tell its story")
 	c.Flags().StringVar(&f.json, "json", "", "file for the result")
-	c.Flags().StringVar(&f.recording, "record", "", "folder for what each monitor was given and did, with --seed")
+	c.Flags().StringVar(&f.recording, "record", "", "folder for what each monitor was given and did in the story that is told")
 	c.Flags().BoolVar(&f.plain, "no-shrink", false, "do not look for a shorter story of a broken promise")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "print no progress")
 	return c
@@ -131,10 +131,20 @@ func many(ctx context.Context, f flags) error {
 		}
 		story := simulation.Shrink(r.Seed, simulation.Class(r.Seed), r.Violation.Promise, shrinkTime)
 		fmt.Println(story)
-		fmt.Printf("after %d schedules; again: go run ./hack/simulate --seed %d\n", report.Schedules, r.Seed)
+		fmt.Printf("after %d schedules; all of it: go run ./hack/simulate --seed %d\n", report.Schedules, r.Seed)
+		if f.recording != "" {
+			if err := simulation.WriteRecordings(story, f.recording); err != nil {
+				return err
+			}
+			fmt.Printf("what each monitor was given and did in this story: monitor replay %s/*.jsonl\n", f.recording)
+		}
 		return errBroken
 	}
 	table(report)
+	if report.LeastFaults < simulation.LeastFaults {
+		fmt.Printf("a schedule had only %d faults\n", report.LeastFaults)
+		return errBroken
+	}
 	// A few schedules need not reach everything.
 	if missed := report.Missed(); len(missed) > 0 && report.Schedules >= enough {
 		fmt.Printf("too few schedules reached: %v\n", missed)

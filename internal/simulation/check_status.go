@@ -225,8 +225,11 @@ func (k *checker) replanned(m *monitor) {
 }
 
 // told reports whether the statuses are right: called when nothing happens any more.
-// A status that a restored store took back is told again with the next change only.
-func (k *checker) told() bool { return k.rewinds > 0 || k.tells() == "" }
+// A status that a restored store took back is told again with the next change only; one under
+// an epoch that was lost stays until epochs are larger again.
+func (k *checker) told() bool {
+	return k.rewinds > 0 || k.group.world.Coverage.EpochLost > 0 || k.tells() == ""
+}
 
 func (k *checker) tells() string {
 	g := k.group

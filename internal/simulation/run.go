@@ -31,8 +31,8 @@ type Options struct {
 
 func (o Options) spares(n int) bool { return o.Only != nil && !slices.Contains(o.Only, n) }
 
-// leastFaults is what every schedule has.
-const leastFaults = 20
+// LeastFaults is what every schedule has, unless it ends early.
+const LeastFaults = 20
 
 // Default is a schedule within the assumptions.
 func Default() Options { return Options{Drift: A1, Durations: 50} }
@@ -71,7 +71,7 @@ func Run(seed uint64, o Options) Result {
 	w := &World{seed: seed, options: o, rng: random(seed, 0)}
 	w.begin()
 	end := time.Duration(o.Durations) * w.longest()
-	for w.runUntil(end); w.struck < leastFaults && w.violation == nil; w.runUntil(end) {
+	for w.runUntil(end); w.struck < LeastFaults && w.violation == nil; w.runUntil(end) {
 		end += w.longest()
 	}
 	w.calm()

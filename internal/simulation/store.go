@@ -244,7 +244,7 @@ func (s *store) writeCall(h *host, d core.CallDocument) core.WriteOutcome {
 		return core.WriteFailed // the policy refuses it
 	}
 	k := *old
-	if k.Owner == nil {
+	if k.Owner == nil && (d.Finish == nil || d.Finish.Reason != v1alpha1.ReasonNotStarted) {
 		k.Owner, k.Start = &d.Owner, d.Start
 	}
 	if d.Finish != nil {

@@ -27,6 +27,6 @@ func (c *Core) tooLate(k *call) bool {
 // answer nothing was begun, and if it is another host's, that one decides.
 func (c *Core) notStarted(id string, k *call) {
 	k.start, k.until = time.Time{}, time.Time{}
-	c.endCall(id, v1alpha1.ReasonNotStarted, engine.CodeCallTimedOut, "it was not claimed by "+
+	c.endCall(id, v1alpha1.ReasonNotStarted, engine.CodeCallTimedOut, "it was not begun by "+
 		k.seen.StartBy.UTC().Format(time.RFC3339)+", as spec.startingDeadlineSeconds has it, and is not run any more")
 }

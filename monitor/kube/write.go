@@ -180,7 +180,8 @@ func (c *Client) writeCall(ctx context.Context, d core.CallDocument) (core.Write
 		return core.WriteSuperseded, nil
 	}
 	wanted := old.DeepCopy()
-	if owner == nil {
+	notStarted := d.Finish != nil && d.Finish.Reason == v1alpha1.ReasonNotStarted
+	if owner == nil && !notStarted { // which is said of what nobody claimed
 		wanted.Status.Owner = &d.Owner
 		wanted.Status.StartTime = toMicro(&d.Start)
 		if d.Start.IsZero() {
