@@ -319,7 +319,8 @@ func (w *World) trouble() {
 	if w.quiet {
 		return
 	}
-	// Whether one is spared moves none of the others.
+	// Whether one is spared moves none of the others in time, nor what they draw; but whom they
+	// meet depends on what was.
 	n, world := w.tries, w.rng
 	defer func() { w.rng = world }()
 	w.rng = random(w.seed, uint64(n)+1)

@@ -281,7 +281,7 @@ func (c *Core) ownerAction(a ownership.Action) {
 
 func (c *Core) granted(g ownership.Grant) {
 	c.story.granted(c.now, g, c.config, c.group)
-	c.changed = true
+	c.changed, c.wordsBy = true, 0
 	c.toEngine(engine.Event{Granted: c.startFor(g)})
 }
 

@@ -173,7 +173,7 @@ func (doc *document) pay(now int64) {
 func (d documents) lastWords() {
 	for _, doc := range d {
 		if epochOf(doc.want) != 0 {
-			doc.paid, doc.hurry = 0, true
+			doc.paid, doc.hurry, doc.pause, doc.retryAt = 0, true, 0, 0
 		}
 	}
 }

@@ -4,12 +4,15 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
 // What the simulation found, each as the shortest story of it.
@@ -144,5 +147,99 @@ func TestHistoryOfChaptersInAnyOrder(t *testing.T) {
 	if len(h) != 3 || h[0].PodName != "z" || h[1].Epoch != mine.Epoch || h[2].Epoch <= mine.Epoch ||
 		h[0].UntilTime == nil || h[1].UntilTime == nil {
 		t.Errorf("%+v", h)
+	}
+}
+
+// What happened in an epoch while the API server was away is not lost because an earlier word
+// of that epoch was seen.
+func TestChapterOfWhichTheBeginningWasSeen(t *testing.T) {
+	r, a := up(t, "a")
+	r.pass(2 * time.Second)
+	first := r.status.Owner.Epoch
+	a.cut = true
+	a.signalFailure() // restarted at once
+	r.pass(10 * time.Second)
+	a.cut = false
+	r.pass(10 * time.Second)
+	o := r.status.Owner
+	restarted := func(e v1alpha1.TimelineEntry) bool { return e.Kind == "Restart" && e.Epoch == first }
+	if o.Epoch == first || !slices.ContainsFunc(o.Timeline, restarted) || len(o.History) != 2 ||
+		o.History[0].Reason != string(ownership.FactExpired) {
+		t.Errorf("%+v", o)
+	}
+}
+
+// The last word of the owner before comes with a write that was stale: the next one has it.
+func TestLastWordOfTheOwnerBefore(t *testing.T) {
+	r, a := up(t, "a", "b")
+	b := r.host("b")
+	r.pass(2 * time.Second)
+	var first, second *core.Write
+	b.outcome = func(w core.Write) core.WriteOutcome {
+		switch {
+		case w.Group == nil:
+			return ""
+		case first == nil:
+			first = &w
+			o := r.status.Owner.DeepCopy()
+			o.ControlResults = append(o.ControlResults, v1alpha1.ControlResult{Name: "last", Code: "X"})
+			r.status.Owner = o
+			b.seeGroup()
+		}
+		if w.Seq == first.Seq {
+			return core.WriteStale
+		}
+		if second == nil {
+			second = &w
+		}
+		return ""
+	}
+	b.hold["guarded"] = true // nothing else is new
+	a.goes()
+	r.pass(500 * time.Millisecond)
+	if second == nil || len(second.Group.Owner.ControlResults) != 1 {
+		t.Errorf("%+v", second)
+	}
+}
+
+// A claim that could not be stored is not sent again after its time.
+func TestClaimIsNotSentLate(t *testing.T) {
+	r, a := up(t, "a")
+	take := a.fails(func(w core.Write) bool { return w.Call != nil })
+	r.askBy("backup", 4*time.Second)
+	r.pass(4300 * time.Millisecond)
+	take()
+	r.pass(10 * time.Second)
+	if count(a.effects, calls(engine.OpBeginResourceControl)) != 0 {
+		t.Error("it runs")
+	}
+	r.finished("backup", v1alpha1.ReasonNotStarted)
+}
+
+// Also after a self-stop a release waits for what only this host can tell.
+func TestWordsAfterASelfStop(t *testing.T) {
+	r, a := up(t, "a", "b")
+	r.pass(2 * time.Second)
+	take := a.fails(ofGroup)
+	a.raise("one")
+	a.cut = true
+	a.hold["Terminate"] = true
+	for range 60 {
+		if r.pass(100 * time.Millisecond); core.RoleOf(a.core) == ownership.SelfStopping {
+			break
+		}
+	}
+	a.goes()
+	a.cut = false
+	a.hold["Terminate"] = false
+	a.release("Terminate")
+	r.pass(300 * time.Millisecond)
+	if r.host("b").isOnline() {
+		t.Fatal("released with a notification that is not stored")
+	}
+	take()
+	r.pass(5 * time.Second)
+	if !r.host("b").isOnline() || r.stored() == "" {
+		t.Errorf("online elsewhere %v, stored %q", r.host("b").isOnline(), r.stored())
 	}
 }

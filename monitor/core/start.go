@@ -23,6 +23,18 @@ func (c *Core) tooLate(k *call) bool {
 	return k.startBy != 0 && k.startBy <= c.now.Boot && !k.claimed && k.seen.Owner == nil
 }
 
+// lateClaims ends the calls whose claims would be sent anew after their time. One that left in
+// time and is stored counts, whenever that is heard.
+func (c *Core) lateClaims() {
+	for _, id := range sortedKeys(c.calls) {
+		k, doc := c.calls[id], c.documents[callKey(id)]
+		if doc != nil && doc.want.Call.Finish == nil && doc.flying == 0 && doc.done != doc.version && c.tooLate(k) {
+			c.toEngine(engine.Event{Claimed: &engine.Claimed{ID: id}})
+			c.notStarted(id, k)
+		}
+	}
+}
+
 // notStarted ends it. Its claim may be stored after all, and nobody hear of it: without that
 // answer nothing was begun, and if it is another host's, that one decides.
 func (c *Core) notStarted(id string, k *call) {

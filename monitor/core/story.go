@@ -52,7 +52,7 @@ type story struct {
 	Prior *v1alpha1.GroupOwnerStatus `json:"prior,omitempty"`
 	// PriorEnd is why the ownership before this one ended, if nobody said so himself.
 	PriorEnd string `json:"priorEnd,omitempty"`
-	// Unseen are chapters of this host that are over, and newer than Prior.
+	// Unseen are chapters of this host that are over, and not older than Prior.
 	Unseen []chapter `json:"unseen,omitempty"`
 	// Entries of this epoch, oldest first; Open is an interruption that goes on.
 	Entries []v1alpha1.TimelineEntry `json:"entries,omitempty"`
@@ -147,11 +147,19 @@ func kindOf(g ownership.GrantCause) (kind, cause string) {
 }
 
 // heard keeps what the last owner before this epoch left, until our own word stands there.
-func (s *story) heard(o *v1alpha1.GroupOwnerStatus) {
-	if o != nil && o.Epoch < s.Epoch && (s.Prior == nil || o.Epoch >= s.Prior.Epoch) {
-		s.Prior = o.DeepCopy()
-		s.Unseen = slices.DeleteFunc(slices.Clone(s.Unseen), func(c chapter) bool { return c.Mine.Epoch <= o.Epoch })
+func (s *story) heard(o *v1alpha1.GroupOwnerStatus) (news bool) {
+	if o == nil || o.Epoch >= s.Epoch || s.Prior != nil && o.Epoch < s.Prior.Epoch {
+		return false
 	}
+	s.Prior = o.DeepCopy()
+	// One of the same epoch may have been stored before that one's end.
+	s.Unseen = slices.DeleteFunc(slices.Clone(s.Unseen), func(c chapter) bool { return c.Mine.Epoch < o.Epoch })
+	return true
+}
+
+// untold reports whether a chapter of this host tells of an epoch better than Prior does.
+func (s *story) untold(epoch int64) bool {
+	return slices.ContainsFunc(s.Unseen, func(c chapter) bool { return c.Mine.Epoch == epoch })
 }
 
 func (s *story) revoked(now instant.Instant, r ownership.Revoke) {
@@ -290,17 +298,26 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 	if s.Prior != nil {
 		for _, e := range s.Prior.Timeline {
 			// An interruption that did not end under its owner is ours to tell.
-			if e.OnlineTime != nil {
+			if e.OnlineTime != nil && !s.untold(e.Epoch) {
 				o.Timeline = append(o.Timeline, e)
 			}
 		}
-		o.History = append(o.History, s.Prior.History...)
+		for _, e := range s.Prior.History {
+			if !s.untold(e.Epoch) {
+				o.History = append(o.History, e)
+			}
+		}
 		o.ControlResults = append(o.ControlResults, s.Prior.ControlResults...)
 	}
 	for _, c := range s.Unseen {
 		o.History = append(o.History, c.Mine)
 		o.Timeline = append(o.Timeline, c.Entries...)
-		o.ControlResults = append(o.ControlResults, c.Results...)
+		for _, k := range c.Results {
+			there := func(r v1alpha1.ControlResult) bool { return r.Name == k.Name && r.Time.Equal(&k.Time) }
+			if !slices.ContainsFunc(o.ControlResults, there) {
+				o.ControlResults = append(o.ControlResults, k)
+			}
+		}
 	}
 	closeAll(o.History, s.Mine.SinceTime, s.PriorEnd)
 	o.ControlResults = lastResults(append(o.ControlResults, s.Results...))

@@ -84,7 +84,10 @@ func (c *Core) takeGroup(g Group) {
 	}
 	echo := g.echoes(c.group)
 	c.group, c.succeeding = &g, true
-	c.story.heard(g.Status.Owner)
+	if c.story.heard(g.Status.Owner) {
+		echo = false
+		c.emit(Effect{Journal: &Journal{}}) // it may be nowhere else when we have spoken
+	}
 	c.documents.seenHost(g.Status.Hosts[c.config.PodName])
 	if echo {
 		return
@@ -105,8 +108,8 @@ func (c *Core) takeGroup(g Group) {
 }
 
 // echoes tells whether a group differs from the one before by no more than what its owner
-// says of itself, of which nobody makes anything while the owner is the same, and what hosts
-// say, which concerns the succession alone.
+// says of itself, of which nobody makes anything while the owner is the same but who follows
+// it (see story.heard), and what hosts say, which concerns the succession alone.
 func (g *Group) echoes(before *Group) bool {
 	if before == nil {
 		return false

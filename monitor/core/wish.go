@@ -26,6 +26,7 @@ func (c *Core) settle() bool {
 		c.extendCalls()
 		c.seeLocks()
 	}
+	c.lateClaims()
 	c.moves()
 	c.callOutcomes()
 	c.leave()
@@ -41,8 +42,8 @@ func (c *Core) settle() bool {
 		c.wish = &w
 		c.toOwner(ownership.Event{Wish: &w})
 	}
-	if c.proven && !c.anyUnsure() && !c.holdsBack() {
-		c.proven, c.wordsBy = false, 0
+	if c.proven && !c.anyUnsure() {
+		c.proven = false
 		c.toOwner(ownership.Event{Stopped: &ownership.Stopped{Revoke: c.revoke, Proven: true}})
 	}
 	left := c.unstopped()
@@ -57,7 +58,7 @@ func (c *Core) settle() bool {
 }
 
 func (c *Core) wishNow() ownership.Wish {
-	w := ownership.Wish{Unfit: c.unfit(), FailoverThreshold: -1}
+	w := ownership.Wish{Unfit: c.unfit(), FailoverThreshold: -1, Hold: c.holdsBack()}
 	if c.plan == nil {
 		return w
 	}
@@ -80,7 +81,8 @@ func (c *Core) wishNow() ownership.Wish {
 	}
 	// A hand-over that has begun is finished: stopped resources need nothing any
 	// more, which must not bring them online here again.
-	if c.owner.Snapshot().Role == ownership.Offlining && c.release != nil {
+	s := c.owner.Snapshot()
+	if c.release != nil && (s.Role == ownership.Offlining || s.Role == ownership.Owner && !s.Granted && c.wish.Hold) {
 		w.Release = c.release
 	}
 	c.release = w.Release

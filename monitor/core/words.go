@@ -14,10 +14,20 @@ import (
 // refuses shall not cost more.
 const wordsPatience = 2 * time.Second
 
-// holdsBack keeps a proven stop to itself while what only this host can say is not stored: once
-// another owner speaks, it never will be. Where the time of the pod is short the group comes first.
+// holdsBack has a release wait while what only this host can say is not stored: once another
+// owner speaks, it never will be. The time for that counts from the proof of the stop. Where
+// the time of the pod is short the group comes first.
 func (c *Core) holdsBack() bool {
-	return c.owner.Snapshot().Role == ownership.Offlining && !c.rushed && c.waitWords(c.unheard())
+	s := c.owner.Snapshot()
+	switch {
+	case c.rushed:
+		return false
+	case s.Role == ownership.Owner && !s.Granted:
+		return c.waitWords(c.unheard())
+	case s.Role == ownership.Offlining || s.Role == ownership.SelfStopping:
+		return c.unheard()
+	}
+	return false
 }
 
 // unheard: a notification that was taken, or what became of a control call.

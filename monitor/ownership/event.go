@@ -112,6 +112,8 @@ type Wish struct {
 	// out or a Wish without it comes, and is refused (Fact NotReleased) for as
 	// long as the rules forbid it. nil: none.
 	Release *Release `json:"release,omitempty"`
+	// Hold has a release wait, with the lease kept, for what only this host can tell.
+	Hold bool `json:"hold,omitempty"`
 	// FailoverThreshold is how many failovers are allowed within FailoverPeriod;
 	// a negative one means any number.
 	FailoverThreshold int           `json:"failoverThreshold"`

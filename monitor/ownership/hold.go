@@ -18,13 +18,18 @@ func (m *Machine) driveOwner() {
 		m.selfStop()
 		return
 	}
-	if h := m.wantRelease(); h != nil {
-		if m.clean {
-			m.release(h)
-		} else {
-			m.order(Revoke{Mode: Ordered, Reason: RevokeRelease, Cause: h.cause, To: h.to})
-			m.role = Offlining
-		}
+	switch h := m.wantRelease(); {
+	case h == nil:
+	case !m.clean:
+		m.order(Revoke{Mode: Ordered, Reason: RevokeRelease, Cause: h.cause, To: h.to})
+		m.role = Offlining
+		return
+	case m.wish != nil && m.wish.Hold:
+		m.followGuard()
+		m.renew()
+		return
+	default:
+		m.release(h)
 		return
 	}
 	if !t.granted && !m.past(t.from, t.timing.N) {
@@ -109,10 +114,9 @@ func (m *Machine) followGuard() {
 		return
 	}
 	start := m.now.Boot - int64(m.elapsed())
-	g := Guard{Epoch: t.epoch, G1: start + int64(t.timing.G1), G2: start + int64(t.timing.G2)}
-	if g.G2 == m.disarmed {
-		g.G2-- // what init still answers to the one taken away is no answer to this one
-	}
+	// A nanosecond less after each that was taken away: what init still answers to one of
+	// those is no answer to this one.
+	g := Guard{Epoch: t.epoch, G1: start + int64(t.timing.G1), G2: start + int64(t.timing.G2) - m.disarms}
 	if g.Epoch != m.guard.Epoch || m.guard.G2 == 0 || g.G2 > m.guard.G2 || g.G2 < m.guard.G2-int64(time.Millisecond) {
 		m.setGuard(g)
 	}

@@ -35,7 +35,7 @@ func (m *Machine) judgeAcquiring() {
 	r := m.view.record
 	if !m.view.readable() || !m.mine(r) || r.Fenced() || !t.confirm(r.Seq) {
 		why := "holder is " + r.HolderName
-		if r.Fenced() {
+		if m.view.readable() && m.mine(r) && r.Fenced() {
 			why = "this host was declared stopped by " + r.FencedBy
 		}
 		m.fact(FactRaceLost, why)

@@ -40,7 +40,7 @@ type Machine struct {
 	revoked    RevokeMode
 	stopFailed bool
 	guard      Guard // the last one ordered
-	disarmed   int64 // G2 of the one that was taken away last
+	disarms    int64 // how many were taken away
 
 	nextID      int64 // of Get, Persist, Revoke and AskTick
 	nextSeq     int64 // of writes: unique within the incarnation

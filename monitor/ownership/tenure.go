@@ -157,7 +157,7 @@ func (m *Machine) disarm() {
 		m.guards[c] = up
 	}
 	if armed {
-		m.disarmed = m.guard.G2
+		m.disarms++
 		m.setGuard(g)
 	}
 }

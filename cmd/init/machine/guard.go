@@ -213,6 +213,7 @@ func (g *Guard) setGuard(now int64, m guardv1.Message) {
 		// None was acknowledged since the container was proven empty, so that nothing is
 		// online. It ran out on its way, most often while init was killing: one kill each
 		// would keep init from ever catching up.
+		g.log("ignored a guard of epoch %d that had run out already: nothing is guarded here", m.Epoch)
 		return
 	default:
 		g.g1, g.g2 = m.G1, m.G2
