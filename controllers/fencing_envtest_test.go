@@ -269,6 +269,7 @@ func TestFencingByAnotherAgent(t *testing.T) {
 	create(g, t, newAgent(w.ns), better)
 	job := w.job(g, t)
 	w.policy(g, t, fenceBy("better"))
+	w.calledOff(g, t, job)
 	g.Eventually(func(g Gomega) { g.Expect(w.job(g, t).UID).NotTo(Equal(job.UID)) }, 2*soon, "100ms").Should(Succeed())
 	again := w.job(g, t)
 	g.Expect(again.Spec.Template.Spec.Containers[0].Image).To(Equal("example.test/agent:2"))
@@ -330,12 +331,26 @@ func TestFencingIsCalledOff(t *testing.T) {
 			create(g, t, newAgent(w.ns))
 			w.policy(g, t, fenceBy("power-off"))
 			w.fencing(g, t, understudyv1alpha1.ReasonFencingStarted, "db-0")
+			job := w.job(g, t)
 			over(g, t, w)
 			w.noFencing(g, t)
-			gone(g, t, w.job0())
+			w.calledOff(g, t, job)
 			g.Consistently(func(g Gomega) { g.Expect(w.jobs(g, t)).To(BeEmpty()) }, "1s", "50ms").Should(Succeed())
 		})
 	}
+}
+
+// calledOff waits until the Job is deleted as one whose pods may still run, and plays the
+// garbage collector, which lets it go when they are gone.
+func (w *stuckOwner) calledOff(g Gomega, t *testing.T, job *batchv1.Job) {
+	t.Helper()
+	g.Eventually(func(g Gomega) {
+		now := get(g, t, w.ns, job.Name, &batchv1.Job{})
+		g.Expect(now.UID).To(Equal(job.UID))
+		g.Expect(now.DeletionTimestamp).NotTo(BeNil())
+		g.Expect(now.Finalizers).To(ConsistOf(metav1.FinalizerDeleteDependents))
+	}, 2*soon, "50ms").Should(Succeed())
+	g.Expect(c.Patch(t.Context(), job.DeepCopy(), merge(`{"metadata":{"finalizers":null}}`))).To(Succeed())
 }
 
 func (w *stuckOwner) job0() *batchv1.Job {
@@ -387,6 +402,7 @@ func TestFencingOfADeletedGroup(t *testing.T) {
 	}, 2*soon, "200ms").Should(Succeed())
 	end(g, t, job, batchv1.JobComplete)
 	removePod(g, t, w.ns, "db-1") // that of the owner needs no kubelet: its host is ended
+	w.calledOff(g, t, job)
 	g.Eventually(func(g Gomega) {
 		g.Expect(apierrors.IsNotFound(c.Get(t.Context(), client.ObjectKey{Namespace: w.ns, Name: "db"},
 			&understudyv1alpha1.ResourceGroup{}))).To(BeTrue())

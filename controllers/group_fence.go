@@ -95,7 +95,9 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 		}
 		return r.startFencing(ctx, s, *failed)
 	case step.job == nil:
-		return nil
+		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(
+			"An agent is to end %s once the Job %s of before, which is being deleted, is gone with its pods",
+			victim(*failed), failed.JobName()))
 	case step.end == batchv1.JobComplete:
 		return r.fenceRecord(ctx, s, *failed, step.job)
 	case step.end == batchv1.JobFailed:

@@ -22,8 +22,8 @@ import (
 const fencingTurn = 10 * time.Minute
 
 // othersEnded are the nodes that agents end right now, of whatever group, but the given one:
-// to end a node twice costs no more. The API server is asked, so that nothing has to be
-// remembered.
+// to end a node twice costs no more. A Job that is called off counts until its pods are gone.
+// The API server is asked, so that nothing has to be remembered.
 func (r *groupReconciler) othersEnded(ctx context.Context, node string) ([]string, error) {
 	var jobs batchv1.JobList
 	ours := client.MatchingLabels{understudyv1alpha1.LabelManagedBy: understudyv1alpha1.ManagedBy}

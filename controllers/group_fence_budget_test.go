@@ -43,6 +43,13 @@ func TestFencingInTurn(t *testing.T) {
 		"another has been": {func(_ *fenceServer, j *batchv1.Job) {
 			j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}
 		}, 1, true},
+		"another is called off, and its pods run": {func(_ *fenceServer, j *batchv1.Job) {
+			j.DeletionTimestamp = &j.CreationTimestamp
+		}, 1, false},
+		"another has been, and is being deleted": {func(_ *fenceServer, j *batchv1.Job) {
+			j.DeletionTimestamp = &j.CreationTimestamp
+			j.Status.Conditions = []batchv1.JobCondition{{Type: batchv1.JobFailed, Status: corev1.ConditionTrue}}
+		}, 1, true},
 		"it is the same node":  {func(s *fenceServer, _ *batchv1.Job) { s.pods[1].Spec.NodeName = "nine" }, 1, true},
 		"its agent never ends": {func(s *fenceServer, _ *batchv1.Job) { s.now = s.now.Add(time.Second) }, 1, true},
 		"it is a Job like any": {func(_ *fenceServer, j *batchv1.Job) {
@@ -111,5 +118,31 @@ func TestFencingCountsOneByOne(t *testing.T) {
 	}
 	if !slices.Equal(watch.at, []string{"counts", "creates"}) {
 		t.Errorf("it %v", watch.at)
+	}
+}
+
+// A Job that is called off keeps its node among those that are being ended until its pods are
+// gone: no other begins before, of whatever group, and the next one of its own has its name.
+func TestFencingCalledOffStillCounts(t *testing.T) {
+	server := newFenceServer(t)
+	server.fence(t)
+	server.group.Spec.StopFailure.CronJobName, server.agent.Name = "better", "better"
+	for range 2 {
+		r, _ := server.fence(t)
+		n, err := r.othersEnded(t.Context(), "two")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := server.fencing()
+		if len(n) != 1 || len(server.jobs) != 1 || c.Reason != understudyv1alpha1.ReasonFencingPending ||
+			!strings.Contains(c.Message, "db-fence-7") {
+			t.Fatalf("%v are being ended, %d Jobs, %+v", n, len(server.jobs), c)
+		}
+	}
+	server.collect()
+	server.fence(t)
+	if c := server.fencing(); len(server.jobs) != 1 || c.Reason != understudyv1alpha1.ReasonFencingStarted ||
+		!server.jobs[0].DeletionTimestamp.IsZero() {
+		t.Errorf("when it is gone: %d Jobs, %+v", len(server.jobs), c)
 	}
 }

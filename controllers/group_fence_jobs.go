@@ -120,11 +120,12 @@ func (r *groupReconciler) dropFencing(
 	return err
 }
 
-// deleteJob deletes a Job with its pods, which the API server would leave.
+// deleteJob deletes a Job, which stays until its pods are gone: as long as an agent may
+// still be at work, its node counts among those that are being ended.
 func (r *groupReconciler) deleteJob(ctx context.Context, job *batchv1.Job) error {
 	uid := job.UID
 	err := r.Delete(ctx, job, client.Preconditions{UID: &uid},
-		client.PropagationPolicy(metav1.DeletePropagationBackground))
+		client.PropagationPolicy(metav1.DeletePropagationForeground))
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("deleting the Job %s: %w", job.Name, err)
 	}

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
@@ -50,6 +51,7 @@ func newFenceServer(t *testing.T) *fenceServer {
 		group: g, lease: &coordinationv1.Lease{}, pods: pods, now: stopFailedAt.Add(time.Hour),
 		agent: &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: g.Namespace, Name: g.Spec.StopFailure.CronJobName}},
 	}
+	f.agent.Spec.JobTemplate.Spec.Template.Spec.Containers = []corev1.Container{{Name: "off"}}
 	intoLease(leasev1.Encode(*record, leasev1.Lease{}), f.lease)
 	f.record(t)
 	return f
@@ -149,11 +151,23 @@ func (f *fenceServer) Create(_ context.Context, o client.Object, _ ...client.Cre
 	return nil
 }
 
-func (f *fenceServer) Delete(_ context.Context, o client.Object, _ ...client.DeleteOption) error {
-	if i := f.find(o); i >= 0 {
+// Delete keeps what is deleted in the foreground until its pods are gone: see collect.
+func (f *fenceServer) Delete(_ context.Context, o client.Object, opts ...client.DeleteOption) error {
+	asked := (&client.DeleteOptions{}).ApplyOptions(opts)
+	i := f.find(o)
+	switch {
+	case i < 0:
+	case ptr.Deref(asked.PropagationPolicy, metav1.DeletePropagationBackground) == metav1.DeletePropagationForeground:
+		f.jobs[i].DeletionTimestamp = ptr.To(metav1.NewTime(f.now))
+	default:
 		f.jobs = slices.Delete(f.jobs, i, i+1)
 	}
 	return nil
+}
+
+// collect plays the garbage collector, and the kubelet that ends the pods.
+func (f *fenceServer) collect() {
+	f.jobs = slices.DeleteFunc(f.jobs, func(j batchv1.Job) bool { return !j.DeletionTimestamp.IsZero() })
 }
 
 func (f *fenceServer) Update(_ context.Context, o client.Object, _ ...client.UpdateOption) error {

@@ -266,7 +266,7 @@ const (
 	// False, what it waits for, or how that ended; absent if there is nothing to end, or
 	// the stop was proven after all.
 	ConditionFencing = "Fencing"
-	// ReasonFencingPending says that it is not time yet, and when it is.
+	// ReasonFencingPending says that the agent does not run yet, and what it waits for.
 	ReasonFencingPending = "FencingPending"
 	// ReasonFencingStarted says that the Job was created.
 	ReasonFencingStarted = "FencingStarted"
