@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -86,6 +85,10 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 	case failed == nil, step.job == nil && failed.Node == "":
 		return r.tellFencingOver(ctx, s, jobs)
 	case step.start:
+		agent, err := r.fencingAgent(ctx, s, *failed)
+		if agent == nil {
+			return err
+		}
 		due := fencingDue(s.group, *failed)
 		if wait := due.Sub(r.now()); wait > 0 {
 			s.again(wait)
@@ -93,7 +96,7 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 				"An agent is to end %s at %s, unless the stop is proven before (epoch %d)",
 				victim(*failed), due.UTC().Format(time.RFC3339), failed.Epoch))
 		}
-		return r.startFencing(ctx, s, *failed)
+		return r.startFencing(ctx, s, *failed, agent)
 	case step.job == nil:
 		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(
 			"An agent is to end %s once the Job %s of before, which is being deleted, is gone with its pods",
@@ -138,61 +141,68 @@ func (r *groupReconciler) confirmFailed(ctx context.Context, s *groupScope) (liv
 	return live, nil
 }
 
+// fencingAgent is the CronJob that the group names. There is none without a word to people,
+// before any wait: one that is missing or useless they should mend meanwhile.
+func (r *groupReconciler) fencingAgent(
+	ctx context.Context, s *groupScope, failed builders.FencingInput,
+) (*batchv1.CronJob, error) {
+	agent := &batchv1.CronJob{}
+	key := types.NamespacedName{Namespace: failed.Namespace, Name: failed.Agent}
+	switch err := r.live.Get(ctx, key, agent); {
+	case apierrors.IsNotFound(err):
+		s.again(refusedRetry) // nothing tells when it comes
+		return nil, r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentMissing, fmt.Sprintf(
+			"The host %s is to be ended by the CronJob %s, which does not exist: create it, or correct "+
+				"spec.stopFailure.cronJobName", failed.HostName, failed.Agent))
+	case err != nil:
+		return nil, fmt.Errorf("reading the CronJob %s: %w", failed.Agent, err)
+	}
+	if err := builders.CheckAgent(agent); err != nil {
+		return nil, r.tellRefused(ctx, s, failed, err)
+	}
+	return agent, nil
+}
+
 // startFencing runs the agent, when it is its turn.
-func (r *groupReconciler) startFencing(ctx context.Context, s *groupScope, failed builders.FencingInput) error {
+func (r *groupReconciler) startFencing(
+	ctx context.Context, s *groupScope, failed builders.FencingInput, agent *batchv1.CronJob,
+) error {
 	r.fencing.Lock()
 	defer r.fencing.Unlock()
 	others, err := r.othersEnded(ctx, failed.Node)
 	if err != nil {
 		return err
 	}
-	if len(others) >= r.options.MaxFencingNodes {
+	if others >= r.options.MaxFencingNodes {
 		s.again(refusedRetry)
 		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(
-			"An agent is to end %s when it is its turn: other nodes are being ended (%s), as many at once as "+
-				"--max-fencing-nodes of the manager allows", victim(failed), strings.Join(others, ", ")))
+			"An agent is to end %s when it is its turn: other nodes are being ended (%d, and --max-fencing-nodes of the "+
+				"manager is %d)", victim(failed), others, r.options.MaxFencingNodes))
 	}
 	if live, err := r.confirmFailed(ctx, s); err != nil || live.mark != failed.Mark() {
 		s.again(conflictDelay)
 		return err
 	}
-	agent := &batchv1.CronJob{}
-	key := types.NamespacedName{Namespace: s.group.Namespace, Name: s.group.Spec.StopFailure.CronJobName}
-	switch err := r.live.Get(ctx, key, agent); {
-	case apierrors.IsNotFound(err):
-		s.again(refusedRetry) // nothing tells when it comes
-		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentMissing, fmt.Sprintf(
-			"The host %s is to be ended by the CronJob %s, which does not exist: create it, or correct "+
-				"spec.stopFailure.cronJobName", failed.HostName, key.Name))
-	case err != nil:
-		return fmt.Errorf("reading the CronJob %s: %w", key.Name, err)
-	}
 	job := builders.FencingJob(failed, agent)
-	err = builders.CheckAgent(agent)
-	if err == nil {
-		err = r.Create(ctx, job, client.FieldOwner(fieldManager))
-		switch {
-		case err == nil:
-			return r.tellStarted(ctx, s, failed, job)
-		case apierrors.IsAlreadyExists(err):
-			there := &batchv1.Job{}
-			if err := r.live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
-				s.again(conflictDelay)
-				return client.IgnoreNotFound(err)
-			}
-			if isFencingJob(s.group, there) {
-				s.again(refusedRetry) // the cache does not know it yet, and tells when it does
-				return nil
-			}
-			err = fmt.Errorf("the Job %q exists and is not Understudy's: delete it", job.Name)
-		case !refused(err):
-			return fmt.Errorf("creating the Job %s: %w", job.Name, err)
+	err = r.Create(ctx, job, client.FieldOwner(fieldManager))
+	switch {
+	case err == nil:
+		return r.tellStarted(ctx, s, failed, job)
+	case apierrors.IsAlreadyExists(err):
+		there := &batchv1.Job{}
+		if err := r.live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
+			s.again(conflictDelay)
+			return client.IgnoreNotFound(err)
 		}
+		if isFencingJob(s.group, there) {
+			s.again(refusedRetry) // the cache does not know it yet, and tells when it does
+			return nil
+		}
+		err = fmt.Errorf("the Job %q exists and is not Understudy's: delete it", job.Name)
+	case !refused(err):
+		return fmt.Errorf("creating the Job %s: %w", job.Name, err)
 	}
-	s.again(refusedRetry)
-	return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentRefused, fmt.Sprintf(
-		"The host %s is to be ended by a Job of the CronJob %s, which cannot be created: %s",
-		failed.HostName, key.Name, err))
+	return r.tellRefused(ctx, s, failed, err)
 }
 
 // fenceRecord writes that the host is stopped, over the very version that says who it is.

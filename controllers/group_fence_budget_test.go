@@ -74,7 +74,7 @@ func TestFencingInTurn(t *testing.T) {
 			case test.starts && (len(server.jobs) != 1 || c.Reason != understudyv1alpha1.ReasonFencingStarted):
 				t.Errorf("%d Jobs, %+v, want that it began", len(server.jobs), c)
 			case !test.starts && (len(server.jobs) != 0 || c.Reason != understudyv1alpha1.ReasonFencingPending ||
-				!strings.Contains(c.Message, "(nine)") || s.requeue != refusedRetry):
+				!strings.Contains(c.Message, "(1, and") || strings.Contains(c.Message, "nine") || s.requeue != refusedRetry):
 				t.Errorf("%d Jobs, another look after %s, %+v, want that it waits", len(server.jobs), s.requeue, c)
 			}
 		})
@@ -113,7 +113,8 @@ func TestFencingCountsOneByOne(t *testing.T) {
 	r, s := server.scope()
 	watch := &oneAtATime{fenceServer: server, t: t, by: r}
 	r.Client, r.live = watch, watch
-	if err := r.startFencing(t.Context(), s, *failedStop(server.group, server.record(t), server.pods)); err != nil {
+	failed := failedStop(server.group, server.record(t), server.pods)
+	if err := r.startFencing(t.Context(), s, *failed, server.agent); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(watch.at, []string{"counts", "creates"}) {
@@ -134,9 +135,9 @@ func TestFencingCalledOffStillCounts(t *testing.T) {
 			t.Fatal(err)
 		}
 		c := server.fencing()
-		if len(n) != 1 || len(server.jobs) != 1 || c.Reason != understudyv1alpha1.ReasonFencingPending ||
+		if n != 1 || len(server.jobs) != 1 || c.Reason != understudyv1alpha1.ReasonFencingPending ||
 			!strings.Contains(c.Message, "db-fence-7") {
-			t.Fatalf("%v are being ended, %d Jobs, %+v", n, len(server.jobs), c)
+			t.Fatalf("%d are being ended, %d Jobs, %+v", n, len(server.jobs), c)
 		}
 	}
 	server.collect()

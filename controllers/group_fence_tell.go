@@ -32,6 +32,16 @@ func (r *groupReconciler) tellStarted(
 		"The Job %s is ending %s because its stop is not proven (epoch %d)", job.Name, victim(failed), failed.Epoch))
 }
 
+// tellRefused says why no Job can be made of the agent, and has that looked at again.
+func (r *groupReconciler) tellRefused(
+	ctx context.Context, s *groupScope, failed builders.FencingInput, why error,
+) error {
+	s.again(refusedRetry)
+	return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonAgentRefused, fmt.Sprintf(
+		"The host %s is to be ended by a Job of the CronJob %s, which cannot be created: %s",
+		failed.HostName, failed.Agent, why))
+}
+
 // fencedBy is the author of a fence, as the record names it.
 func fencedBy(job *batchv1.Job) string { return "Job " + job.Namespace + "/" + job.Name }
 

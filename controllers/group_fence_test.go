@@ -246,7 +246,7 @@ func TestFencingWaitsForTheCache(t *testing.T) {
 	failed := failedStop(server.group, server.record(t), server.pods)
 	server.jobs = []batchv1.Job{*builders.FencingJob(*failed, server.agent)}
 	r, s := server.scope()
-	if err := r.startFencing(t.Context(), s, *failed); err != nil {
+	if err := r.startFencing(t.Context(), s, *failed, server.agent); err != nil {
 		t.Fatal(err)
 	}
 	if s.requeue != refusedRetry {
@@ -285,6 +285,32 @@ func TestFencingAfter(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A wrong agent is told at once, whatever else the fencing waits for.
+func TestFencingLooksAtTheAgentFirst(t *testing.T) {
+	for agent, want := range map[string]string{
+		"missing": understudyv1alpha1.ReasonAgentMissing, "useless": understudyv1alpha1.ReasonAgentRefused,
+	} {
+		for wait, until := range map[string]func(*fenceServer){
+			"its turn": func(s *fenceServer) { s.elsewhere = []batchv1.Job{*elsewhere(s)} },
+			"its time": func(s *fenceServer) {
+				s.group.Spec.StopFailure.AfterSeconds, s.now = ptr.To[int32](3600), stopFailedAt
+			},
+		} {
+			t.Run(agent+", before "+wait, func(t *testing.T) {
+				server := newFenceServer(t)
+				until(server)
+				if server.agent.Spec.JobTemplate.Spec.Suspend = ptr.To(true); agent == "missing" {
+					server.agent = nil
+				}
+				_, s := server.fence(t)
+				if c := server.fencing(); c == nil || c.Reason != want || len(server.jobs) != 0 || s.requeue != refusedRetry {
+					t.Errorf("%d Jobs, another look after %s, %+v, want %s", len(server.jobs), s.requeue, c, want)
+				}
+			})
+		}
 	}
 }
 
