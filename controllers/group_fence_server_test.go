@@ -37,6 +37,8 @@ type fenceServer struct {
 	// pods are the group's, which the manager has in its cache.
 	pods []corev1.Pod
 	now  time.Time
+	// stops is what the manager remembers.
+	stops *stopWatch
 	// cache is what the manager reads if it does not ask the server itself; nil: it is
 	// as new as the server.
 	cache *fenceServer
@@ -48,9 +50,10 @@ func newFenceServer(t *testing.T) *fenceServer {
 	record.UID, record.ResourceVersion, record.Protocol = "lease", "1", leasev1.Protocol
 	record.Inc, record.Seq, record.Duration, record.Members = "inc", 1, leasev1.DefaultD, leasev1.Members{leasev1.AnyMember}
 	f := &fenceServer{
-		group: g, lease: &coordinationv1.Lease{}, pods: pods, now: stopFailedAt.Add(time.Hour),
+		group: g, lease: &coordinationv1.Lease{}, pods: pods, now: stopFailedAt, stops: newStopWatch(),
 		agent: &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: g.Namespace, Name: g.Spec.StopFailure.CronJobName}},
 	}
+	g.Spec.StopFailure.AfterSeconds = ptr.To[int32](0)
 	f.agent.Spec.JobTemplate.Spec.Template.Spec.Containers = []corev1.Container{{Name: "off"}}
 	intoLease(leasev1.Encode(*record, leasev1.Lease{}), f.lease)
 	f.record(t)
@@ -81,7 +84,7 @@ func (f *fenceServer) scope() (*groupReconciler, *groupScope) {
 			Client: &cachedClient{Client: f, reads: f.reads()}, live: f, events: events.NewFakeRecorder(20),
 			options: Options{MaxFencingNodes: DefaultMaxFencingNodes},
 		},
-		now: func() time.Time { return f.now },
+		stops: f.stops, now: func() time.Time { return f.now },
 	}
 	return r, &groupScope{group: f.reads().group.DeepCopy(), pods: f.reads().pods}
 }

@@ -229,7 +229,7 @@ func TestFencingKeepsNoDeletion(t *testing.T) {
 	server := &noJobs{group: g, err: errors.New("down")}
 	r := &groupReconciler{
 		base: base{Client: server, live: server}, now: time.Now,
-		leases: newLeaseWatch(), rollouts: newSlots(1, func(types.NamespacedName) {}),
+		leases: newLeaseWatch(), stops: newStopWatch(), rollouts: newSlots(1, func(types.NamespacedName) {}),
 	}
 	_, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(g)})
 	if !errors.Is(err, server.err) {
@@ -254,38 +254,111 @@ func TestFencingWaitsForTheCache(t *testing.T) {
 	}
 }
 
-// A node is ended for a stop that has failed for a while, and a kill may work meanwhile.
+// A node is ended for a stop that has failed for a while, and a kill may work meanwhile. The
+// manager counts by its own clock: when the owner says that it failed is no matter.
 func TestFencingAfter(t *testing.T) {
 	for what, test := range map[string]struct {
 		after *int32
 		wait  time.Duration
+		ahead time.Duration
 	}{
-		"default": {nil, 10 * time.Second},
-		"at once": {ptr.To[int32](0), 0},
-		"longer":  {ptr.To[int32](90), 90 * time.Second},
+		"default":                        {nil, 10 * time.Second, 0},
+		"at once":                        {ptr.To[int32](0), 0, 0},
+		"longer":                         {ptr.To[int32](90), 90 * time.Second, 0},
+		"the clock of the owner ahead":   {nil, 10 * time.Second, time.Hour},
+		"the clock of the owner behind":  {nil, 10 * time.Second, -time.Hour},
+		"at once, whatever the clock is": {ptr.To[int32](0), 0, time.Hour},
 	} {
 		t.Run(what, func(t *testing.T) {
 			server := newFenceServer(t)
 			server.group.Spec.StopFailure.AfterSeconds = test.after
-			for _, early := range []time.Duration{test.wait, time.Second, 0} {
-				early = min(early, test.wait)
-				server.now = stopFailedAt.Add(test.wait - early)
+			seen := stopFailedAt.Add(-test.ahead)
+			for _, waited := range []time.Duration{0, test.wait - time.Second, test.wait} {
+				waited = max(waited, 0)
+				server.now = seen.Add(waited)
 				_, s := server.fence(t)
-				c := server.fencing()
-				if early == 0 {
+				if c := server.fencing(); waited == test.wait {
 					if len(server.jobs) != 1 || c == nil || c.Reason != understudyv1alpha1.ReasonFencingStarted {
 						t.Errorf("when it is time: %d Jobs, %+v", len(server.jobs), c)
 					}
-					continue
-				}
-				due := stopFailedAt.Add(test.wait).UTC().Format(time.RFC3339)
-				if len(server.jobs) != 0 || s.requeue != early || c == nil || c.Status != metav1.ConditionFalse ||
+				} else if due := seen.Add(test.wait).UTC().Format(time.RFC3339); len(server.jobs) != 0 ||
+					s.requeue != test.wait-waited || c == nil || c.Status != metav1.ConditionFalse ||
 					c.Reason != understudyv1alpha1.ReasonFencingPending || !strings.Contains(c.Message, due) {
-					t.Errorf("%s early: %d Jobs, another look after %s, %+v", early, len(server.jobs), s.requeue, c)
+					t.Errorf("after %s: %d Jobs, another look after %s, %+v", waited, len(server.jobs), s.requeue, c)
 				}
 			}
 		})
 	}
+}
+
+// The wait is for one stop, of which a manager knows what it has seen itself.
+func TestFencingCountsAnew(t *testing.T) {
+	for what, test := range map[string]struct {
+		change func(*fenceServer)
+		anew   bool
+	}{
+		"nothing happened": {func(*fenceServer) {}, false},
+		"another agent is due": {func(s *fenceServer) {
+			s.group.Spec.StopFailure.CronJobName, s.agent.Name = "better", "better"
+		}, false},
+		"another manager": {func(s *fenceServer) { s.stops = newStopWatch() }, true},
+		"it failed again": {func(s *fenceServer) {
+			s.group.Status.Conditions[0].LastTransitionTime = metav1.NewTime(stopFailedAt.Add(time.Second))
+		}, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			server := newFenceServer(t)
+			server.group.Spec.StopFailure.AfterSeconds = nil
+			server.fence(t)
+			test.change(server)
+			server.now = server.now.Add(defaultFenceAfter * time.Second)
+			server.fence(t)
+			if c := server.fencing(); (c.Reason == understudyv1alpha1.ReasonFencingPending) != test.anew {
+				t.Errorf("%+v", c)
+			}
+			server.now = server.now.Add(defaultFenceAfter * time.Second)
+			server.fence(t)
+			if c := server.fencing(); c.Reason != understudyv1alpha1.ReasonFencingStarted {
+				t.Errorf("in the end: %+v", c)
+			}
+		})
+	}
+}
+
+// Nothing is remembered of a stop that is proven, or of a group that is gone.
+func TestFencingForgets(t *testing.T) {
+	server := newFenceServer(t)
+	server.fence(t)
+	if len(server.stops.seen) != 1 {
+		t.Fatalf("it remembers %v", server.stops.seen)
+	}
+	server.group.Status.Conditions[0].Status = metav1.ConditionFalse
+	server.fence(t)
+	if len(server.stops.seen) != 0 {
+		t.Errorf("of a stop that is proven it remembers %v", server.stops.seen)
+	}
+
+	g, _, _ := stuck()
+	down := &noGroup{noJobs: noJobs{group: g, err: errors.New("down")}}
+	r := &groupReconciler{
+		base: base{Client: down, live: down}, now: time.Now,
+		leases: newLeaseWatch(), stops: newStopWatch(), rollouts: newSlots(1, func(types.NamespacedName) {}),
+	}
+	key := client.ObjectKeyFromObject(g)
+	r.stops.since(key, failedStop(stuck()), r.now())
+	if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: key}); !errors.Is(err, down.err) {
+		t.Fatal(err)
+	}
+	if len(r.stops.seen) != 0 {
+		t.Errorf("of a group that is gone it remembers %v", r.stops.seen)
+	}
+}
+
+// noGroup is an API server whose group is gone.
+type noGroup struct{ noJobs }
+
+func (n *noGroup) Get(_ context.Context, key client.ObjectKey, _ client.Object, _ ...client.GetOption) error {
+	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
 }
 
 // A wrong agent is told at once, whatever else the fencing waits for.
@@ -295,9 +368,7 @@ func TestFencingLooksAtTheAgentFirst(t *testing.T) {
 	} {
 		for wait, until := range map[string]func(*fenceServer){
 			"its turn": func(s *fenceServer) { s.elsewhere = []batchv1.Job{*elsewhere(s)} },
-			"its time": func(s *fenceServer) {
-				s.group.Spec.StopFailure.AfterSeconds, s.now = ptr.To[int32](3600), stopFailedAt
-			},
+			"its time": func(s *fenceServer) { s.group.Spec.StopFailure.AfterSeconds = ptr.To[int32](3600) },
 		} {
 			t.Run(agent+", before "+wait, func(t *testing.T) {
 				server := newFenceServer(t)
@@ -317,7 +388,6 @@ func TestFencingLooksAtTheAgentFirst(t *testing.T) {
 // An agent at work goes on, whatever the wait is now.
 func TestFencingAfterIsNoReprieve(t *testing.T) {
 	server := newFenceServer(t)
-	server.now = stopFailedAt.Add(time.Minute)
 	server.fence(t)
 	server.group.Spec.StopFailure.AfterSeconds = ptr.To[int32](3600)
 	server.fence(t)

@@ -43,7 +43,7 @@ const (
 func setupGroup(mgr ctrl.Manager, b base) error {
 	turns := make(chan event.GenericEvent, turnsQueued)
 	r := &groupReconciler{
-		base: b, leases: newLeaseWatch(), now: time.Now,
+		base: b, leases: newLeaseWatch(), stops: newStopWatch(), now: time.Now,
 		rollouts: newSlots(b.options.MaxRollingGroups, wakeBy(turns)),
 	}
 	byLabel := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request {

@@ -116,9 +116,9 @@ type StopFailure struct {
 	// +kubebuilder:validation:MaxLength=52
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$`
 	CronJobName string `json:"cronJobName,omitempty"`
-	// afterSeconds is how long the stop must have failed before the agent runs, by
-	// the lastTransitionTime of the condition StopFailed: kills are repeated, and may
-	// do after all. Only with Fence; default 10.
+	// afterSeconds is how long the stop must have failed before the agent runs, counted
+	// from when the manager first saw it, and anew by one that has just started: kills
+	// are repeated, and may do after all. Only with Fence; default 10.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=3600

@@ -45,11 +45,13 @@ type FencingInput struct {
 	Agent string
 }
 
-// Mark is the annotation of the Job: what it is for, and nothing else.
-func (in FencingInput) Mark() string {
-	return fmt.Sprintf("%s/%s epoch %d since %s by %s",
-		in.HostName, in.HostUID, in.Epoch, in.Since.UTC().Format(time.RFC3339), in.Agent)
+// Stop tells this stop from all others.
+func (in FencingInput) Stop() string {
+	return fmt.Sprintf("%s/%s epoch %d since %s", in.HostName, in.HostUID, in.Epoch, in.Since.UTC().Format(time.RFC3339))
 }
+
+// Mark is the annotation of the Job: what it is for, and nothing else.
+func (in FencingInput) Mark() string { return in.Stop() + " by " + in.Agent }
 
 // JobName is one for each epoch, so that two managers make one Job.
 func (in FencingInput) JobName() string {
