@@ -97,6 +97,11 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 				"An agent is to end %s at %s, unless the stop is proven before (epoch %d)",
 				victim(*failed), due.UTC().Format(time.RFC3339), failed.Epoch))
 		}
+		if why, again := s.uselessNow(r.now()); why != "" {
+			s.again(again)
+			return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(
+				"No agent ends %s yet: %s (epoch %d)", victim(*failed), why, failed.Epoch))
+		}
 		return r.startFencing(ctx, s, *failed, agent)
 	case step.job == nil:
 		return r.tellFencing(ctx, s, nil, understudyv1alpha1.ReasonFencingPending, fmt.Sprintf(

@@ -37,6 +37,8 @@ type fenceServer struct {
 	// pods are the group's, which the manager has in its cache.
 	pods []corev1.Pod
 	now  time.Time
+	// quiet is how long the record has not been renewed.
+	quiet time.Duration
 	// stops is what the manager remembers.
 	stops *stopWatch
 	// cache is what the manager reads if it does not ask the server itself; nil: it is
@@ -54,6 +56,11 @@ func newFenceServer(t *testing.T) *fenceServer {
 		agent: &batchv1.CronJob{ObjectMeta: metav1.ObjectMeta{Namespace: g.Namespace, Name: g.Spec.StopFailure.CronJobName}},
 	}
 	g.Spec.StopFailure.AfterSeconds = ptr.To[int32](0)
+	g.Status.Hosts = map[string]understudyv1alpha1.HostStatus{}
+	for i := range pods {
+		g.Status.Hosts[pods[i].Name] = understudyv1alpha1.HostStatus{PodUID: string(pods[i].UID), Ready: true}
+		pods[i].Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}
+	}
 	f.agent.Spec.JobTemplate.Spec.Template.Spec.Containers = []corev1.Container{{Name: "off"}}
 	intoLease(leasev1.Encode(*record, leasev1.Lease{}), f.lease)
 	f.record(t)
@@ -86,7 +93,16 @@ func (f *fenceServer) scope() (*groupReconciler, *groupScope) {
 		},
 		stops: f.stops, now: func() time.Time { return f.now },
 	}
-	return r, &groupScope{group: f.reads().group.DeepCopy(), pods: f.reads().pods}
+	s := &groupScope{
+		group: f.reads().group.DeepCopy(), pods: f.reads().pods, nodes: map[string]*corev1.Node{},
+		quiet: f.quiet, wait: leasev1.W(leasev1.DefaultD),
+	}
+	for _, p := range s.pods {
+		s.nodes[p.Spec.NodeName] = &corev1.Node{Status: corev1.NodeStatus{
+			Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
+		}}
+	}
+	return r, s
 }
 
 // fence lets the manager look once.
