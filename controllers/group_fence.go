@@ -29,6 +29,11 @@ import (
 // init that hangs after a minute; who would rather wait for that sets afterSeconds.
 const defaultFenceAfter = 10
 
+// behindDelay is how soon we look again when the API server says otherwise than the cache.
+// What the cache lacks wakes us when it comes: this is for a watch that hangs, and each look
+// asks the API server.
+const behindDelay = time.Second
+
 // The verb fence is what the policy of the record asks for, of people and of us alike.
 // +kubebuilder:rbac:groups=understudy.dev,resources=resourcegroups,verbs=fence
 // +kubebuilder:rbac:groups=batch,resources=cronjobs,verbs=get
@@ -79,7 +84,7 @@ func (r *groupReconciler) fence(ctx context.Context, s *groupScope) error {
 	}
 	step := nextFencing(failed, jobs)
 	if behind, err := r.dropJobs(ctx, s, step.drop); err != nil || behind {
-		s.again(conflictDelay)
+		s.again(behindDelay)
 		return err
 	}
 	switch {
@@ -186,7 +191,7 @@ func (r *groupReconciler) startFencing(
 				"manager is %d)", victim(failed), others, r.options.MaxFencingNodes))
 	}
 	if live, err := r.confirmFailed(ctx, s); err != nil || live.mark != failed.Mark() {
-		s.again(conflictDelay)
+		s.again(behindDelay)
 		return err
 	}
 	job := builders.FencingJob(failed, agent)
@@ -197,7 +202,7 @@ func (r *groupReconciler) startFencing(
 	case apierrors.IsAlreadyExists(err):
 		there := &batchv1.Job{}
 		if err := r.live.Get(ctx, client.ObjectKeyFromObject(job), there); err != nil {
-			s.again(conflictDelay)
+			s.again(behindDelay)
 			return client.IgnoreNotFound(err)
 		}
 		if isFencingJob(s.group, there) {
@@ -217,7 +222,7 @@ func (r *groupReconciler) fenceRecord(
 ) error {
 	live, err := r.confirmFailed(ctx, s)
 	if err != nil || live.mark != failed.Mark() {
-		s.again(conflictDelay)
+		s.again(behindDelay)
 		return err
 	}
 	lease, record := live.lease, live.record

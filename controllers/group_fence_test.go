@@ -422,7 +422,7 @@ func TestFencingDropsNothingByTheCache(t *testing.T) {
 				_, s := server.fence(t)
 				c := server.fencing()
 				if len(server.jobs) != 1 || c == nil || c.Reason != understudyv1alpha1.ReasonFencingStarted ||
-					s.requeue != conflictDelay && len(ends) == 0 {
+					s.requeue != time.Second && len(ends) == 0 {
 					t.Errorf("%d Jobs, another look after %s, %+v", len(server.jobs), s.requeue, c)
 				}
 				server.cache = nil
