@@ -120,6 +120,7 @@ func (k *checker) uncounted(m *monitor, before ownership.Snapshot, e *core.Log) 
 		return s.Role == ownership.SelfStopping || s.Role == ownership.Offlining || s.Role == ownership.Clearing
 	}
 	if e.Component == "RCM" && strings.HasPrefix(e.Text, e.Resource+" failed: ") && stopping(before) && stopping(m.owner) {
-		k.fail("policy", "%s on %s: a failure counts although the group is being stopped: %s", e.Resource, m.host.name, e.Text)
+		k.fail("policy", "%s on %s: a failure counts although the group is being stopped: %s", e.Resource, m.host.name,
+			e.Text)
 	}
 }

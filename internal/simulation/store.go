@@ -236,7 +236,7 @@ func (s *store) writeCall(h *host, d core.CallDocument) core.WriteOutcome {
 		return core.WriteSuperseded
 	}
 	mine := old.Owner != nil && old.Owner.PodUID == d.Owner.PodUID && old.Owner.Epoch == d.Owner.Epoch
-	if (d.Finish == nil || d.Unclaimed) && old.Owner != nil && !mine || old.Owner != nil && old.Owner.Epoch > d.Owner.Epoch {
+	if old.Owner != nil && ((d.Finish == nil || d.Unclaimed) && !mine || old.Owner.Epoch > d.Owner.Epoch) {
 		return core.WriteSuperseded
 	}
 	if old.Owner != nil && old.Owner.PodUID != d.Owner.PodUID && d.Finish != nil && old.Code != "MOVE" &&

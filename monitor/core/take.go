@@ -115,7 +115,8 @@ func (g *Group) echoes(before *Group) bool {
 		return false
 	}
 	was, is := *before, *g
-	was.ResourceVersion, was.Status.Conditions, was.Status.Hosts = is.ResourceVersion, is.Status.Conditions, is.Status.Hosts
+	was.ResourceVersion = is.ResourceVersion
+	was.Status.Conditions, was.Status.Hosts = is.Status.Conditions, is.Status.Hosts
 	if a, b := was.Status.Owner, is.Status.Owner; a != nil && b != nil && a.Epoch == b.Epoch {
 		was.Status.Owner = b
 	}
