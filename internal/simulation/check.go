@@ -149,6 +149,7 @@ func (k *checker) stepped(
 			k.fact(m, now, before, ownership.FactKind(e.Log.Reason), effects)
 		case e.Log != nil:
 			k.uncounted(m, before, e.Log)
+			k.unstopped(m, e.Log)
 		}
 	}
 	for _, c := range m.host.containers {

@@ -11,6 +11,7 @@ import (
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
+	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/instant"
 	"github.com/understudy-dev/understudy/monitor/ownership"
 )
@@ -122,5 +123,15 @@ func (k *checker) uncounted(m *monitor, before ownership.Snapshot, e *core.Log) 
 	if e.Component == "RCM" && strings.HasPrefix(e.Text, e.Resource+" failed: ") && stopping(before) && stopping(m.owner) {
 		k.fail("policy", "%s on %s: a failure counts although the group is being stopped: %s", e.Resource, m.host.name,
 			e.Text)
+	}
+}
+
+// unstopped: that a container of a group that is being stopped is not proven empty, ownership
+// hears at once: the lease depends on it.
+func (k *checker) unstopped(m *monitor, e *core.Log) {
+	s := m.owner
+	stopping := s.Role == ownership.Offlining || s.Role == ownership.SelfStopping
+	if e.Reason == string(engine.ReasonStopFailed) && stopping && !s.StopFailed {
+		k.fail("stop", "%s: a stop failed, and ownership does not know: %s", m.host.name, e.Text)
 	}
 }
