@@ -4,6 +4,7 @@
 package simulation
 
 import (
+	"slices"
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
@@ -28,6 +29,7 @@ func (k *checker) committed(l *leasev1.Lease) {
 			r.Epoch, r.Inc, r.Seq, r.ReleasedEpoch)
 	}
 	k.replaced(old, r)
+	k.failedOver(old, r)
 	k.taken(r)
 	for _, h := range k.group.hosts {
 		if r.Free() && h.draining && !h.gone && h.monitor != nil && h.monitor.owner.Epoch == r.Epoch {
@@ -79,6 +81,20 @@ func (k *checker) replaced(old, r leasev1.Record) {
 		k.fail("epoch", "%s takes the record of %q in epoch %d, which is not its own", r.HolderName, old.HolderName, r.Epoch)
 	case old.Fenced() && !r.Fenced():
 		k.fail("fence", "%s goes on in epoch %d, under which it was declared stopped", r.HolderName, r.Epoch)
+	}
+}
+
+// failedOver: a group that failed over as often as it may is not given up for a failure. (All
+// of a schedule is within the period, unless a wall clock jumps.)
+func (k *checker) failedOver(old, r leasev1.Record) {
+	jumped := func(n *node) bool { return time.Duration(max(n.clock.wall, -n.clock.wall)) > 10*time.Second }
+	if n := len(r.Failovers); !r.Free() || old.Free() || n == 0 || r.Failovers[n-1].Cause != leasev1.CauseFailover ||
+		k.rewinds > 0 || slices.ContainsFunc(k.group.world.nodes, jumped) {
+		return
+	}
+	if before := old.FailoversSince(time.Time{}, ""); before >= int(k.group.policy.failovers) {
+		k.fail("policy", "epoch %d is given up for a failure after %d failovers, %d are allowed", r.Epoch, before,
+			k.group.policy.failovers)
 	}
 }
 
