@@ -145,6 +145,11 @@ func (k *checker) stepped(
 		switch {
 		case e.Put != nil:
 			k.put(m, now, before, e.Put)
+			m.witness.sending(e.Put.Seq, now)
+		case e.Create != nil:
+			m.witness.sending(e.Create.Seq, now)
+		case e.Guard != nil:
+			m.witness.ordered = e.Guard.G2
 		case e.Log != nil && e.Log.Component == "OWN":
 			k.fact(m, now, before, ownership.FactKind(e.Log.Reason), effects)
 		case e.Log != nil:
@@ -152,6 +157,7 @@ func (k *checker) stepped(
 			k.unstopped(m, e.Log)
 		}
 	}
+	k.follows(m, now, in)
 	for _, c := range m.host.containers {
 		k.guarded(c)
 	}

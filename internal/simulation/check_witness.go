@@ -29,6 +29,18 @@ type witness struct {
 	// to take the group.
 	succession [2]*v1alpha1.Succession
 	sought     int64
+	ordered    int64 // the G2 of its last guard
+	// sent is when its last writes of the Lease left, by seq; confirmed, the last of them that
+	// is known to be stored.
+	sent      map[int64]instant.Instant
+	confirmed instant.Instant
+}
+
+func (v *witness) sending(seq int64, now instant.Instant) {
+	if v.sent == nil {
+		v.sent = map[int64]instant.Instant{}
+	}
+	v.sent[seq] = now
 }
 
 // witnessed takes note of what a step brought.
@@ -39,6 +51,14 @@ func (k *checker) witnessed(m *monitor, in core.Input) {
 			v.guards = map[string]core.Hello{}
 		}
 		v.guards[h.Container] = *h
+	}
+	if w := in.Wrote; w != nil && w.Outcome == ownership.Committed {
+		v.confirm(w.Seq)
+	}
+	if o := in.Observed; o != nil && o.Lease != nil {
+		if r, err := leasev1.Decode(*o.Lease); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc {
+			v.confirm(r.Seq)
+		}
 	}
 	v.succession[1] = v.succession[0]
 	if g := in.Group; g != nil {
@@ -133,5 +153,25 @@ func (k *checker) unstopped(m *monitor, e *core.Log) {
 	stopping := s.Role == ownership.Offlining || s.Role == ownership.SelfStopping
 	if e.Reason == string(engine.ReasonStopFailed) && stopping && !s.StopFailed {
 		k.fail("stop", "%s: a stop failed, and ownership does not know: %s", m.host.name, e.Text)
+	}
+}
+
+func (v *witness) confirm(seq int64) {
+	if at, ok := v.sent[seq]; ok && at.Boot > v.confirmed.Boot {
+		v.confirmed = at
+	}
+}
+
+// follows: the guard is as far away as the faster of the holder's clocks says, counted from when
+// the last write left that is known to be stored, and moves closer with that.
+func (k *checker) follows(m *monitor, now instant.Instant, in core.Input) {
+	s, v := m.owner, &m.witness
+	drives := in.Wrote != nil || in.Observed != nil || in.Tick != nil
+	if !drives || !s.Granted || v.ordered == 0 || v.confirmed.Boot == 0 || k.outside() {
+		return
+	}
+	elapsed := max(now.Boot-v.confirmed.Boot, now.Raw-v.confirmed.Raw)
+	if over := time.Duration(v.ordered - (now.Boot - elapsed + int64(k.group.timing.G2))); over > 5*time.Millisecond {
+		k.fail("guard", "%s: its guard is %v later than its lease allows", m.host.name, over)
 	}
 }
