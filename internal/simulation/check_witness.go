@@ -167,8 +167,8 @@ func (v *witness) confirm(seq int64) {
 func (k *checker) follows(m *monitor, now instant.Instant, in core.Input) {
 	s, v := m.owner, &m.witness
 	drives := in.Wrote != nil || in.Observed != nil || in.Tick != nil
-	if !drives || !s.Granted || v.ordered == 0 || v.confirmed.Boot == 0 || k.outside() {
-		return
+	if !drives || !s.Granted || v.ordered == 0 || v.confirmed.Boot == 0 || k.outside() || len(v.guards) == 0 {
+		return // with no init connected there is nobody to tell
 	}
 	elapsed := max(now.Boot-v.confirmed.Boot, now.Raw-v.confirmed.Raw)
 	if over := time.Duration(v.ordered - (now.Boot - elapsed + int64(k.group.timing.G2))); over > 5*time.Millisecond {
