@@ -4,7 +4,6 @@
 package core_test
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -12,7 +11,6 @@ import (
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/engine"
-	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
 // What the simulation found, each as the shortest story of it.
@@ -150,25 +148,6 @@ func TestHistoryOfChaptersInAnyOrder(t *testing.T) {
 	}
 }
 
-// What happened in an epoch while the API server was away is not lost because an earlier word
-// of that epoch was seen.
-func TestChapterOfWhichTheBeginningWasSeen(t *testing.T) {
-	r, a := up(t, "a")
-	r.pass(2 * time.Second)
-	first := r.status.Owner.Epoch
-	a.cut = true
-	a.signalFailure() // restarted at once
-	r.pass(10 * time.Second)
-	a.cut = false
-	r.pass(10 * time.Second)
-	o := r.status.Owner
-	restarted := func(e v1alpha1.TimelineEntry) bool { return e.Kind == "Restart" && e.Epoch == first }
-	if o.Epoch == first || !slices.ContainsFunc(o.Timeline, restarted) || len(o.History) != 2 ||
-		o.History[0].Reason != string(ownership.FactExpired) {
-		t.Errorf("%+v", o)
-	}
-}
-
 // The last word of the owner before comes with a write that was stale: the next one has it.
 func TestLastWordOfTheOwnerBefore(t *testing.T) {
 	r, a := up(t, "a", "b")
@@ -214,32 +193,4 @@ func TestClaimIsNotSentLate(t *testing.T) {
 		t.Error("it runs")
 	}
 	r.finished("backup", v1alpha1.ReasonNotStarted)
-}
-
-// Also after a self-stop a release waits for what only this host can tell.
-func TestWordsAfterASelfStop(t *testing.T) {
-	r, a := up(t, "a", "b")
-	r.pass(2 * time.Second)
-	take := a.fails(ofGroup)
-	a.raise("one")
-	a.cut = true
-	a.hold["Terminate"] = true
-	for range 60 {
-		if r.pass(100 * time.Millisecond); core.RoleOf(a.core) == ownership.SelfStopping {
-			break
-		}
-	}
-	a.goes()
-	a.cut = false
-	a.hold["Terminate"] = false
-	a.release("Terminate")
-	r.pass(300 * time.Millisecond)
-	if r.host("b").isOnline() {
-		t.Fatal("released with a notification that is not stored")
-	}
-	take()
-	r.pass(5 * time.Second)
-	if !r.host("b").isOnline() || r.stored() == "" {
-		t.Errorf("online elsewhere %v, stored %q", r.host("b").isOnline(), r.stored())
-	}
 }
