@@ -23,20 +23,26 @@ func TestHardGuard(t *testing.T) {
 	for _, c := range []struct {
 		actor   string
 		options boxOptions
+		more    int // processes beside the first that tell when they are up
 		least   int // processes that must die
 	}{
-		{"stubborn", boxOptions{}, 1},
-		{"stubborn", boxOptions{uid: nobody}, 1},
-		{"stopped", boxOptions{uid: nobody}, 1},
-		{"tree", boxOptions{uid: nobody}, 3},
-		{"root", boxOptions{}, 1},
-		{"bomb", boxOptions{uid: nobody, enter: "nproc"}, 100},
-		{"hide", boxOptions{}, 1},
-		{"closed", boxOptions{uid: nobody}, 1},
-		{"flood", boxOptions{uid: nobody, undrained: true}, 1},
+		{"stubborn", boxOptions{}, 0, 1},
+		{"stubborn", boxOptions{uid: nobody}, 0, 1},
+		{"stopped", boxOptions{uid: nobody}, 0, 1},
+		{"tree", boxOptions{uid: nobody}, 2, 3},
+		{"root", boxOptions{}, 0, 1},
+		{"bomb", boxOptions{uid: nobody, enter: "nproc"}, 0, 100},
+		{"hide", boxOptions{}, 0, 1},
+		{"closed", boxOptions{uid: nobody}, 0, 1},
+		{"flood", boxOptions{uid: nobody, undrained: true}, 0, 1},
 	} {
 		t.Run(c.actor+"/"+strconv.Itoa(c.options.uid), func(t *testing.T) {
 			b, p, nonce := guardedBox(t, c.options, c.actor)
+			// A tree that still grows counts who is about to leave it, and not who
+			// is within exec.
+			for range c.more {
+				b.up()
+			}
 			hardGuard(b, p, nonce, c.least)
 		})
 	}
