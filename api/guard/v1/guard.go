@@ -64,7 +64,8 @@ const (
 	// came. No guard waits for a dump. Empty answers it.
 	Kill Type = "kill"
 	// Empty is init's proof that no process but itself is left in its PID
-	// namespace. Nonce is the new one, under which the next child runs.
+	// namespace. Nonce is the new one, under which the next child runs. It follows a
+	// Welcome if that was so between the hello and then.
 	Empty Type = "empty"
 	// Stopping says that the container was asked to end (SIGTERM or the like):
 	// the monitor hands over and then sends Exit.

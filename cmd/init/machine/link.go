@@ -21,6 +21,8 @@ const (
 type link struct {
 	up       bool
 	welcomed bool
+	// introduced is the nonce of the hello.
+	introduced string
 	// secret is what the monitor handed out, empty before the first welcome: no
 	// child runs before that.
 	secret string
@@ -37,7 +39,7 @@ func (l *link) retry(now int64, most time.Duration) {
 }
 
 func (g *Guard) connected(now int64) {
-	g.link.up, g.link.dialAt = true, 0
+	g.link.up, g.link.dialAt, g.link.introduced = true, 0, g.nonce
 	g.do(Action{Kind: Send, Message: guardv1.Message{
 		Type: guardv1.Hello, Version: guardv1.Version, Nonce: g.nonce, BootID: g.bootID, BoottimeNanos: now,
 		Secret: g.link.secret, Epoch: g.highest, G1: g.g1, G2: g.g2,
@@ -110,9 +112,14 @@ func (g *Guard) welcomed(now int64, m guardv1.Message) {
 		g.link.secret = m.Secret
 	}
 	g.stopWelcomed()
-	if first && !g.killing {
+	switch {
+	case g.killing: // what is to be told follows
+	case first:
 		// The empty that follows tells the monitor that the secret arrived.
 		g.kill(sequel{})
+	case g.nonce != g.link.introduced:
+		// The child of the hello died before the welcome, when nothing could be sent.
+		g.send(guardv1.Message{Type: guardv1.Empty})
 	}
 }
 

@@ -123,3 +123,25 @@ func TestDeathWhileAway(t *testing.T) {
 		t.Fatalf("%+v", s.last())
 	}
 }
+
+// TestDeathBeforeTheWelcome: a child that dies between hello and welcome leaves the monitor with
+// a nonce that nobody has any more.
+func TestDeathBeforeTheWelcome(t *testing.T) {
+	s := welcomed(t)
+	s.guard(7, 4*time.Second, 5*time.Second)
+	s.cut()
+	s.pass(dialMin)
+	if s.last().Type != guardv1.Hello || s.last().Nonce != "n1" {
+		t.Fatalf("%+v", s.last())
+	}
+	s.die()
+	s.pass(time.Second)
+	s.trace = nil
+	s.message(guardv1.Message{Type: guardv1.Welcome, Version: 1})
+	s.expect("send:empty")
+	if s.last().Nonce != "n2" {
+		t.Fatalf("%+v", s.last())
+	}
+	s.message(guardv1.Message{Type: guardv1.Welcome, Version: 1})
+	s.expect("")
+}
