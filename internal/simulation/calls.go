@@ -97,6 +97,13 @@ func (m *monitor) call(c engine.Call) {
 }
 
 func (m *monitor) returned(r engine.Returned) {
+	c := m.calls[r.Call]
 	delete(m.calls, r.Call)
+	if m.belated && c.call.Op == engine.OpOnline && r.Outcome == engine.Answered {
+		m.belated = false
+		m.host.node.after(0, func() { c.to.c.childDies("signal: segmentation fault") })
+		m.host.node.after(m.world().upTo(2*time.Second), func() { m.execute(core.Input{Returned: &r}) })
+		return
+	}
 	m.execute(core.Input{Returned: &r})
 }

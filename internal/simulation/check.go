@@ -157,6 +157,9 @@ func (k *checker) stepped(
 			k.unstopped(m, e.Log)
 		}
 	}
+	if in.Returned != nil {
+		k.late(m, now, in.Returned, effects)
+	}
 	k.follows(m, now, in)
 	for _, c := range m.host.containers {
 		k.guarded(c)

@@ -74,6 +74,9 @@ func (k *checker) sent(m *monitor, c engine.Call) {
 	case c.Control != nil && c.Control.Name != setProperties:
 		known = j != nil && slices.ContainsFunc(j.state.Engine.Controls, asked)
 	}
+	if c.Op == engine.OpOnline {
+		m.witness.starting(c)
+	}
 	if !known {
 		k.fail("journal", "%s of %s is called on %s, and its journal does not know", c.Op, c.Resource, m.host.name)
 	}

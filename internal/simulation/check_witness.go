@@ -34,6 +34,9 @@ type witness struct {
 	// is known to be stored.
 	sent      map[int64]instant.Instant
 	confirmed instant.Instant
+	// onlines are the resources of its calls of Online; newest, the last call of each.
+	onlines map[uint64]string
+	newest  map[string]uint64
 }
 
 func (v *witness) sending(seq int64, now instant.Instant) {
@@ -41,6 +44,13 @@ func (v *witness) sending(seq int64, now instant.Instant) {
 		v.sent = map[int64]instant.Instant{}
 	}
 	v.sent[seq] = now
+}
+
+func (v *witness) starting(c engine.Call) {
+	if v.newest == nil {
+		v.onlines, v.newest = map[uint64]string{}, map[string]uint64{}
+	}
+	v.onlines[c.ID], v.newest[c.Resource] = c.Resource, c.ID
 }
 
 // witnessed takes note of what a step brought.
@@ -55,7 +65,7 @@ func (k *checker) witnessed(m *monitor, in core.Input) {
 	if w := in.Wrote; w != nil && w.Outcome == ownership.Committed {
 		v.confirm(w.Seq)
 	}
-	if o := in.Observed; o != nil && o.Lease != nil {
+	if o := in.Observed; o != nil && o.Lease != nil && len(v.sent) > 0 && leasev1.HolderUID(*o.Lease) == m.host.uid {
 		if r, err := leasev1.Decode(*o.Lease); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc {
 			v.confirm(r.Seq)
 		}
@@ -156,8 +166,26 @@ func (k *checker) unstopped(m *monitor, e *core.Log) {
 	}
 }
 
+// late: the answer to an Online of before means nothing.
+func (k *checker) late(m *monitor, now instant.Instant, r *engine.Returned, effects []core.Effect) {
+	v := &m.witness
+	resource, ok := v.onlines[r.Call]
+	if !ok || v.newest[resource] == r.Call || m.armed != 0 && m.armed <= now.Boot {
+		return
+	}
+	k.group.world.Coverage.LateAnswers++
+	for _, e := range effects {
+		if e.Log != nil && e.Log.Component != "OWN" {
+			k.fail("late", "%s: takes the late answer of call %d for that of call %d: %s", m.host.name, r.Call,
+				v.newest[resource], e.Log.Text)
+		}
+	}
+}
+
 func (v *witness) confirm(seq int64) {
-	if at, ok := v.sent[seq]; ok && at.Boot > v.confirmed.Boot {
+	at, ok := v.sent[seq]
+	delete(v.sent, seq)
+	if ok && at.Boot > v.confirmed.Boot {
 		v.confirmed = at
 	}
 }

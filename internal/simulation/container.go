@@ -27,9 +27,12 @@ type container struct {
 	starts   int       // of the child; more when it died
 	provider *provider // nil while none runs
 
-	// killing: init is at it, and reads nothing until it is done.
+	// killing: init is at it until killed, and reads nothing before it is done.
 	killing bool
+	killed  time.Duration
 	waiting []machine.Event
+	// dying: init is gone, and the kernel has not ended yet what it leaves.
+	dying bool
 
 	// guard is what init says is in force, due when it must have killed.
 	guard guardv1.Message
@@ -43,6 +46,7 @@ type container struct {
 
 	stuck    bool          // kubelet sees that the monitor waits for its end
 	broken   time.Duration // until when no connection is made
+	frail    bool          // its provider dies when init has said hello
 	deafKill time.Duration // until when no order to kill arrives
 }
 
@@ -53,7 +57,7 @@ func (c *container) nonce() string { return fmt.Sprintf("%s-%s-%d", c.host.name,
 func (c *container) boot() int64 { return c.host.node.read().Boot }
 
 func (c *container) begin() {
-	if c.up || !c.host.up {
+	if c.up || c.dying || !c.host.up {
 		return
 	}
 	c.up, c.killing, c.waiting = true, false, nil
@@ -64,17 +68,42 @@ func (c *container) begin() {
 	c.step(machine.Event{Kind: machine.Tick})
 }
 
-// end is the end of init, and with it of the whole PID namespace.
+// end is the end of init, and with it of the whole PID namespace: its sockets close at once,
+// and the rest is gone within K, or when a kill that is under way is done.
 func (c *container) end() {
 	if !c.up {
 		return
 	}
-	c.world().log(c.host.name, "container %s ends", c.name)
-	c.up = false
+	w, life := c.world(), c.lives
+	w.log(c.host.name, "the init of container %s ends", c.name)
+	c.up, c.dying = false, true
 	c.timers++
+	c.lose(false)
+	d := c.host.node.clock.stretch(w.upTo(c.host.group.timing.K))
+	if c.killing {
+		d = min(d, c.killed-w.now)
+	}
+	c.host.node.after(d, func() {
+		if c.lives == life {
+			c.ended()
+		}
+	})
+}
+
+// cease is the end of all at once.
+func (c *container) cease() {
+	c.end()
+	c.ended()
+}
+
+// ended: nothing of the PID namespace is left.
+func (c *container) ended() {
+	if !c.dying {
+		return
+	}
+	c.dying = false
 	c.die("its container ends")
 	c.guard = guardv1.Message{}
-	c.lose(false)
 	if h := c.host; h.up && !h.draining { // kubelet starts it again
 		h.node.after(c.world().pick([2]time.Duration{500 * time.Millisecond, 3 * time.Second}), c.begin)
 	}
@@ -147,9 +176,10 @@ func (c *container) kill() {
 	if w.style.extreme && w.chance(0.3) {
 		d = c.host.group.timing.K
 	}
-	c.killing = true
+	d = c.host.node.clock.stretch(d)
+	c.killing, c.killed = true, w.now+d
 	life := c.lives
-	c.host.node.after(c.host.node.clock.stretch(d), func() {
+	c.host.node.after(d, func() {
 		if c.lives != life || !c.up {
 			return
 		}
@@ -182,6 +212,9 @@ func (c *container) childDies(how string) {
 	}
 	// What it started lives until init has killed it.
 	p.stop(how)
+	if c.killing {
+		return // it is one of those that are found dead
+	}
 	c.step(machine.Event{Kind: machine.ChildDied, Text: how})
 }
 
@@ -216,6 +249,10 @@ func (c *container) dial() {
 			c.session, c.accepted, c.lastUp, c.lastDown = m, false, w.now, w.now
 			c.link++
 			c.step(machine.Event{Kind: machine.Connected})
+			if c.frail {
+				c.frail = false
+				c.childDies("signal: segmentation fault")
+			}
 		}
 	})
 }

@@ -30,6 +30,7 @@ type Coverage struct {
 	CallsRun, CallsSucceeded             int
 	CallsUnknown, CallsTimedOut          int
 	CallsNotStarted                      int
+	LateAnswers, Strays, Alone           int
 
 	// TwoOwners counts what only schedules outside of the assumptions may reach.
 	TwoOwners int
@@ -44,7 +45,7 @@ var required = []string{
 	"Expired", "UnknownCommit", "Readopted", "GuardKill", "Deleted", "StopFailed", "Drain", "Threshold", "SelfStop",
 	"Lost",
 	"Silent", "Released", "Fenced", "DiskFailed", "EngineSilent", "Arbitrated", "QuorumLost", "Restarts", "CallsRun",
-	"CallsUnknown", "CallsNotStarted", "TwoOwners",
+	"CallsUnknown", "CallsNotStarted", "Alone", "TwoOwners",
 }
 
 // Missed names what too few schedules reached.

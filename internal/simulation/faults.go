@@ -9,7 +9,6 @@ import (
 	"time"
 
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
-	"github.com/understudy-dev/understudy/cmd/init/machine"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/engine"
 )
@@ -38,6 +37,8 @@ func serving(h *host) bool {
 	}
 	return h.monitor != nil
 }
+
+func idleHost(h *host) bool { return serving(h) && idle(h.monitor.owner.Role) }
 
 // called: a call waits for its end.
 func called(h *host) bool {
@@ -179,6 +180,7 @@ var inside = []fault{
 		c, _, _ := w.some(h)
 		c.childDies("signal: segmentation fault")
 	}},
+	{3, "answer to an Online late, its provider dead", monitored, func(_ *World, h *host) { h.monitor.belated = true }},
 	{3, "provider hangs", serving, func(w *World, h *host) {
 		if _, p, _ := w.some(h); p != nil {
 			p.hung = w.until(h.group)
@@ -201,6 +203,10 @@ var inside = []fault{
 		if _, p, _ := w.some(h); p != nil {
 			p.lying = w.until(h.group)
 		}
+	}},
+	{2, "monitor killed, a provider dies at init's hello to the next", serving, func(w *World, h *host) {
+		h.containers[w.rng.IntN(2)].frail = true
+		h.restartMonitor(w.upTo(500 * time.Millisecond))
 	}},
 	{2, "provider's connection breaks", serving, func(w *World, h *host) {
 		if _, p, _ := w.some(h); p != nil && h.monitor != nil {
@@ -269,6 +275,15 @@ var outside = []fault{
 	{10, "clocks stopped", running, func(w *World, h *host) { h.node.stopClocks(w.upTo(4 * h.group.timing.D)) }},
 	{5, "store rewound", running, func(_ *World, h *host) { h.group.store.rewind(false) }},
 	{5, "store rewound to a release", running, func(_ *World, h *host) { h.group.store.rewind(true) }},
+	{10, "a program started by hand, and found", idleHost, func(w *World, h *host) {
+		if c, _, i := w.some(h); i != nil && !i.alive {
+			if h.byHand == nil {
+				h.byHand = map[string]bool{}
+			}
+			h.byHand[i.uid] = false
+			c.childDies("signal: segmentation fault") // the next one looks
+		}
+	}},
 	{5, "declared stopped, and lives", running, (*World).fence},
 	{5, "declared stopped, and lives, while its monitor restarts", running, func(w *World, h *host) {
 		h.restartMonitor(w.upTo(500 * time.Millisecond))
@@ -371,45 +386,4 @@ func (w *World) drawAny() fault {
 		}
 	}
 	panic("unreachable")
-}
-
-// calm ends all faults.
-func (w *World) calm() {
-	w.log("", "calm from here on")
-	w.quiet = true
-	ends := func(until ...*time.Duration) {
-		for _, t := range until {
-			*t = min(*t, w.now)
-		}
-	}
-	ends(&w.api.down)
-	for _, n := range w.nodes {
-		ends(&n.link.cutIn, &n.link.cutOut, &n.link.slow)
-		n.link.loseAnswer, n.link.strike = 0, nil
-		n.boot()
-	}
-	for _, g := range w.groups {
-		ends(&g.manager.down, &g.outside)
-		if !g.wantOnline {
-			g.change(func() { g.wantOnline = true })
-		}
-		g.mend()
-		for _, h := range g.hosts {
-			ends(&h.diskFull)
-			h.barred = false
-			for _, c := range h.containers {
-				ends(&c.broken, &c.deafKill)
-				if p := c.provider; p != nil {
-					ends(&p.hung, &p.stubborn, &p.lying)
-				}
-				c.step(machine.Event{Kind: machine.Tick})
-			}
-			if m := h.monitor; m != nil {
-				ends(&m.paused, &m.hung)
-				m.pauseAt, m.killAt = 0, 0
-				m.run()
-			}
-			h.startMonitor()
-		}
-	}
 }

@@ -137,6 +137,16 @@ func (g *group) wanted() []string {
 	return []string{"uid-" + app, "uid-" + db}
 }
 
+// stray is what a person started beside ours, what was found, and still runs: on which host.
+func (g *group) stray() string {
+	for _, h := range g.hosts {
+		if uid := h.stray(); uid != "" {
+			return uid + " on " + h.name
+		}
+	}
+	return ""
+}
+
 // online is the host on which all that is wanted is alive, and known to be, under a
 // grant; nil if there is none.
 func (g *group) online() *host {

@@ -4,6 +4,8 @@
 package simulation
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -35,6 +37,10 @@ type host struct {
 	seen      int
 	seenOwner *v1alpha1.GroupOwnerStatus
 
+	// byHand are the programs that a person started beside ours, by resource; true: Open has
+	// found it.
+	byHand map[string]bool
+
 	// What is on the pod-local volume: the journal, and which key secrets are of.
 	journal *saved
 	key     int
@@ -58,6 +64,16 @@ func (h *host) instance(uid string) *instance {
 		}
 	}
 	return nil
+}
+
+// stray is a program that a person started and that was found, and still runs.
+func (h *host) stray() string {
+	for _, uid := range slices.Sorted(maps.Keys(h.byHand)) {
+		if h.byHand[uid] {
+			return uid
+		}
+	}
+	return ""
 }
 
 func (h *host) post(in core.Input) {
@@ -87,10 +103,10 @@ func (h *host) end() {
 	if !h.up {
 		return
 	}
-	h.up = false
+	h.up, h.byHand = false, nil
 	h.stopMonitor()
 	for _, c := range h.containers {
-		c.end()
+		c.cease()
 	}
 }
 
@@ -119,7 +135,7 @@ func (h *host) delete() {
 // deleted reports whether nothing of a pod that is to go is left.
 func (h *host) deleted() bool {
 	for _, c := range h.containers {
-		if c.up {
+		if c.up || c.dying {
 			return false
 		}
 	}

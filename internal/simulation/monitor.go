@@ -34,6 +34,8 @@ type monitor struct {
 	paused   time.Duration // until when
 	pauseAt  int           // pause before the effect after that many
 	killAt   int           // end before the effect after that many
+	// belated: the next answer to an Online is on its way for long.
+	belated bool
 	// hung is until when the executor of provider calls hangs, since when it does.
 	hung, hungSince time.Duration
 

@@ -59,6 +59,8 @@ func newProvider(c *container) *provider {
 	return &provider{c: c, nonce: c.nonce(), instances: map[string]*instance{}}
 }
 
+func has(m map[string]bool, key string) bool { _, ok := m[key]; return ok }
+
 func (p *provider) world() *World { return p.c.world() }
 
 func (p *provider) each(f func(*instance)) {
@@ -155,7 +157,13 @@ func (p *provider) entry(c engine.Call, answer func(engine.Returned)) {
 	}
 	switch c.Op {
 	case engine.OpOpen:
-		answer(engine.Returned{ResourceID: i.uid, State: i.state})
+		state := i.state
+		if h := p.c.host; !i.alive && has(h.byHand, i.uid) {
+			w.log(h.name, "%s is found, started by hand", i.uid)
+			h.byHand[i.uid], state = true, online
+			w.Coverage.Strays++
+		}
+		answer(engine.Returned{ResourceID: i.uid, State: state})
 	case engine.OpClose:
 		delete(p.instances, c.Resource)
 		p.ended(i, "closed")
@@ -234,6 +242,7 @@ func (p *provider) online(i *instance, c engine.Call, answer func(engine.Returne
 			end(failed, engine.Returned{Status: engine.CodeResourceFailed})
 		default:
 			i.alive = true
+			delete(h.byHand, i.uid) // it is the provider's from now on
 			w.log(h.name, "%s is alive, epoch %d", i.uid, i.epoch)
 			h.group.check.started(h, p, i)
 			end(online, engine.Returned{EventHandle: i.watched})
@@ -273,6 +282,7 @@ func (p *provider) terminate(i *instance, answer func(engine.Returned)) {
 	}
 	p.later(d, func() {
 		p.ended(i, "terminated")
+		delete(p.c.host.byHand, i.uid)
 		i.state, i.refused = offline, false
 		answer(engine.Returned{})
 	})

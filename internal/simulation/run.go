@@ -74,6 +74,9 @@ func Run(seed uint64, o Options) Result {
 	for w.runUntil(end); w.struck < LeastFaults && w.violation == nil; w.runUntil(end) {
 		end += w.longest()
 	}
+	if len(w.nodes) > 1 && w.chance(0.3) {
+		end = w.alone(end)
+	}
 	w.calm()
 	w.runUntil(end + max(3*w.longest(), grace)) // what faults began goes on for a while
 	w.settle(end + w.patience())
@@ -142,6 +145,25 @@ func (w *World) runUntil(end time.Duration) {
 	w.now = max(w.now, end)
 }
 
+// alone: every group comes online on the one host that is healthy and connected, whatever the
+// others do.
+func (w *World) alone(end time.Duration) time.Duration {
+	n, last := w.lone(), end+w.patience()
+	w.runUntil(end + w.longest())
+	for _, g := range w.groups {
+		for w.violation == nil && (g.online() == nil || g.online().node != n) {
+			if w.now >= last {
+				w.fail("progress", "%s is not online on %s, which alone is healthy, %v after its last fault", g.name, n.name,
+					w.patience())
+				break
+			}
+			w.runUntil(w.now + time.Second)
+		}
+	}
+	w.Coverage.Alone++
+	return w.now
+}
+
 // settle: every group comes online before the end, every call has an outcome, and then
 // nothing changes any more.
 func (w *World) settle(end time.Duration) {
@@ -169,7 +191,7 @@ func (w *World) settle(end time.Duration) {
 
 func (w *World) settled() bool {
 	for _, g := range w.groups {
-		if g.online() == nil || !g.check.told() || len(g.check.waiting()) > 0 {
+		if g.online() == nil || !g.check.told() || len(g.check.waiting()) > 0 || g.stray() != "" {
 			return false
 		}
 	}
@@ -186,6 +208,9 @@ func (w *World) unsettled() {
 		case len(g.check.waiting()) > 0:
 			w.fail("progress", "calls of %s have no outcome %v after the last fault: %v", g.name, w.patience(),
 				g.check.waiting())
+		case g.stray() != "":
+			w.fail("unexpected", "%s, which was started by hand and found, still runs %v after the last fault", g.stray(),
+				w.patience())
 		}
 	}
 }

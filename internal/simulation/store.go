@@ -257,6 +257,9 @@ func (s *store) writeCall(h *host, d core.CallDocument) core.WriteOutcome {
 
 // remember keeps what is stored now for a restore.
 func (s *store) remember() {
+	if !s.group.world.options.Outside {
+		return // there is none
+	}
 	o := s.objects
 	o.resources, o.calls = maps.Clone(s.resources), maps.Clone(s.calls)
 	if s.past = append(s.past, o); len(s.past) > 32 {
