@@ -7,7 +7,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,8 +94,12 @@ func (l *loop) flush() {
 }
 
 // flushEvents has the Events sent that were told, unless ctx has ended: a monitor that is
-// killed waits for nothing.
+// killed waits for nothing. Nor does one that is replaced as the owner: nothing renews until
+// the next life does.
 func (l *loop) flushEvents(ctx context.Context) {
+	if l.core.Ownership().Granted {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, flushTime)
 	defer cancel()
 	l.kube.FlushEvents(ctx)
@@ -196,7 +199,7 @@ func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done boo
 		}
 		err := l.carryOut(ctx, e)
 		switch {
-		case err != nil && e.Journal != nil && answerable(effects[i+1:]):
+		case err != nil && e.Journal != nil && core.Answerable(effects[i+1:]):
 			unstored = err
 			l.warn("JournalFailed", err.Error()+": nothing is brought online without it")
 		case err != nil:
@@ -211,25 +214,14 @@ func (l *loop) carryOutAll(ctx context.Context, effects []core.Effect) (done boo
 // call nobody will find out that it did not run. What runs goes on. A callback that relied on
 // the journal is told so.
 func (l *loop) unbegun(e core.Effect) bool {
-	if e.Reply != nil {
-		l.reply(engine.Reply{ID: e.Reply.ID, Code: e.Reply.Otherwise})
-		return true
+	reply, returned := e.Unstored()
+	switch {
+	case reply != nil:
+		l.reply(*reply)
+	case returned != nil:
+		l.execute(func() core.Input { return core.Input{Returned: returned} })
 	}
-	if e.Call == nil || e.Call.Op != engine.OpOnline && e.Call.Op != engine.OpArbitrate && e.Call.Control == nil {
-		return false
-	}
-	failed := &engine.Returned{
-		Call: e.Call.ID, Outcome: engine.Unavailable,
-		Message: "the journal cannot be written: look at the node's disk and memory",
-	}
-	l.execute(func() core.Input { return core.Input{Returned: failed} })
-	return true
-}
-
-// answerable tells whether all that waits for the journal has another answer: the end of
-// a control call has none.
-func answerable(effects []core.Effect) bool {
-	return !slices.ContainsFunc(effects, func(e core.Effect) bool { return e.Reply != nil && e.Reply.Otherwise == 0 })
+	return reply != nil || returned != nil
 }
 
 // carryOut hands an effect to its edge. Only a journal with a barrier is waited for.

@@ -122,9 +122,7 @@ func run(ctx context.Context, config Config, end <-chan string) error {
 	l.spawn(func() { l.heart.run(ctx) })
 	l.spawn(func() { l.kube.Run(ctx) })
 	err = l.run(ctx, end)
-	if !l.core.Ownership().Granted { // else nothing renews until the next life does
-		l.flushEvents(ctx)
-	}
+	l.flushEvents(ctx)
 	cancel()
 	l.wait.Wait()
 	return errors.Join(err, l.storeLast())

@@ -5,11 +5,9 @@ package simulation
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/understudy-dev/understudy/monitor/core"
-	"github.com/understudy-dev/understudy/monitor/engine"
 	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
@@ -83,7 +81,7 @@ func (m *monitor) store(e core.Journal) {
 		if w.now < h.diskFull {
 			w.Coverage.DiskFailed++
 			m.unstored = true
-			if !answerable(m.effects) {
+			if !core.Answerable(m.effects) {
 				h.restartMonitor(10 * time.Millisecond) // the loop ends with the error
 				return
 			}
@@ -137,22 +135,14 @@ func (m *monitor) flush() {
 	})
 }
 
-// answerable and unbegun are what the loop of monitor.Run makes of a barrier that failed.
-func answerable(effects []core.Effect) bool {
-	return !slices.ContainsFunc(effects, func(e core.Effect) bool { return e.Reply != nil && e.Reply.Otherwise == 0 })
-}
-
+// unbegun answers what was to wait for a journal that cannot be stored.
 func (m *monitor) unbegun(e core.Effect) bool {
-	if e.Reply != nil {
-		if f := m.asking[e.Reply.ID]; f != nil {
-			delete(m.asking, e.Reply.ID)
-			f(engine.Reply{ID: e.Reply.ID, Code: e.Reply.Otherwise})
-		}
-		return true
+	reply, returned := e.Unstored()
+	switch {
+	case reply != nil:
+		m.reply(*reply)
+	case returned != nil:
+		m.execute(core.Input{Returned: returned})
 	}
-	if e.Call == nil || e.Call.Op != engine.OpOnline && e.Call.Op != engine.OpArbitrate && e.Call.Control == nil {
-		return false
-	}
-	m.execute(core.Input{Returned: &engine.Returned{Call: e.Call.ID, Outcome: engine.Unavailable}})
-	return true
+	return reply != nil || returned != nil
 }

@@ -217,10 +217,7 @@ func (m *monitor) carryOut(e core.Effect) {
 	case e.Call != nil:
 		m.call(*e.Call)
 	case e.Reply != nil:
-		if f := m.asking[e.Reply.ID]; f != nil {
-			delete(m.asking, e.Reply.ID)
-			f(*e.Reply)
-		}
+		m.reply(*e.Reply)
 	case e.Tick != nil:
 		m.execute(core.Input{Tick: e.Tick})
 	case e.FetchPlan != nil:
@@ -235,6 +232,13 @@ func (m *monitor) carryOut(e core.Effect) {
 	case e.Done != nil:
 		m.world().log(h.name, "monitor is done")
 		h.restartMonitor(m.world().upTo(200 * time.Millisecond))
+	}
+}
+
+func (m *monitor) reply(r engine.Reply) {
+	if f := m.asking[r.ID]; f != nil {
+		delete(m.asking, r.ID)
+		f(r)
 	}
 }
 

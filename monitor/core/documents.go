@@ -27,6 +27,8 @@ const (
 	// A write that failed is repeated after a pause that doubles.
 	firstPause = 100 * time.Millisecond
 	lastPause  = 2 * time.Second
+	// wordsPause is the longest while a hand-over waits for it: a few tries fit into that.
+	wordsPause = 250 * time.Millisecond
 	// stalePause is the pause after a write that lost against another writer.
 	stalePause = 10 * time.Millisecond
 )
@@ -235,13 +237,17 @@ func (c *Core) written(w Written) {
 		return
 	}
 	doc.flying = 0
+	most := lastPause
+	if c.wordsBy > c.now.Boot {
+		most = wordsPause
+	}
 	switch w.Outcome {
 	case WriteDone, WriteSuperseded:
 		doc.done, doc.pause, doc.retryAt = w.Seq, 0, 0
 	case WriteStale:
-		doc.repeat(c.now.Boot, stalePause)
+		doc.repeat(c.now.Boot, stalePause, most)
 	default:
-		doc.repeat(c.now.Boot, firstPause)
+		doc.repeat(c.now.Boot, firstPause, most)
 	}
 	if id, ok := strings.CutPrefix(w.Key, callKey("")); ok {
 		c.callWritten(id, w)
@@ -256,11 +262,16 @@ func (c *Core) written(w Written) {
 	}
 }
 
-// repeat has the newest content written after a pause, which doubles each time.
-func (doc *document) repeat(now int64, first time.Duration) {
-	doc.pause = min(max(2*doc.pause, first), lastPause)
+// repeat has the newest content written after a pause, which doubles each time up to most.
+func (doc *document) repeat(now int64, first, most time.Duration) {
+	doc.pause = min(max(2*doc.pause, first), most)
 	doc.hurry = true
 	doc.retryAt = now + int64(doc.pause)
 }
 
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+func sortedKeys[V any](m map[string]V) []string {
+	if len(m) == 0 {
+		return nil // as most are at every step
+	}
+	return slices.Sorted(maps.Keys(m))
+}

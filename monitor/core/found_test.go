@@ -4,6 +4,7 @@
 package core_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
 // What the simulation found, each as the shortest story of it.
@@ -145,6 +147,57 @@ func TestHistoryOfChaptersInAnyOrder(t *testing.T) {
 	if len(h) != 3 || h[0].PodName != "z" || h[1].Epoch != mine.Epoch || h[2].Epoch <= mine.Epoch ||
 		h[0].UntilTime == nil || h[1].UntilTime == nil {
 		t.Errorf("%+v", h)
+	}
+}
+
+// What happened in an epoch while the API server was away is not lost because an earlier word
+// of that epoch was seen, and what that word told already is not told twice.
+func TestChapterOfWhichTheBeginningWasSeen(t *testing.T) {
+	r, a := up(t, "a")
+	r.ask(core.ControlCall{Name: "cancel", Code: "CANCEL"})
+	r.pass(2 * time.Second)
+	first := r.status.Owner.Epoch
+	take := a.fails(ofGroup) // also when the link is back: the next epoch comes before the words of this one
+	a.cut = true
+	a.signalFailure() // restarted at once
+	r.pass(10 * time.Second)
+	a.heal()
+	r.pass(10 * time.Second)
+	take()
+	r.pass(5 * time.Second)
+	o := r.status.Owner
+	var told []string
+	for _, e := range o.Timeline {
+		if e.Epoch == first {
+			told = append(told, e.Kind)
+		}
+	}
+	if o.Epoch == first || !slices.Equal(told, []string{"Start", "Restart"}) || len(o.ControlResults) != 1 ||
+		len(o.History) != 2 || o.History[0].Reason != string(ownership.FactExpired) {
+		t.Errorf("epoch %d after %d: it tells of %v, %+v, %+v", o.Epoch, first, told, o.ControlResults, o.History)
+	}
+}
+
+// A new owner says which version of the group it goes by. Until that is the newest, its first
+// word is not stored: the last one of the owner before would be forgotten.
+func TestFirstWordGoesByWhatWasSeen(t *testing.T) {
+	r, a := up(t, "a", "b")
+	b := r.host("b")
+	b.hold["group"] = true // it sees nothing but what comes below
+	b.outcome = func(w core.Write) core.WriteOutcome {
+		if w.Group != nil && w.Group.Seen != "7" {
+			return core.WriteStale
+		}
+		return ""
+	}
+	a.goes()
+	if r.pass(time.Second); !b.isOnline() || r.status.Owner.PodName != "a" {
+		t.Fatalf("b is online %v, stored: %+v", b.isOnline(), r.status.Owner)
+	}
+	b.input(core.Input{Group: &core.Group{UID: "group-uid", ResourceVersion: "7", Status: *r.status.DeepCopy()}})
+	r.pass(time.Second)
+	if o := r.status.Owner; o.PodName != "b" || len(o.History) != 2 || o.History[0].Reason != "Drain" {
+		t.Errorf("%+v", o)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/understudy-dev/understudy/api/v1alpha1"
 	"github.com/understudy-dev/understudy/monitor/core"
 	"github.com/understudy-dev/understudy/monitor/engine"
+	"github.com/understudy-dev/understudy/monitor/ownership"
 )
 
 // fails has the API server refuse some writes of a host, until it is told to take them.
@@ -104,6 +105,102 @@ func TestHandOverWaitsForWhatIsNotStored(t *testing.T) {
 			t.Error("it waits")
 		}
 	})
+}
+
+// Also a stop that nobody asked for may end in a release. It waits for the same, within the
+// same bound, and keeps the lease meanwhile.
+func TestReleaseAfterASelfStopWaitsForWhatIsNotStored(t *testing.T) {
+	goes := func(_ *rig, a *host) { a.goes() }
+	offline := func(r *rig, _ *host) { r.plan.Online, r.status.PlanRevision = false, "p2" }
+	for name, s := range map[string]struct {
+		leave            func(*rig, *host)
+		outcome          bool // of a control call; else it is a notification
+		stopped, refused bool // the stop is proven before that; what is to be stored never is
+	}{
+		"a notification, asked to go while it stops": {leave: goes},
+		"a notification, asked to go when stopped":   {leave: goes, stopped: true},
+		"a notification, wanted offline meanwhile":   {leave: offline},
+		"an outcome, asked to go while it stops":     {leave: goes, outcome: true},
+		"what is refused for ever":                   {leave: goes, refused: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, a := up(t, "a", "b")
+			r.pass(2 * time.Second)
+			if a.async = s.outcome; s.outcome {
+				r.ask(core.ControlCall{Name: "backup", ResourceName: "store", Code: "BACKUP"})
+			}
+			take := a.fails(func(w core.Write) bool { return ofGroup(w) || outcomes(w) })
+			if !s.outcome {
+				a.raise("one")
+			}
+			a.cut, a.hold["Terminate"] = true, true
+			for core.RoleOf(a.core) != ownership.SelfStopping {
+				r.pass(10 * time.Millisecond)
+			}
+			if s.outcome {
+				a.endsCall()
+			}
+			if s.stopped {
+				a.release("Terminate")
+			}
+			s.leave(r, a)
+			a.heal()
+			a.release("Terminate")
+			kept, mark := func() bool { return *r.lease.HolderIdentity == "a/uid-a" }, a.mark()
+			// Whenever it is taken within the bound, there is a try left for it.
+			if r.pass(1650 * time.Millisecond); !kept() {
+				t.Fatalf("released with this stored: %q, %+v", r.stored(), r.finish["backup"])
+			}
+			if count(a.since(mark), isPut) == 0 {
+				t.Error("the lease is left to run out")
+			}
+			if !s.refused {
+				take()
+			}
+			if r.pass(850 * time.Millisecond); kept() {
+				t.Error("not released")
+			}
+			switch {
+			case s.outcome:
+				r.finished("backup", v1alpha1.ReasonSucceeded)
+			case !s.refused:
+				r.storedIs("1 a one, last 1")
+			}
+		})
+	}
+}
+
+// An outcome that could not be stored for long, so that it is tried seldom, is not forgotten
+// when the link heals late in the time that a release waits for it.
+func TestOutcomeOfLongAgoIsStoredBeforeTheRelease(t *testing.T) {
+	for heals := 100 * time.Millisecond; heals < 1700*time.Millisecond; heals += 200 * time.Millisecond {
+		t.Run(heals.String(), func(t *testing.T) {
+			r, a := up(t, "a", "b")
+			r.pass(2 * time.Second)
+			a.async = true
+			r.ask(core.ControlCall{Name: "backup", ResourceName: "store", Code: "BACKUP"})
+			a.cut, a.hold["Terminate"] = true, true
+			a.endsCall()
+			for core.RoleOf(a.core) != ownership.SelfStopping {
+				r.pass(10 * time.Millisecond)
+			}
+			a.goes()
+			a.release("Terminate")
+			r.pass(heals)
+			a.heal()
+			if r.pass(3 * time.Second); *r.lease.HolderIdentity == "a/uid-a" {
+				t.Error("not released")
+			}
+			r.finished("backup", v1alpha1.ReasonSucceeded)
+		})
+	}
+}
+
+// endsCall is the end of the control call that the provider answered last.
+func (h *host) endsCall() {
+	h.input(core.Input{Callback: &engine.Callback{
+		ID: 9, Container: "main", Handle: "u1", EndControlCall: &engine.EndControlCall{Context: h.lastContext},
+	}})
 }
 
 // The last word of a host that goes away is stored before its monitor ends, within a bound.

@@ -5,6 +5,7 @@ package ownership
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -289,6 +290,35 @@ func TestAcquireUnknown(t *testing.T) {
 			x.run(begin)
 			x.run(s)
 		})
+	}
+}
+
+// Of a lost race it is said that this host was declared stopped if its own record says so, and
+// not if another's does, or nothing is known.
+func TestRaceLostSaysWhoWasDeclaredStopped(t *testing.T) {
+	others, _ := leasev1.Fence(heldBy(b, 2001), "someone")
+	unreadable := edit(func(l *leasev1.Lease) { l.Annotations[leasev1.KeyEpoch] = "?" })
+	for name, s := range map[string]struct {
+		happens func(*bench)
+		want    string
+	}{
+		"its own record is fenced":         {all(commit, fenced), "this host was declared stopped by "},
+		"another took":                     {record(heldBy(b, 2001)), "holder is b"},
+		"another took, and that is fenced": {record(others), "holder is b"},
+		"the record cannot be read":        {all(commit, unreadable), "the record is gone or cannot be read"},
+	} {
+		x := observer(t, freeOf(c, 2000, leasev1.CauseMove, a))
+		x.run([]line{{0, stopped, "get"}, {0, got, "persist lease-1 e2001"}, {0, persisted, "put 1 a e2001"}})
+		s.happens(x)
+		why := ""
+		for _, act := range x.m.Step(x.now, Event{Observed: &Observed{Lease: x.lease}}) {
+			if act.Fact != nil && act.Fact.Kind == FactRaceLost {
+				why = act.Fact.Message
+			}
+		}
+		if !strings.HasPrefix(why, s.want) {
+			t.Errorf("%s: %q", name, why)
+		}
 	}
 }
 

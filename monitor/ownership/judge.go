@@ -27,6 +27,17 @@ func (m *Machine) judge(rewound bool) {
 	}
 }
 
+// raceLost is why a try to take the group came to nothing.
+func (m *Machine) raceLost(r leasev1.Record) string {
+	switch {
+	case !m.view.readable():
+		return "the record is gone or cannot be read"
+	case m.mine(r) && r.Fenced():
+		return "this host was declared stopped by " + r.FencedBy
+	}
+	return "holder is " + r.HolderName
+}
+
 // judgeAcquiring: the record carries a write of ours (won), or something else
 // came (lost), which a person's word that this host is stopped is too. The same
 // version as before decides nothing.
@@ -34,11 +45,7 @@ func (m *Machine) judgeAcquiring() {
 	t := m.tenure
 	r := m.view.record
 	if !m.view.readable() || !m.mine(r) || r.Fenced() || !t.confirm(r.Seq) {
-		why := "holder is " + r.HolderName
-		if m.view.readable() && m.mine(r) && r.Fenced() {
-			why = "this host was declared stopped by " + r.FencedBy
-		}
-		m.fact(FactRaceLost, why)
+		m.fact(FactRaceLost, m.raceLost(r))
 		m.tenure, m.role = nil, Observer
 		return
 	}
