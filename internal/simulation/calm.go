@@ -10,23 +10,27 @@ import (
 	"github.com/understudy-dev/understudy/cmd/init/machine"
 )
 
-// lone ends all faults of one node, and leaves the others worse than they were: cut off, some
-// without power. That one is enough.
-func (w *World) lone() *node {
-	n := w.nodes[w.rng.IntN(len(w.nodes))]
+// lone ends all faults of one node, and leaves the others worse than they were: without a way
+// to the API server, or from it, or power. That one is enough.
+func (w *World) lone(n *node) {
 	w.log("", "calm on %s alone from here on", n.name)
 	w.quiet = true
 	for _, other := range w.nodes {
 		if other == n {
 			continue
 		}
-		other.link.cutIn, other.link.cutOut = never, never
-		if w.chance(0.5) {
+		other.lame = w.now
+		if w.style.lame != 1 {
+			other.link.cutOut = never
+		}
+		if w.style.lame != 2 {
+			other.link.cutIn = never
+		}
+		if w.style.lame == 3 {
 			other.crash()
 		}
 	}
 	w.mend(n)
-	return n
 }
 
 // calm ends all faults.
@@ -45,6 +49,7 @@ func (w *World) mend(nodes ...*node) {
 	}
 	ends(&w.api.down)
 	for _, n := range nodes {
+		n.lame = 0
 		ends(&n.link.cutIn, &n.link.cutOut, &n.link.slow)
 		n.link.loseAnswer, n.link.strike = 0, nil
 		n.boot()
@@ -63,11 +68,12 @@ func (w *World) mend(nodes ...*node) {
 			h.barred = false
 			for _, c := range h.containers {
 				c.frail = false
-				ends(&c.broken, &c.deafKill)
+				ends(&c.broken, &c.deafKill, &c.stopped)
 				if p := c.provider; p != nil {
 					ends(&p.hung, &p.stubborn, &p.lying)
 				}
 				c.step(machine.Event{Kind: machine.Tick})
+				c.goOn()
 			}
 			if m := h.monitor; m != nil {
 				ends(&m.paused, &m.hung)

@@ -27,6 +27,9 @@ type witness struct {
 	// succession is what it saw last, and before this step; sought, the epoch of its last try
 	// to take the group.
 	succession [2]*v1alpha1.Succession
+	// strayed is whether another host that may take said then that something runs there which
+	// nobody brought online.
+	strayed [2]bool
 	sought     int64
 	ordered    int64 // the G2 of its last guard
 	// sent is when its last writes of the Lease left, by seq; confirmed, the last of them that
@@ -69,9 +72,9 @@ func (k *checker) witnessed(m *monitor, in core.Input) {
 			v.confirm(r.Seq)
 		}
 	}
-	v.succession[1] = v.succession[0]
+	v.succession[1], v.strayed[1] = v.succession[0], v.strayed[0]
 	if g := in.Group; g != nil {
-		v.succession[0] = g.Status.Succession
+		v.succession[0], v.strayed[0] = g.Status.Succession, strayed(g.Status, m.host.uid)
 	}
 	if g := in.InitGone; g != nil {
 		delete(v.guards, g.Container)
@@ -99,28 +102,42 @@ func (k *checker) takes(m *monitor, epoch int64) {
 		return // that was begun before
 	}
 	v.sought = epoch
-	stands := func(s *v1alpha1.Succession) bool {
-		return s != nil && slices.ContainsFunc(slices.Concat(s.Line, s.Reserve), func(s v1alpha1.Successor) bool {
-			return s.PodUID == m.host.uid
-		})
-	}
-	if !slices.ContainsFunc(v.succession[:], stands) {
+	if !lists(v.succession[0], m.host.uid) && !lists(v.succession[1], m.host.uid) {
 		k.fail("succession", "%s: takes the group, and does not stand in the succession", m.host.name)
 	}
+	if v.strayed[0] && v.strayed[1] {
+		k.fail("unexpected", "%s: takes the group, and knows of something that runs elsewhere", m.host.name)
+	}
+}
+
+func lists(s *v1alpha1.Succession, uid string) bool {
+	return s != nil && slices.ContainsFunc(slices.Concat(s.Line, s.Reserve), func(s v1alpha1.Successor) bool {
+		return s.PodUID == uid
+	})
+}
+
+func strayed(s v1alpha1.ResourceGroupStatus, self string) bool {
+	for _, h := range s.Hosts {
+		if h.Reason == "UnexpectedlyActive" && h.PodUID != self && lists(s.Succession, h.PodUID) {
+			return true
+		}
+	}
+	return false
 }
 
 // late: the answer to an Online of before means nothing.
 func (k *checker) late(m *monitor, now instant.Instant, r *engine.Returned, effects []core.Effect) {
 	v := &m.witness
 	resource, ok := v.onlines[r.Call]
-	if !ok || v.newest[resource] == r.Call || m.armed != 0 && m.armed <= now.Boot {
+	due := m.armed != 0 && m.armed <= now.Boot ||
+		slices.ContainsFunc(m.inbox, func(in core.Input) bool { return in.Timer != nil })
+	if !ok || v.newest[resource] == r.Call || due {
 		return
 	}
 	k.group.world.Coverage.LateAnswers++
 	for _, e := range effects {
-		if e.Log != nil && e.Log.Component != "OWN" {
-			k.fail("late", "%s: takes the late answer of call %d for that of call %d: %s", m.host.name, r.Call,
-				v.newest[resource], e.Log.Text)
+		if e.Call != nil || e.Journal != nil || e.Write != nil || e.Log != nil && e.Log.Component != "OWN" {
+			k.fail("late", "%s: takes the late answer of call %d for that of call %d", m.host.name, r.Call, v.newest[resource])
 		}
 	}
 }

@@ -31,6 +31,8 @@ type container struct {
 	killing bool
 	killed  time.Duration
 	waiting []machine.Event
+	// stopped is until when init does nothing.
+	stopped time.Duration
 	// dying: init is gone, and the kernel has not ended yet what it leaves.
 	dying bool
 
@@ -41,6 +43,7 @@ type container struct {
 	session  *monitor
 	accepted bool
 	link     int
+	void     int           // what was sent by this connection, or before, is lost
 	lastUp   time.Duration // messages keep their order
 	lastDown time.Duration
 
@@ -60,7 +63,7 @@ func (c *container) begin() {
 	if c.up || c.dying || !c.host.up {
 		return
 	}
-	c.up, c.killing, c.waiting = true, false, nil
+	c.up, c.killing, c.stopped, c.waiting = true, false, 0, nil
 	c.lives++
 	c.nonces++
 	c.guard = guardv1.Message{}
@@ -79,7 +82,7 @@ func (c *container) end() {
 	c.up, c.dying = false, true
 	c.timers++
 	c.lose(false)
-	d := c.host.node.clock.stretch(w.upTo(c.host.group.timing.K))
+	d := c.lag()
 	if c.killing {
 		d = min(d, c.killed-w.now)
 	}
@@ -109,24 +112,37 @@ func (c *container) ended() {
 	}
 }
 
-// step gives the machine an event, unless init is killing.
+// step gives the machine an event, unless init is killing, or stopped.
 func (c *container) step(e machine.Event) {
 	if !c.up {
 		return
 	}
-	if c.killing {
+	if c.killing || c.world().now < c.stopped {
 		if e.Kind != machine.Tick {
 			c.waiting = append(c.waiting, e)
 		}
 		return
 	}
+	c.do(e)
+	c.arm()
+}
+
+// goOn takes up what came in meanwhile.
+func (c *container) goOn() {
+	for len(c.waiting) > 0 && !c.killing && c.up && c.world().now >= c.stopped {
+		e := c.waiting[0]
+		c.waiting = c.waiting[1:]
+		c.step(e)
+	}
+}
+
+func (c *container) do(e machine.Event) {
 	life := c.lives
 	for _, a := range slices.Clone(c.init.Step(c.boot(), e)) {
 		if c.lives == life && c.up {
 			c.act(a)
 		}
 	}
-	c.arm()
 }
 
 func (c *container) act(a machine.Action) {
@@ -171,14 +187,18 @@ func (c *container) act(a machine.Action) {
 
 // kill is the kill of all but init, which takes up to K.
 func (c *container) kill() {
-	w := c.world()
-	d := w.upTo(c.host.group.timing.K)
-	if w.style.extreme && w.chance(0.3) {
-		d = c.host.group.timing.K
-	}
-	d = c.host.node.clock.stretch(d)
+	w, d := c.world(), c.lag()
 	c.killing, c.killed = true, w.now+d
 	life := c.lives
+	if w.chance(0.03) { // some process of another user is left
+		d = w.upTo(d)
+		c.host.node.after(d, func() {
+			if c.lives == life && c.up {
+				c.do(machine.Event{Kind: machine.Emptied, Text: "1 process is left"})
+			}
+		})
+		return
+	}
 	c.host.node.after(d, func() {
 		if c.lives != life || !c.up {
 			return
@@ -187,12 +207,27 @@ func (c *container) kill() {
 		c.killing, c.guard = false, guardv1.Message{}
 		c.nonces++
 		c.step(machine.Event{Kind: machine.Emptied, Proven: true, Nonce: c.nonce()})
-		for len(c.waiting) > 0 && !c.killing && c.up {
-			e := c.waiting[0]
-			c.waiting = c.waiting[1:]
-			c.step(e)
-		}
+		c.goOn()
 	})
+}
+
+// stop is SIGSTOP for init, which then neither keeps a deadline nor reads. Outside of A2.
+func (c *container) stop(d time.Duration) {
+	c.stopped = max(c.stopped, c.world().now+d)
+	c.host.node.at(c.stopped, func() {
+		c.step(machine.Event{Kind: machine.Tick})
+		c.goOn()
+	})
+}
+
+// lag is how long the kernel takes to end what it was told to.
+func (c *container) lag() time.Duration {
+	w := c.world()
+	d := w.upTo(c.host.group.timing.K)
+	if w.style.extreme && w.chance(0.3) {
+		d = c.host.group.timing.K
+	}
+	return c.host.node.clock.stretch(d)
 }
 
 // die ends the provider and what it started.
@@ -246,7 +281,7 @@ func (c *container) dial() {
 		case m == nil || w.now < c.broken:
 			c.step(machine.Event{Kind: machine.DialFailed, Text: "connection refused"})
 		default:
-			c.session, c.accepted, c.lastUp, c.lastDown = m, false, w.now, w.now
+			c.session, c.accepted, c.lastUp, c.lastDown = m, false, max(c.lastUp, w.now), w.now
 			c.link++
 			c.step(machine.Event{Kind: machine.Connected})
 			if c.frail {
@@ -257,13 +292,18 @@ func (c *container) dial() {
 	})
 }
 
-// lose ends the connection. Cut: the monitor's side did.
+// lose ends the connection. Cut: the monitor's side did, and what was on its way is lost; else
+// that arrives before the end.
 func (c *container) lose(cut bool) {
 	m, accepted := c.session, c.accepted
 	c.session, c.accepted = nil, false
+	at := max(c.world().now, c.lastUp)
+	if cut {
+		at, c.void = c.world().now, c.link
+	}
 	c.link++
 	if m != nil && accepted && !m.dead {
-		m.post(core.Input{InitGone: &core.InitGone{Container: c.name, Cut: cut}})
+		c.host.node.at(at, func() { m.post(core.Input{InitGone: &core.InitGone{Container: c.name, Cut: cut}}) })
 	}
 }
 
@@ -289,7 +329,8 @@ func (c *container) tell(message guardv1.Message) {
 	}
 	c.lastUp = max(c.lastUp, w.now+w.pick(w.style.local))
 	c.host.node.at(c.lastUp, func() {
-		if c.link == link && !m.dead {
+		// A hello counts while its connection lasts only: nobody would hear of its end.
+		if (c.link == link || link > c.void && message.Type != guardv1.Hello) && !m.dead {
 			m.heard(c, message)
 		}
 	})

@@ -45,7 +45,7 @@ var required = []string{
 	"Expired", "UnknownCommit", "Readopted", "GuardKill", "Deleted", "StopFailed", "Drain", "Threshold", "SelfStop",
 	"Lost",
 	"Silent", "Released", "Fenced", "DiskFailed", "EngineSilent", "Arbitrated", "QuorumLost", "Restarts", "CallsRun",
-	"CallsUnknown", "CallsNotStarted", "Alone", "TwoOwners",
+	"CallsUnknown", "CallsNotStarted", "Alone", "LateAnswers", "Strays", "TwoOwners",
 }
 
 // Missed names what too few schedules reached.

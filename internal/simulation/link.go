@@ -53,7 +53,7 @@ func (l *link) call(r request) {
 	w := l.node.world
 	d := l.delay()
 	if w.now < l.cutOut || w.now < w.api.down {
-		if !r.write || !w.chance(0.3) {
+		if !r.write || w.quiet || !w.chance(0.3) {
 			return
 		}
 		d += w.upTo(12 * time.Second)

@@ -23,6 +23,7 @@ type node struct {
 	// frozen is until when a hypervisor lets nothing run here.
 	frozen time.Duration
 	hosts  []*host
+	lame   time.Duration // since when it is as good as gone, if it is
 }
 
 func (w *World) addNode(name string) {
@@ -120,7 +121,7 @@ func (n *node) drift() {
 func (n *node) rates(boot, raw float64) {
 	for _, h := range n.hosts {
 		for _, c := range h.containers {
-			if c.killing && boot != 0 && n.clock.bootRate != 0 {
+			if (c.killing || c.dying) && boot != 0 && n.clock.bootRate != 0 {
 				return // K was drawn on the old rate
 			}
 		}

@@ -264,11 +264,11 @@ func (p *provider) terminate(i *instance, answer func(engine.Returned)) {
 		i.state = offline
 		answer(engine.Returned{})
 		return
-	case w.now < p.stubborn && i.alive && p.frank:
+	case w.now < p.stubborn && (i.alive || has(p.c.host.byHand, i.uid)) && p.frank:
 		i.refused = true
 		answer(engine.Returned{Status: engine.CodeResourceFailed, Message: "it does not stop"})
 		return
-	case w.now < p.stubborn && i.alive:
+	case w.now < p.stubborn && (i.alive || has(p.c.host.byHand, i.uid)):
 		p.later(p.stubborn-w.now, func() {
 			if i.op == op {
 				p.terminate(i, answer)

@@ -74,11 +74,11 @@ func Run(seed uint64, o Options) Result {
 	for w.runUntil(end); w.struck < LeastFaults && w.violation == nil; w.runUntil(end) {
 		end += w.longest()
 	}
-	if len(w.nodes) > 1 && w.chance(0.3) {
+	if w.style.lone != nil {
 		end = w.alone(end)
 	}
 	w.calm()
-	w.runUntil(end + max(3*w.longest(), grace)) // what faults began goes on for a while
+	w.runUntil(end + w.aftermath())
 	w.settle(end + w.patience())
 	return Result{
 		Seed: seed, Violation: w.violation, Coverage: w.Coverage, Tries: w.tries,
@@ -94,6 +94,9 @@ func (w *World) longest() time.Duration {
 	}
 	return d
 }
+
+// aftermath is how long what faults began goes on.
+func (w *World) aftermath() time.Duration { return max(3*w.longest(), grace) }
 
 // patience bounds how long a group may take to come online once a host is healthy and
 // connected: the record of an owner that did not survive is watched for W, after a host's
@@ -132,6 +135,9 @@ func (w *World) begin() {
 		g.manager.run()
 		w.log(g.name, "D %v, %d hosts, %+v", g.timing.D, len(g.hosts), g.policy)
 	}
+	if n := w.rng.IntN(len(w.nodes)); len(w.nodes) > 1 && w.chance(0.4) {
+		w.style.lone, w.style.lame = w.nodes[n], w.rng.IntN(4)
+	}
 	w.after(2*w.longest(), w.trouble)
 	w.log("", "style %+v", w.style)
 }
@@ -146,21 +152,35 @@ func (w *World) runUntil(end time.Duration) {
 }
 
 // alone: every group comes online on the one host that is healthy and connected, whatever the
-// others do.
+// others do, and stays there.
 func (w *World) alone(end time.Duration) time.Duration {
-	n, last := w.lone(), end+w.patience()
-	w.runUntil(end + w.longest())
+	n, last := w.style.lone, end+w.patience()
+	there := func(g *group) bool { h := g.online(); return h != nil && h.node == n }
+	away := slices.DeleteFunc(slices.Clone(w.groups), there)
+	w.lone(n)
+	w.runUntil(end + w.aftermath())
 	for _, g := range w.groups {
-		for w.violation == nil && (g.online() == nil || g.online().node != n) {
+		for w.violation == nil && !there(g) {
 			if w.now >= last {
-				w.fail("progress", "%s is not online on %s, which alone is healthy, %v after its last fault", g.name, n.name,
+				w.fail("alone", "%s is not online on %s, which alone is healthy, %v after its last fault", g.name, n.name,
 					w.patience())
 				break
 			}
 			w.runUntil(w.now + time.Second)
 		}
 	}
-	w.Coverage.Alone++
+	w.runUntil(w.now + 4*w.longest())
+	for _, g := range w.groups {
+		owner := g.store.status.Owner
+		switch {
+		case w.violation != nil:
+		case !there(g):
+			w.fail("alone", "%s does not stay on %s, which alone is healthy", g.name, n.name)
+		case !w.options.Outside && (owner == nil || owner.NodeName != n.name):
+			w.fail("alone", "%s is online on %s, which alone is healthy, and its status says %+v", g.name, n.name, owner)
+		}
+	}
+	w.Coverage.Alone += len(away)
 	return w.now
 }
 

@@ -4,6 +4,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -147,6 +148,11 @@ func (c *Core) waitingFor(r engine.ResourceSnapshot) string {
 func (c *Core) describeGroup() {
 	state := v1alpha1.GroupState(c.snapshot.Group)
 	o := c.story.ownerStatus(c.config, state, c.revision())
+	if told := c.documents[groupKey]; told != nil && told.want.Group != nil {
+		was := told.want.Group.Owner
+		o.Timeline, o.History = unchanged(was.Timeline, o.Timeline), unchanged(was.History, o.History)
+		o.ControlResults = unchanged(was.ControlResults, o.ControlResults)
+	}
 	if c.need != nil {
 		o.Message = "fails over: " + string(c.need.Reason) + " of " + c.resourceName(c.need.Resource)
 		if s := c.owner.Snapshot(); s.NotReleased != "" {
@@ -183,6 +189,14 @@ func (c *Core) describeGroup() {
 	c.documents.set(groupKey, Write{Group: &GroupDocument{
 		UID: c.group.UID, Owner: o, Types: c.showTypes(), Conditions: conditions,
 	}}, mark)
+}
+
+// unchanged is the same list as before if it says the same: then nobody has to look into it.
+func unchanged[T comparable](was, is []T) []T {
+	if slices.Equal(was, is) {
+		return was
+	}
+	return is
 }
 
 // unready is the resource that says why the group is not as it is wanted: a failed one

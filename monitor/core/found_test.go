@@ -247,3 +247,44 @@ func TestClaimIsNotSentLate(t *testing.T) {
 	}
 	r.finished("backup", v1alpha1.ReasonNotStarted)
 }
+
+// While a host says that something runs there which nobody brought online, no other takes the
+// group; of one that is barred, or gone, nobody knows, and it does not count.
+func TestNobodyTakesWhileSomethingRunsElsewhere(t *testing.T) {
+	other := v1alpha1.Successor{PodUID: "uid-z", PodName: "z", NodeName: "node-z"}
+	for name, s := range map[string]struct {
+		list func(*v1alpha1.Succession)
+		uid  string
+		free bool
+	}{
+		"in the line":    {func(s *v1alpha1.Succession) { s.Line = append(s.Line, other) }, "uid-z", false},
+		"in the reserve": {func(s *v1alpha1.Succession) { s.Reserve = append(s.Reserve, other) }, "uid-z", false},
+		"barred": {func(s *v1alpha1.Succession) {
+			s.Barred = append(s.Barred, v1alpha1.BarredHost{PodUID: "uid-z", PodName: "z", Reason: "NodeNotReady"})
+		}, "uid-z", true},
+		"not listed":       {func(*v1alpha1.Succession) {}, "uid-z", true},
+		"the pod before":   {func(s *v1alpha1.Succession) { s.Line = append(s.Line, other) }, "uid-y", true},
+		"the host itself?": {func(*v1alpha1.Succession) {}, "uid-b", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, a := up(t, "a", "b")
+			s.list(r.status.Succession)
+			entry := v1alpha1.HostStatus{PodUID: s.uid, NodeName: "node-z", Reason: "UnexpectedlyActive"}
+			r.status.Hosts["z"] = entry
+			r.tell()
+			r.run()
+			a.stop()
+			b := r.host("b")
+			if r.pass(time.Minute); b.isOnline() != s.free {
+				t.Fatalf("online on b: %v", b.isOnline())
+			}
+			entry.Reason, entry.Ready = "", true
+			r.status.Hosts["z"] = entry
+			r.tell()
+			r.run()
+			if r.pass(time.Minute); !b.isOnline() {
+				t.Fatal("it is gone, and b is not online")
+			}
+		})
+	}
+}

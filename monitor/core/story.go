@@ -296,6 +296,8 @@ func (s *story) ownerStatus(config Config, state v1alpha1.GroupState, revision s
 		PlanRevision: revision, State: state, StateTime: micro(s.GroupTime), Released: s.Released,
 	}
 	if s.Prior != nil {
+		o.Timeline = make([]v1alpha1.TimelineEntry, 0, len(s.Prior.Timeline)+len(s.Entries)+1)
+		o.History = make([]v1alpha1.OwnershipEntry, 0, len(s.Prior.History)+len(s.Unseen)+1)
 		for _, e := range s.Prior.Timeline {
 			// An interruption that did not end under its owner is ours to tell.
 			if e.OnlineTime != nil && !s.untold(e.Epoch) {

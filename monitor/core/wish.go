@@ -117,6 +117,9 @@ func (c *Core) releaseReason(reason, resource string) leasev1.Reason {
 	return r
 }
 
+// unfitActive is why a host is not ready on which something runs that nobody brought online.
+const unfitActive = "UnexpectedlyActive"
+
 // unfit says why this host could not own the group; empty if it can.
 func (c *Core) unfit() string {
 	switch {
@@ -124,6 +127,12 @@ func (c *Core) unfit() string {
 		return "NoPlan"
 	case c.draining != (instant.Instant{}):
 		return "Draining"
+	}
+	// First, because it is for the other hosts as well.
+	for _, r := range c.snapshot.Resources {
+		if r.UnexpectedlyActive {
+			return unfitActive
+		}
 	}
 	for _, name := range c.plan.Containers {
 		if k := c.container(name); !k.connected {
@@ -139,10 +148,7 @@ func (c *Core) unfit() string {
 		}
 	}
 	for _, r := range c.snapshot.Resources {
-		switch {
-		case r.UnexpectedlyActive:
-			return "UnexpectedlyActive"
-		case !r.Opened && !r.Removed:
+		if !r.Opened && !r.Removed {
 			return "NotOpened"
 		}
 	}
@@ -170,18 +176,28 @@ func (c *Core) successionOf(g Group) ownership.Succession {
 	if g.Status.Owner != nil {
 		s.OwnerEpoch = max(s.OwnerEpoch, g.Status.Owner.Epoch)
 	}
+	bar := func(uid, reason string) {
+		if s.Barred == nil {
+			s.Barred = map[string]string{}
+		}
+		s.Barred[uid] = reason
+	}
 	if list := g.Status.Succession; list != nil {
 		s.Line, s.Reserve = uids(list.Line), uids(list.Reserve)
 		for _, b := range list.Barred {
-			if s.Barred == nil {
-				s.Barred = map[string]string{}
-			}
-			s.Barred[b.PodUID] = b.Reason
+			bar(b.PodUID, b.Reason)
 		}
 	}
 	for _, name := range sortedKeys(g.Status.Hosts) {
-		if h := g.Status.Hosts[name]; h.Ready {
+		h := g.Status.Hosts[name]
+		if h.Ready {
 			s.Ready = append(s.Ready, h.PodUID)
+		}
+		// Nothing is brought online anywhere until that is gone (Ownership section 8). Of a
+		// barred host, and of one that is not there any more, it is not known.
+		if listed := slices.Contains(s.Line, h.PodUID) || slices.Contains(s.Reserve, h.PodUID); listed &&
+			h.Reason == unfitActive && h.PodUID != c.config.PodUID {
+			bar(c.config.PodUID, unfitActive+" on "+name)
 		}
 	}
 	return s
