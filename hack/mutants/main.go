@@ -15,6 +15,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/understudy-dev/understudy/hack/internal/tool"
@@ -138,7 +139,7 @@ func (w workshop) tryAll(ctx context.Context, mutants []mutant, schedules int) [
 	for b := range ready {
 		r := result{Name: b.m.Name, Breaks: b.m.Breaks}
 		if b.err == nil {
-			b.err = w.try(ctx, b.program, schedules, &r)
+			b.err = w.try(ctx, b.program, schedules, &r, "--promise", strings.Join(b.m.Promises, ","))
 			_ = os.Remove(b.program)
 		}
 		if b.err != nil {

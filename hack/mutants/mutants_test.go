@@ -15,6 +15,7 @@ import (
 
 const sample = `Breaks a rule,
 the one of section 1.
+Caught as: release, I1.
 
 --- a/monitor/engine/x.go
 +++ b/monitor/engine/x.go
@@ -30,7 +31,8 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Breaks != "Breaks a rule, the one of section 1." || !slices.Equal(m.files, []string{"monitor/engine/x.go"}) {
+	if m.Breaks != "Breaks a rule, the one of section 1." || !slices.Equal(m.files, []string{"monitor/engine/x.go"}) ||
+		!slices.Equal(m.Promises, []string{"release", "I1"}) {
 		t.Errorf("got %+v", m)
 	}
 	_, diff, _ := strings.Cut(sample, "--- ")
@@ -38,6 +40,7 @@ func TestParse(t *testing.T) {
 		"a name with capitals":  {"Some-rule", sample},
 		"no words":              {"some-rule", "--- " + diff},
 		"no diff":               {"some-rule", "Breaks a rule."},
+		"no promise":            {"some-rule", strings.ReplaceAll(sample, "Caught as", "Found as")},
 		"the simulation itself": {"some-rule", strings.ReplaceAll(sample, "monitor/engine/x.go", "internal/simulation/x.go")},
 		"a test":                {"some-rule", strings.ReplaceAll(sample, "x.go", "x_test.go")},
 		"out of the clone":      {"some-rule", strings.ReplaceAll(sample, "monitor/engine", "monitor/../..")},

@@ -22,6 +22,9 @@ type mutant struct {
 	Name string
 	// Breaks is the text above the diff: what it breaks, and which rule forbids it.
 	Breaks string
+	// Promises are those of which one is broken by that, as the simulation names them: another
+	// violation does not show that it sees this.
+	Promises []string
 	// files are those that it changes, by their paths in the clone.
 	files []string
 	patch string // the file
@@ -65,7 +68,11 @@ func parse(name, text string) (mutant, error) {
 	if !ok {
 		return m, errors.New("there is no diff in it")
 	}
-	m.Breaks = strings.Join(strings.Fields(header), " ")
+	words, promises, _ := strings.Cut(header, "\nCaught as: ")
+	m.Breaks = strings.Join(strings.Fields(words), " ")
+	for _, p := range strings.Split(strings.Trim(promises, ".\n "), ",") {
+		m.Promises = append(m.Promises, strings.TrimSpace(p))
+	}
 	for line := range strings.Lines(diff) {
 		if file, ok := strings.CutPrefix(strings.TrimSpace(line), "+++ b/"); ok {
 			m.files = append(m.files, file)
@@ -76,6 +83,8 @@ func parse(name, text string) (mutant, error) {
 		return m, errors.New("its name is not of the form words-with-dashes.patch")
 	case m.Breaks == "":
 		return m, errors.New("say above the diff what it breaks, and which rule forbids that")
+	case slices.Contains(m.Promises, ""):
+		return m, errors.New(`say above the diff, in the last line, what it is caught as, like "Caught as: release, I1."`)
 	case len(m.files) == 0:
 		return m, errors.New("the diff names no file")
 	}

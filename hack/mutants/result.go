@@ -111,7 +111,8 @@ func table(results []result) string {
 func listing(mutants []mutant) string {
 	var out strings.Builder
 	for _, m := range mutants {
-		fmt.Fprintf(&out, "%s (%s)\n    %s\n", m.Name, strings.Join(m.files, ", "), m.Breaks)
+		fmt.Fprintf(&out, "%s (%s)\n    %s\n    Caught as: %s\n", m.Name, strings.Join(m.files, ", "), m.Breaks,
+			strings.Join(m.Promises, ", "))
 	}
 	return out.String()
 }

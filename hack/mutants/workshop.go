@@ -81,10 +81,11 @@ func (w workshop) compile(ctx context.Context, name string, flags ...string) (st
 }
 
 // try runs the simulation of a mutant until it finds a violation.
-func (w workshop) try(ctx context.Context, program string, schedules int, r *result) error {
+func (w workshop) try(ctx context.Context, program string, schedules int, r *result, flags ...string) error {
 	report := program + ".json"
 	simulate := tool.Command{
-		Args:     []string{program, "--schedules", strconv.Itoa(schedules), "--json", report, "--no-shrink", "--quiet"},
+		Args: append([]string{program, "--schedules", strconv.Itoa(schedules), "--json", report, "--no-shrink", "--quiet"},
+			flags...),
 		Deadline: time.Minute + time.Duration(schedules)*scheduleDeadline,
 	}
 	began := time.Now()

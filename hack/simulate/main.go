@@ -51,6 +51,7 @@ type flags struct {
 	seed      uint64
 	json      string
 	recording string
+	promises  []string
 	quiet     bool
 	plain     bool
 }
@@ -81,6 +82,7 @@ func command() *cobra.Command {
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "run this one alone, and tell its story")
 	c.Flags().StringVar(&f.json, "json", "", "file for the result")
 	c.Flags().StringVar(&f.recording, "record", "", "folder for what each monitor was given and did in the story that is told")
+	c.Flags().StringSliceVar(&f.promises, "promise", nil, "count violations of these promises only (release,I1)")
 	c.Flags().BoolVar(&f.plain, "no-shrink", false, "do not look for a shorter story of a broken promise")
 	c.Flags().BoolVar(&f.quiet, "quiet", false, "print no progress")
 	return c
@@ -106,7 +108,7 @@ func one(f flags) error {
 
 func many(ctx context.Context, f flags) error {
 	begin := time.Now()
-	c := simulation.Campaign{First: f.first, Schedules: f.schedules}
+	c := simulation.Campaign{First: f.first, Schedules: f.schedules, Promises: f.promises}
 	if !f.quiet {
 		c.Progress = func(done int) {
 			if done%1000 == 0 {

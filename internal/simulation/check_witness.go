@@ -30,8 +30,8 @@ type witness struct {
 	// strayed is whether another host that may take said then that something runs there which
 	// nobody brought online.
 	strayed [2]bool
-	sought     int64
-	ordered    int64 // the G2 of its last guard
+	sought  int64
+	ordered int64 // the G2 of its last guard
 	// sent is when its last writes of the Lease left, by seq; confirmed, the last of them that
 	// is known to be stored.
 	sent      map[int64]instant.Instant

@@ -33,6 +33,7 @@ type sim struct {
 	dumping                 bool // until dumped, which may never come
 	sent                    []guardv1.Message
 	starts, kills           int
+	told                    string // the nonce that the monitor was told last
 	lastGuarded             guardv1.Message
 }
 
@@ -120,6 +121,10 @@ func (s *sim) event(e Event) {
 	if hard != 0 && s.now >= hard && s.kills == kills {
 		s.t.Fatalf("the hard guard %d had passed, but nothing was killed", hard)
 	}
+	// Nobody looks for a process that is gone.
+	if g, guarded := s.m.(*Guard); guarded && g.link.welcomed && !s.exited && s.told != g.nonce {
+		s.t.Fatalf("the monitor was told of %s, and the period is that of %s", s.told, g.nonce)
+	}
 	if at := s.m.Deadline(); !s.exited && at != 0 && at <= s.now {
 		s.t.Fatalf("deadline %d is not after now %d once all is settled: the loop would spin", at, s.now)
 	}
@@ -188,6 +193,9 @@ func (s *sim) send(m guardv1.Message) {
 	}
 	s.hello = true
 	s.sent = append(s.sent, m)
+	if m.Type == guardv1.Hello || m.Type == guardv1.Empty {
+		s.told = m.Nonce
+	}
 	if m.Type == guardv1.Guarded {
 		if m.Epoch < s.lastGuarded.Epoch {
 			s.t.Fatalf("guarded under epoch %d after %d", m.Epoch, s.lastGuarded.Epoch)
