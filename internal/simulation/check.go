@@ -274,7 +274,7 @@ func (k *checker) lost(m *monitor, before ownership.Snapshot) {
 		return
 	}
 	if r, err := leasev1.Decode(*l); err == nil && r.HolderUID == m.host.uid && r.Inc == m.inc &&
-		r.Epoch == before.Epoch && !r.Fenced() && !k.outside() {
+		r.Epoch == before.Epoch && !declared(r) && !k.outside() {
 		k.fail("lost", "%s: gives epoch %d up for lost although the record is still its own", m.host.name, before.Epoch)
 	}
 }

@@ -10,6 +10,11 @@ import (
 	leasev1 "github.com/understudy-dev/understudy/api/lease/v1"
 )
 
+// released and declared are what a record means, asked of the law and not of the code: that may
+// be what is wrong.
+func released(r leasev1.Record) bool { return r.HolderUID == "" && r.ReleasedEpoch == r.Epoch }
+func declared(r leasev1.Record) bool { return r.FencedEpoch == r.Epoch }
+
 // committed: a free record means that nothing lives.
 func (k *checker) committed(l *leasev1.Lease) {
 	w := k.group.world
@@ -32,10 +37,10 @@ func (k *checker) committed(l *leasev1.Lease) {
 	k.failedOver(old, r)
 	k.taken(r)
 	for _, h := range k.group.hosts {
-		if r.Free() && h.draining && !h.gone && h.monitor != nil && h.monitor.owner.Epoch == r.Epoch {
+		if released(r) && h.draining && !h.gone && h.monitor != nil && h.monitor.owner.Epoch == r.Epoch {
 			w.Coverage.Drain++
 		}
-		if r.Free() && h.alive() && !k.outside() {
+		if released(r) && h.alive() && !k.outside() {
 			k.fail("release", "the record of epoch %d is free while %s is alive", r.Epoch, h.name)
 		}
 	}
@@ -55,10 +60,10 @@ func (k *checker) taken(r leasev1.Record) {
 		return
 	}
 	switch {
-	case old.Free():
+	case released(old):
 		w.Coverage.Released++
 		return
-	case old.Fenced():
+	case declared(old):
 		w.Coverage.Fenced++
 		return
 	}
@@ -79,7 +84,7 @@ func (k *checker) replaced(old, r leasev1.Record) {
 	case r.Epoch > old.Epoch || !r.Held():
 	case r.HolderUID != old.HolderUID:
 		k.fail("epoch", "%s takes the record of %q in epoch %d, which is not its own", r.HolderName, old.HolderName, r.Epoch)
-	case old.Fenced() && !r.Fenced():
+	case declared(old) && !declared(r):
 		k.fail("fence", "%s goes on in epoch %d, under which it was declared stopped", r.HolderName, r.Epoch)
 	}
 }
@@ -88,7 +93,7 @@ func (k *checker) replaced(old, r leasev1.Record) {
 // of a schedule is within the period, unless a wall clock jumps.)
 func (k *checker) failedOver(old, r leasev1.Record) {
 	jumped := func(n *node) bool { return time.Duration(max(n.clock.wall, -n.clock.wall)) > 10*time.Second }
-	if n := len(r.Failovers); !r.Free() || old.Free() || n == 0 || r.Failovers[n-1].Cause != leasev1.CauseFailover ||
+	if n := len(r.Failovers); !released(r) || released(old) || n == 0 || r.Failovers[n-1].Cause != leasev1.CauseFailover ||
 		k.rewinds > 0 || slices.ContainsFunc(k.group.world.nodes, jumped) {
 		return
 	}

@@ -273,7 +273,7 @@ func free(l *leasev1.Lease) bool {
 		return false
 	}
 	r, err := leasev1.Decode(*l)
-	return err == nil && r.Free()
+	return err == nil && released(r)
 }
 
 // rewind puts back what was stored some time ago, as a restored etcd does: versions that
