@@ -70,7 +70,7 @@ func parse(name, text string) (mutant, error) {
 	}
 	words, promises, _ := strings.Cut(header, "\nCaught as: ")
 	m.Breaks = strings.Join(strings.Fields(words), " ")
-	for _, p := range strings.Split(strings.Trim(promises, ".\n "), ",") {
+	for p := range strings.SplitSeq(strings.Trim(promises, ".\n "), ",") {
 		m.Promises = append(m.Promises, strings.TrimSpace(p))
 	}
 	for line := range strings.Lines(diff) {

@@ -91,8 +91,7 @@ func (w workshop) try(ctx context.Context, program string, schedules int, r *res
 	began := time.Now()
 	_, err := simulate.Run(ctx)
 	r.Seconds = time.Since(began).Round(10 * time.Millisecond).Seconds()
-	// Status 1 is a violation, which the report tells, or that too little was reached, as may be
-	// with a mutant; any other is a failure to run.
+	// Status 1 is a violation, which the report tells; any other is a failure to run.
 	var exit *exec.ExitError
 	found := errors.As(err, &exit) && exit.ExitCode() == 1
 	if err != nil && !found {
@@ -105,8 +104,8 @@ func (w workshop) try(ctx context.Context, program string, schedules int, r *res
 	if err := r.read(text); err != nil {
 		return err
 	}
-	if r.Caught && !found {
-		return fmt.Errorf("the simulation ended well although it reports a violation: %s", r.Message)
+	if found != r.Caught {
+		return fmt.Errorf("status and report of the simulation contradict each other: %s", text)
 	}
 	return nil
 }

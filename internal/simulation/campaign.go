@@ -7,7 +7,6 @@ import (
 	"context"
 	"reflect"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -18,8 +17,6 @@ type Campaign struct {
 	Schedules int
 	// Options of a seed; nil: [Class].
 	Options func(seed uint64) Options
-	// Promises are those whose violations count; none: all.
-	Promises []string
 	// Progress, if set, is told now and then how many are done.
 	Progress func(done int)
 }
@@ -61,9 +58,6 @@ func (c Campaign) Run(ctx context.Context) Report {
 					return
 				}
 				r := Run(seed, options(seed))
-				if v := r.Violation; v != nil && len(c.Promises) > 0 && !slices.Contains(c.Promises, v.Promise) {
-					r.Violation = nil
-				}
 				mu.Lock()
 				found.add(r)
 				done := found.Schedules

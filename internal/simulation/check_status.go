@@ -132,6 +132,11 @@ func (k *checker) written(h *host, w core.Write) {
 		if epoch = w.Endpoint.Epoch; w.Endpoint.Address == "" {
 			return
 		}
+		for _, name := range []string{db, app} {
+			if k.runs[run{"uid-" + name, h.uid, epoch}] == 0 {
+				k.fail("status", "the Service points to %s in epoch %d, where %s never was online", h.name, epoch, name)
+			}
+		}
 	default:
 		return
 	}

@@ -63,7 +63,7 @@ func (c *container) begin() {
 	if c.up || c.dying || !c.host.up {
 		return
 	}
-	c.up, c.killing, c.stopped, c.waiting = true, false, 0, nil
+	c.up, c.killing, c.killed, c.stopped, c.waiting = true, false, 0, 0, nil
 	c.lives++
 	c.nonces++
 	c.guard = guardv1.Message{}
@@ -83,7 +83,7 @@ func (c *container) end() {
 	c.timers++
 	c.lose(false)
 	d := c.lag()
-	if c.killing {
+	if c.killed > w.now { // a kill was under way
 		d = min(d, c.killed-w.now)
 	}
 	c.host.node.after(d, func() {
@@ -194,7 +194,7 @@ func (c *container) kill() {
 		d = w.upTo(d)
 		c.host.node.after(d, func() {
 			if c.lives == life && c.up {
-				c.do(machine.Event{Kind: machine.Emptied, Text: "1 process is left"})
+				c.emptied(machine.Event{Kind: machine.Emptied, Text: "1 process is left"})
 			}
 		})
 		return
@@ -204,11 +204,17 @@ func (c *container) kill() {
 			return
 		}
 		c.die("killed")
-		c.killing, c.guard = false, guardv1.Message{}
+		c.guard = guardv1.Message{}
 		c.nonces++
-		c.step(machine.Event{Kind: machine.Emptied, Proven: true, Nonce: c.nonce()})
-		c.goOn()
+		c.emptied(machine.Event{Kind: machine.Emptied, Proven: true, Nonce: c.nonce()})
 	})
+}
+
+// emptied is the first that init learns after a kill, however much has come in since.
+func (c *container) emptied(e machine.Event) {
+	c.killing = false
+	c.waiting = slices.Insert(c.waiting, 0, e)
+	c.goOn()
 }
 
 // stop is SIGSTOP for init, which then neither keeps a deadline nor reads. Outside of A2.

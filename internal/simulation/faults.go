@@ -275,7 +275,9 @@ var outside = []fault{
 	{10, "clocks stopped", running, func(w *World, h *host) { h.node.stopClocks(w.upTo(4 * h.group.timing.D)) }},
 	{5, "store rewound", running, func(_ *World, h *host) { h.group.store.rewind(false) }},
 	{5, "store rewound to a release", running, func(_ *World, h *host) { h.group.store.rewind(true) }},
-	{5, "init stopped", running, func(w *World, h *host) { h.containers[w.rng.IntN(2)].stop(w.upTo(4 * h.group.timing.D)) }},
+	{5, "init stopped", serving, func(w *World, h *host) {
+		h.containers[w.rng.IntN(2)].stop(w.upTo(4 * h.group.timing.D))
+	}},
 	{10, "a program started by hand, and found", idleHost, func(w *World, h *host) {
 		if c, _, i := w.some(h); i != nil && !i.alive {
 			if h.byHand == nil {

@@ -90,7 +90,7 @@ func (m *manager) publish() {
 	for _, h := range g.hosts {
 		switch {
 		case h.gone:
-		case h.barred || h.node.lame != 0 && w.now-h.node.lame > 5*time.Second:
+		case h.barred || h.node.lame != 0 && w.style.lame != 1 && w.now-h.node.lame > 45*time.Second:
 			next.Barred = append(next.Barred, v1alpha1.BarredHost{PodUID: h.uid, PodName: h.name, Reason: "NodeNotReady"})
 		case !w.quiet && w.chance(0.01):
 			next.Reserve = append(next.Reserve, successor(h))

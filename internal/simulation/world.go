@@ -40,7 +40,7 @@ type style struct {
 	extreme     bool             // clocks drift as far as they may, kills take as long
 	pending     bool             // providers answer at once, and report later
 	faults      time.Duration    // mean time between faults
-	lone        *node            // the one that is healthy first when the faults are over, if any
+	lone        int              // the node that alone is healthy first when the faults are over; -1: all at once
 	lame        int              // how the others are broken meanwhile
 }
 

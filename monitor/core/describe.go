@@ -64,8 +64,12 @@ func (c *Core) describeHost() {
 		PodUID: c.config.PodUID, NodeName: c.config.NodeName, Ready: unfit == "",
 		PlanRevision: c.revision(), Reason: unfit,
 	}
-	if unfit == unfitProvider {
+	switch unfit {
+	case unfitProvider:
 		h.Message = c.absentProviders()
+	case unfitElsewhere:
+		h.Message = "no host takes the group while something runs on " + strayOn(c.group.Status, c.config.PodUID) +
+			" which nobody brought online: end it there, or delete that pod"
 	}
 	c.documents.set(hostKey, Write{Host: &HostDocument{GroupUID: c.group.UID, Name: c.config.PodName, Host: h}}, urgent)
 }

@@ -174,7 +174,7 @@ func (doc *document) pay(now int64) {
 // turn, and what a provider did to use up the burst shall not cost the end of the story.
 func (d documents) lastWords() {
 	for _, doc := range d {
-		if epochOf(doc.want) != 0 {
+		if k := doc.want.Call; epochOf(doc.want) != 0 || k != nil && k.Finish != nil {
 			doc.paid, doc.hurry, doc.pause, doc.retryAt = 0, true, 0, 0
 		}
 	}

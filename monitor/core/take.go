@@ -109,9 +109,10 @@ func (c *Core) takeGroup(g Group) {
 
 // echoes tells whether a group differs from the one before by no more than what its owner
 // says of itself, of which nobody makes anything while the owner is the same but who follows
-// it (see story.heard), and what hosts say, which concerns the succession alone.
+// it (see story.heard), and what hosts say, which concerns the succession alone, but for what runs
+// there that nobody brought online.
 func (g *Group) echoes(before *Group) bool {
-	if before == nil {
+	if before == nil || strayOn(before.Status, "") != strayOn(g.Status, "") {
 		return false
 	}
 	was, is := *before, *g

@@ -117,22 +117,41 @@ func (c *Core) releaseReason(reason, resource string) leasev1.Reason {
 	return r
 }
 
-// unfitActive is why a host is not ready on which something runs that nobody brought online.
-const unfitActive = "UnexpectedlyActive"
+const (
+	// unfitActive is why a host is not ready on which something runs that nobody brought online;
+	// unfitElsewhere, why the others are not until that is gone.
+	unfitActive    = "UnexpectedlyActive"
+	unfitElsewhere = "ActiveElsewhere"
+)
+
+// strayOn is a host other than self that may take the group and says that something runs there
+// which nobody brought online, or "". Nothing is brought online anywhere until that is gone
+// (Ownership section 8). Of a host that is barred, or not there any more, it is not known.
+func strayOn(s v1alpha1.ResourceGroupStatus, self string) string {
+	if s.Succession == nil {
+		return ""
+	}
+	for _, one := range slices.Concat(s.Succession.Line, s.Succession.Reserve) {
+		if h := s.Hosts[one.PodName]; h.PodUID == one.PodUID && h.PodUID != self && h.Reason == unfitActive {
+			return one.PodName
+		}
+	}
+	return ""
+}
 
 // unfit says why this host could not own the group; empty if it can.
 func (c *Core) unfit() string {
-	switch {
-	case c.plan == nil:
-		return "NoPlan"
-	case c.draining != (instant.Instant{}):
-		return "Draining"
-	}
 	// First, because it is for the other hosts as well.
 	for _, r := range c.snapshot.Resources {
 		if r.UnexpectedlyActive {
 			return unfitActive
 		}
+	}
+	switch {
+	case c.plan == nil:
+		return "NoPlan"
+	case c.draining != (instant.Instant{}):
+		return "Draining"
 	}
 	for _, name := range c.plan.Containers {
 		if k := c.container(name); !k.connected {
@@ -151,6 +170,9 @@ func (c *Core) unfit() string {
 		if !r.Opened && !r.Removed {
 			return "NotOpened"
 		}
+	}
+	if c.group != nil && !c.story.Owning && strayOn(c.group.Status, c.config.PodUID) != "" {
+		return unfitElsewhere
 	}
 	return ""
 }
@@ -189,15 +211,14 @@ func (c *Core) successionOf(g Group) ownership.Succession {
 		}
 	}
 	for _, name := range sortedKeys(g.Status.Hosts) {
-		h := g.Status.Hosts[name]
-		if h.Ready {
+		if h := g.Status.Hosts[name]; h.Ready {
 			s.Ready = append(s.Ready, h.PodUID)
 		}
-		// Nothing is brought online anywhere until that is gone (Ownership section 8). Of a
-		// barred host, and of one that is not there any more, it is not known.
-		if listed := slices.Contains(s.Line, h.PodUID) || slices.Contains(s.Reserve, h.PodUID); listed &&
-			h.Reason == unfitActive && h.PodUID != c.config.PodUID {
-			bar(c.config.PodUID, unfitActive+" on "+name)
+	}
+	// An owner does not give the group up to hosts that will not take it.
+	if stray := strayOn(g.Status, c.config.PodUID); stray != "" {
+		for _, uid := range slices.Concat(s.Line, s.Reserve) {
+			bar(uid, unfitActive+" on "+stray)
 		}
 	}
 	return s

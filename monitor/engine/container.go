@@ -164,7 +164,11 @@ func (e *Engine) emptied(c *container, nonce string) {
 	e.group = true
 	for _, r := range e.resources {
 		if r.c == c {
+			// What was found running without being brought online may not be of this container:
+			// it is for the next Open to say.
+			found := r.unexpected && !r.removed
 			e.stopped(r)
+			r.unexpected = found
 		}
 	}
 }

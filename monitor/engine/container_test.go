@@ -178,6 +178,28 @@ func TestUnexpectedlyActive(t *testing.T) {
 	g.flying("Online a")
 }
 
+// What was found running is known until an Open, or its Terminate, says that it is gone: neither
+// the monitor's next life nor the end of the container does.
+func TestUnexpectedlyActiveIsNotForgotten(t *testing.T) {
+	g := newRig(t)
+	g.plan(res("a"))
+	g.up("c", "c1")
+	g.answer(OpOpen, "a", Returned{State: ReportedOnline})
+	h := newRig(t)
+	h.e = Restore(Config{}, roundTrip(t, g.e.Snapshot(g.now)))
+	h.want(h.snap("a").UnexpectedlyActive, "forgotten by the next life")
+	g.empty("c", "c2")
+	g.want(g.snap("a").UnexpectedlyActive, "forgotten with the process")
+	g.up("c", "c2")
+	g.answer(OpOpen, "a", Returned{State: ReportedOnline})
+	g.flying("Terminate a")
+	g.empty("c", "c3")
+	g.up("c", "c3")
+	g.answer(OpOpen, "a", Returned{State: ReportedOffline})
+	g.want(!g.snap("a").UnexpectedlyActive, "it is gone")
+	g.is("a", Offline)
+}
+
 func TestOpenFails(t *testing.T) {
 	g := newRig(t)
 	g.plan(res("a"))

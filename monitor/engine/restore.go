@@ -154,8 +154,8 @@ func (e *Engine) restoreResource(s ResourceSnapshot, held bool) *resource {
 		transitions:       slices.Clone(s.Transitions[max(0, len(s.Transitions)-maxTransitions):]),
 		runningGeneration: s.RunningGeneration, checkPoint: s.CheckPoint, appCode: s.ApplicationErrorCode,
 		statusFlags: s.StatusFlags, lastStatus: s.LastOperationStatusCode,
-		recovering: s.Recovering,
-		results:    slices.Clone(s.ControlResults[max(0, len(s.ControlResults)-maxResults):]), touched: true,
+		recovering: s.Recovering, unexpected: s.UnexpectedlyActive,
+		results: slices.Clone(s.ControlResults[max(0, len(s.ControlResults)-maxResults):]), touched: true,
 	}
 	if w := s.Was; w != nil {
 		r.next = &spec
