@@ -150,6 +150,8 @@ func (k *checker) stepped(
 			m.witness.sending(e.Create.Seq, now)
 		case e.Guard != nil:
 			m.witness.ordered = e.Guard.G2
+		case e.Write != nil:
+			k.speaks(m, e.Write)
 		case e.Log != nil && e.Log.Component == "OWN":
 			k.fact(m, now, before, ownership.FactKind(e.Log.Reason), effects)
 		case e.Log != nil:

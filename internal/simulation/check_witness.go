@@ -27,6 +27,8 @@ type witness struct {
 	// succession is what it saw last, and before this step; sought, the epoch of its last try
 	// to take the group.
 	succession [2]*v1alpha1.Succession
+	// owner is the epoch of the group's status.
+	owner int64
 	// strayed is whether another host that may take said then that something runs there which
 	// nobody brought online.
 	strayed [2]bool
@@ -74,6 +76,10 @@ func (k *checker) witnessed(m *monitor, in core.Input) {
 	}
 	v.succession[1], v.strayed[1] = v.succession[0], v.strayed[0]
 	if g := in.Group; g != nil {
+		v.owner = 0
+		if o := g.Status.Owner; o != nil {
+			v.owner = o.Epoch
+		}
 		v.succession[0], v.strayed[0] = g.Status.Succession, strayed(g.Status, m.host.uid)
 	}
 	if g := in.InitGone; g != nil {
@@ -107,6 +113,23 @@ func (k *checker) takes(m *monitor, epoch int64) {
 	}
 	if v.strayed[0] && v.strayed[1] {
 		k.fail("unexpected", "%s: takes the group, and knows of something that runs elsewhere", m.host.name)
+	}
+}
+
+// speaks: who has seen the status of a later owner has nothing to say any more.
+func (k *checker) speaks(m *monitor, w *core.Write) {
+	epoch := int64(0)
+	switch {
+	case w.Group != nil:
+		epoch = w.Group.Owner.Epoch
+	case w.Resource != nil:
+		epoch = w.Resource.Owner.Epoch
+	default:
+		return
+	}
+	if epoch < m.witness.owner {
+		k.fail("status", "%s: writes %s under epoch %d, and has seen the status of epoch %d", m.host.name, w.Key, epoch,
+			m.witness.owner)
 	}
 }
 

@@ -243,7 +243,7 @@ func (c *Core) written(w Written) {
 	}
 	switch w.Outcome {
 	case WriteDone, WriteSuperseded:
-		doc.done, doc.pause, doc.retryAt = w.Seq, 0, 0
+		doc.done, doc.pause, doc.retryAt = max(doc.done, w.Seq), 0, 0 // it may be dropped
 	case WriteStale:
 		doc.repeat(c.now.Boot, stalePause, most)
 	default:

@@ -234,6 +234,27 @@ func TestLastWordOfTheOwnerBefore(t *testing.T) {
 	}
 }
 
+// The late answer to a write of before does not have a former owner speak again.
+func TestLateAnswerToAFormerOwner(t *testing.T) {
+	r, a := up(t, "a", "b")
+	r.pass(2 * time.Second)
+	a.hold["write"] = true
+	a.signalFailure()
+	r.pass(100 * time.Millisecond)
+	o := r.status.Owner.DeepCopy()
+	o.Epoch, o.PodUID, o.PodName = o.Epoch+10, "uid-b", "b"
+	r.status.Owner = o
+	a.seeGroup()
+	mark := a.mark()
+	a.releaseWrites()
+	r.pass(10 * time.Second)
+	for _, e := range a.since(mark) {
+		if w := e.Write; w != nil && (w.Group != nil && w.Group.Owner.Epoch < o.Epoch || w.Resource != nil) {
+			t.Errorf("writes %s", w.Key)
+		}
+	}
+}
+
 // A claim that could not be stored is not sent again after its time.
 func TestClaimIsNotSentLate(t *testing.T) {
 	r, a := up(t, "a")
