@@ -157,6 +157,7 @@ func (k *checker) stepped(
 		case e.Log != nil:
 			k.uncounted(m, before, e.Log)
 			k.unstopped(m, e.Log)
+			k.needed(m, e.Log)
 		}
 	}
 	if in.Returned != nil {

@@ -60,6 +60,14 @@ func (k *checker) uncounted(m *monitor, before ownership.Snapshot, e *core.Log) 
 	}
 }
 
+// needed: a failover that the policy wants begins at once, or there is a reason why not.
+func (k *checker) needed(m *monitor, e *core.Log) {
+	s := m.owner
+	if strings.Contains(e.Text, "a failover is needed") && s.Role == ownership.Owner && s.Granted && s.NotReleased == "" {
+		k.fail("policy", "%s: neither fails over nor says why not: %s", m.host.name, e.Text)
+	}
+}
+
 // unstopped: that a container of a group that is being stopped is not proven empty, ownership
 // hears at once: the lease depends on it.
 func (k *checker) unstopped(m *monitor, e *core.Log) {

@@ -226,8 +226,8 @@ func (p *provider) online(i *instance, c engine.Call, answer func(engine.Returne
 	if w.style.pending {
 		d += 3 * w.style.local[1] // no report overtakes the answer
 	}
-	if !w.quiet && w.chance(0.02) { // it takes too long
-		d += 20 * time.Second
+	if !w.quiet && w.chance(0.02) { // it takes too long, or never ends
+		d += []time.Duration{20 * time.Second, never}[w.rng.IntN(2)]
 	}
 	p.later(d, func() {
 		switch {
