@@ -92,11 +92,12 @@ func (k *checker) beginning(h *host, i *instance, c engine.Call) {
 	case i.uid == "uid-"+db:
 		// One that does not stop holds it back for its PendingTimeout at most.
 		bound, now := k.group.policy.pendingAfter*9/10, k.group.world.now
-		a, p := h.instance("uid-"+app), h.container("c1").provider
+		a, c := h.instance("uid-"+app), h.container("c1")
+		p := c.provider
 		if a == nil || !a.alive || a.state != online {
 			break
 		}
-		tried := a.asked != 0 && now-a.asked > bound || max(p.hung, p.stubborn)+bound > now
+		tried := a.asked != 0 && now-a.asked > bound || max(p.hung, p.stubborn, c.stopped)+bound > now
 		if now-i.lost < bound && !tried {
 			k.fail("order", "%s is started on %s while %s, which needs it, is online", i.uid, h.name, a.uid)
 		}
@@ -114,7 +115,7 @@ func (k *checker) stopping(h *host, i *instance, op engine.Op) {
 	}
 	// One that was asked to stop, or cannot be talked to, and lives is not waited for without end.
 	a, c := h.instance("uid-"+app), h.container("c1")
-	reached := h.monitor != nil && h.monitor.talks["c1"] == c.provider && !c.killing && !c.stuck
+	reached := h.monitor != nil && h.monitor.talks["c1"] == c.provider && !c.killing && !c.stuck && k.group.world.now >= c.stopped
 	if a != nil && a.alive && a.state == online && a.asked == 0 && reached {
 		k.fail("order", "%s goes offline on %s before %s, which needs it", i.uid, h.name, a.uid)
 	}
