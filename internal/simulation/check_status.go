@@ -121,27 +121,29 @@ func (k *checker) stopping(h *host, i *instance, op engine.Op) {
 	}
 }
 
-// written is a document that reaches the API server, whatever it makes of it.
-func (k *checker) written(h *host, w core.Write) {
-	epoch := int64(0)
+// spokenUnder is the epoch under which an owner speaks; 0 if it is no status of an owner.
+func spokenUnder(w *core.Write) int64 {
 	switch {
 	case w.Group != nil:
-		epoch = w.Group.Owner.Epoch
+		return w.Group.Owner.Epoch
 	case w.Resource != nil:
-		epoch = w.Resource.Owner.Epoch
-	case w.Endpoint != nil:
-		if epoch = w.Endpoint.Epoch; w.Endpoint.Address == "" {
-			return
-		}
+		return w.Resource.Owner.Epoch
+	}
+	return 0
+}
+
+// written is a document that reaches the API server, whatever it makes of it.
+func (k *checker) written(h *host, w core.Write) {
+	epoch, speaks := spokenUnder(&w), w.Group != nil || w.Resource != nil
+	if e := w.Endpoint; e != nil && e.Address != "" {
+		epoch, speaks = e.Epoch, true
 		for _, name := range []string{db, app} {
 			if k.runs[run{"uid-" + name, h.uid, epoch}] == 0 {
 				k.fail("status", "the Service points to %s in epoch %d, where %s never was online", h.name, epoch, name)
 			}
 		}
-	default:
-		return
 	}
-	if k.epochs[epoch] != h.uid && k.rewinds == 0 {
+	if speaks && k.epochs[epoch] != h.uid && k.rewinds == 0 {
 		k.fail("status", "%s writes %s under epoch %d, which never was its own", h.name, w.Key, epoch)
 	}
 }

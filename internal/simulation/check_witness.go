@@ -118,16 +118,7 @@ func (k *checker) takes(m *monitor, epoch int64) {
 
 // speaks: who has seen the status of a later owner has nothing to say any more.
 func (k *checker) speaks(m *monitor, w *core.Write) {
-	epoch := int64(0)
-	switch {
-	case w.Group != nil:
-		epoch = w.Group.Owner.Epoch
-	case w.Resource != nil:
-		epoch = w.Resource.Owner.Epoch
-	default:
-		return
-	}
-	if epoch < m.witness.owner {
+	if epoch := spokenUnder(w); epoch != 0 && epoch < m.witness.owner {
 		k.fail("status", "%s: writes %s under epoch %d, and has seen the status of epoch %d", m.host.name, w.Key, epoch,
 			m.witness.owner)
 	}
