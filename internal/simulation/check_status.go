@@ -115,7 +115,8 @@ func (k *checker) stopping(h *host, i *instance, op engine.Op) {
 	}
 	// One that was asked to stop, or cannot be talked to, and lives is not waited for without end.
 	a, c := h.instance("uid-"+app), h.container("c1")
-	reached := h.monitor != nil && h.monitor.talks["c1"] == c.provider && !c.killing && !c.stuck && k.group.world.now >= c.stopped
+	reached := h.monitor != nil && h.monitor.talks["c1"] == c.provider && !c.killing && !c.stuck &&
+		k.group.world.now >= c.stopped
 	if a != nil && a.alive && a.state == online && a.asked == 0 && reached {
 		k.fail("order", "%s goes offline on %s before %s, which needs it", i.uid, h.name, a.uid)
 	}
