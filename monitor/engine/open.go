@@ -106,7 +106,7 @@ func (e *Engine) foundOffline(r *resource) {
 // started. Everything else that runs without ownership is terminated at once
 // (ownership section 8).
 func (e *Engine) foundActive(r *resource, s State, checkPoint uint32) {
-	r.run, r.c.dirty = true, true
+	r.run, r.unexpected, r.c.dirty = true, false, true
 	rightful := r.startedEpoch != 0 && r.startedEpoch == e.epoch && e.phase != Observer
 	switch {
 	case rightful && r.state == Failed:

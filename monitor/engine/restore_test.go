@@ -48,6 +48,22 @@ func TestMonitorRestartAdopts(t *testing.T) {
 	g.want(g.call(OpLooksAlive, "a") != nil && g.call(OpLooksAlive, "a").ResourceID == "r7", "polls go on: %v", g.inFlight())
 }
 
+// A life that took what it found for a stranger's may be killed before that was ended, and the
+// next one own the group after all: then it is no stranger's.
+func TestWhatIsAdoptedIsExpected(t *testing.T) {
+	g := online(t, res("a"))
+	s := roundTrip(t, g.e.Snapshot(g.now))
+	s.Resources[0].UnexpectedlyActive = true
+	h := newRig(t)
+	h.e, h.now = Restore(Config{}, s), g.now
+	h.up("c", "c1")
+	h.answer(OpOpen, "a", Returned{State: ReportedOnline})
+	h.grant(1)
+	h.guard("c", 1)
+	h.is("a", Online)
+	h.want(!h.snap("a").UnexpectedlyActive, "nobody would take the group")
+}
+
 func TestMonitorRestartGrantedBeforeOpen(t *testing.T) {
 	g := restored(t, online(t, res("a"), res("b", "a")))
 	g.grant(1)
